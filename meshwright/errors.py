@@ -1,0 +1,169 @@
+"""Every way a call can fail, as one tree whose classes carry the verdict.
+
+    MeshError
+    ├── CallerError            the caller must change something       not retryable, says nothing of the peer
+    │   ├── InvalidRequest       malformed, too large, empty
+    │   ├── Unauthenticated      no token, or one that does not verify
+    │   ├── Forbidden            the caller is known and may not
+    │   ├── NotFound             no such task, run, review, skill
+    │   └── AlreadyDecided       somebody was first
+    ├── DeadlineExceeded       the caller's own time is used up       not retryable, says nothing of the peer
+    ├── BudgetExhausted        the caller's own tokens are used up    not retryable, says nothing of the peer
+    ├── PeerError              the other side failed
+    │   ├── PeerUnreachable      refused, reset, 5xx                  retryable, indicts the peer
+    │   ├── PeerTimedOut         it did not answer in its share       not retryable (time is gone), indicts
+    │   ├── PeerOverloaded       429/503: it said so itself           retryable later, does not indict
+    │   ├── PeerAnsweredBadly    not the promised shape               not retryable, indicts
+    │   ├── PeerRefused          it answered 4xx: our request is off  not retryable, does not indict
+    │   └── PeerTaskFailed       it worked and the task failed        not retryable, does not indict
+    ├── BreakerOpen            we did not even ask                    not retryable now, does not indict
+    ├── NoPeer                 nobody offers the skill                not retryable
+    └── ToolRefused            a tool said no, in words               not retryable, does not indict
+
+`retryable` and `indicts` are read by the retry and by the breaker; nothing switches on strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class MeshError(Exception):
+    """Base of all errors of the mesh. `str(error)` is safe to show to a caller: it never holds internals."""
+
+    retryable: ClassVar[bool] = False
+    indicts: ClassVar[bool] = False
+
+
+class ToolRefused(MeshError):
+    """A tool said no, in words that may be shown: wrong arguments, or a rule of its own."""
+
+
+class CallerError(MeshError):
+    """The caller must change something before asking again."""
+
+
+class InvalidRequest(CallerError):
+    """Malformed, empty or too large."""
+
+
+class Unauthenticated(CallerError):
+    """No token, or one that does not verify."""
+
+
+class Forbidden(CallerError):
+    """The caller is known, and may not."""
+
+
+class NotFound(CallerError):
+    """There is no such thing, or it is not the caller's."""
+
+
+class AlreadyDecided(CallerError):
+    """Somebody was first. The message says who, and what they decided."""
+
+
+class DeadlineExceeded(MeshError):
+    """The time the caller gave is used up."""
+
+
+class BudgetExhausted(MeshError):
+    """The tokens the caller gave are used up."""
+
+
+class PeerError(MeshError):
+    """The other side failed. `peer` names it."""
+
+    def __init__(self, peer: str, message: str) -> None:
+        super().__init__(f"{peer}: {message}")
+        self.peer = peer
+
+
+class PeerUnreachable(PeerError):
+    """Connection refused or reset, or a 5xx."""
+
+    retryable = True
+    indicts = True
+
+
+class PeerTimedOut(PeerError):
+    """It did not answer within the share of the deadline it was given."""
+
+    indicts = True
+
+
+class PeerOverloaded(PeerError):
+    """It said itself that it cannot take more work (429, 503). `retry_after` is in seconds."""
+
+    retryable = True
+
+    def __init__(self, peer: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(peer, message)
+        self.retry_after = retry_after
+
+
+class PeerAnsweredBadly(PeerError):
+    """The answer does not have the promised shape."""
+
+    indicts = True
+
+
+class PeerRefused(PeerError):
+    """It answered that our request is wrong (4xx, or an A2A error about the request)."""
+
+
+class PeerTaskFailed(PeerError):
+    """It did the work, and the task failed in a regular way."""
+
+
+class BreakerOpen(MeshError):
+    """The peer was not asked, because it failed too often just now."""
+
+    def __init__(self, peer: str, retry_in: float) -> None:
+        super().__init__(f"{peer}: not asked, its breaker is open for another {retry_in:.1f} s")
+        self.peer = peer
+        self.retry_in = retry_in
+
+
+class NoPeer(MeshError):
+    """Nobody in the directory offers the skill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How an error looks to a caller: HTTP status, A2A reason, and the code a task's metadata carries."""
+
+    status: int
+    code: str
+
+
+#: The one table from errors to the wire. A test holds it against the tree.
+WIRE: dict[type[MeshError], Wire] = {
+    InvalidRequest: Wire(400, "INVALID_REQUEST"),
+    Unauthenticated: Wire(401, "UNAUTHENTICATED"),
+    Forbidden: Wire(403, "FORBIDDEN"),
+    NotFound: Wire(404, "NOT_FOUND"),
+    AlreadyDecided: Wire(409, "ALREADY_DECIDED"),
+    DeadlineExceeded: Wire(504, "DEADLINE_EXCEEDED"),
+    BudgetExhausted: Wire(429, "BUDGET_EXHAUSTED"),
+    PeerUnreachable: Wire(502, "PEER_UNREACHABLE"),
+    PeerTimedOut: Wire(504, "PEER_TIMED_OUT"),
+    PeerOverloaded: Wire(503, "PEER_OVERLOADED"),
+    PeerAnsweredBadly: Wire(502, "PEER_ANSWERED_BADLY"),
+    PeerRefused: Wire(502, "PEER_REFUSED"),
+    PeerTaskFailed: Wire(502, "PEER_TASK_FAILED"),
+    BreakerOpen: Wire(503, "BREAKER_OPEN"),
+    NoPeer: Wire(503, "NO_PEER"),
+    ToolRefused: Wire(422, "TOOL_REFUSED"),
+}
+
+
+def leaves(root: type[MeshError]) -> Iterator[type[MeshError]]:
+    """The classes of the tree that have no subclass: those that are raised."""
+    children = root.__subclasses__()
+    if not children:
+        yield root
+    for child in children:
+        yield from leaves(child)

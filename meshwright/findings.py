@@ -1,0 +1,148 @@
+"""What agents say to one another: the data parts of the mesh, as pydantic models.
+
+Order of appearance in a request: a `Split` (what is asked, in parts) → one `Subtask` per part → one `Finding` per subtask
+→ one `Resolution` → one `Verdict` per proposal. JSON Schemas of all of them are published beside the cards.
+Text limits are in characters; they keep one runaway answer from becoming everybody's memory.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Text = Annotated[str, Field(max_length=8_000)]
+Name = Annotated[str, Field(min_length=1, max_length=120)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Mode = Literal["playbook", "model"]
+
+
+class Part(BaseModel):
+    """Base of the data parts: unknown fields are refused, so that a typo is an error and not a silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Evidence(Part):
+    """Where a claim comes from: a tool result, a citation, or the customer's own words.
+
+    `source` is `tool:<server>.<tool>`, `handbook:<article>` or `ticket`; `quote` is the part that matters.
+    """
+
+    source: Name
+    quote: Text = ""
+
+
+class Claim(Part):
+    """One statement an agent stands for. `about` names the subject (`order:#W1`), so that two claims can be compared."""
+
+    text: Text
+    about: Annotated[str, Field(max_length=200)] = ""
+    value: Annotated[str, Field(max_length=400)] = ""
+    confidence: Share = 1.0
+    evidence: list[Evidence] = Field(default_factory=list, max_length=32)
+
+
+class Proposal(Part):
+    """An effect an agent asks for. `action` is the name of a write tool, `arguments` exactly what it would be called with.
+
+    `amount` is money in cents that the effect moves, where it moves any.
+    """
+
+    action: Name
+    arguments: dict[str, Any]
+    amount: int | None = None
+    confidence: Share = 1.0
+    why: Text = ""
+    evidence: list[Evidence] = Field(default_factory=list, max_length=32)
+    proposed_by: str = ""
+
+
+class Gap(Part):
+    """Something that was asked and is not answered, and why. A gap is named, never silent."""
+
+    what: Text
+    why: Text
+    subtask: str = ""
+
+
+class Usage(Part):
+    """What the work cost. `tools` lists the calls as `server.tool`, in order."""
+
+    tokens: int = 0
+    tools: list[str] = Field(default_factory=list, max_length=256)
+    ms: int = 0
+
+
+class Finding(Part):
+    """An agent's answer to one subtask."""
+
+    subtask: str = ""
+    agent: str = ""
+    mode: Mode = "playbook"
+    claims: list[Claim] = Field(default_factory=list, max_length=64)
+    proposals: list[Proposal] = Field(default_factory=list, max_length=32)
+    gaps: list[Gap] = Field(default_factory=list, max_length=32)
+    reply: Text = ""
+    facts: dict[str, Any] = Field(default_factory=dict)
+    usage: Usage = Field(default_factory=Usage)
+
+
+class Subtask(Part):
+    """One part of a request, addressed to a skill. `needs` lists the ids of subtasks whose findings it waits for.
+
+    `details` is what the splitter already read out of the words (the agent checks it against its tools); `context`
+    holds the facts of the findings it needed. `critical` says whether the rest makes sense without it.
+    """
+
+    id: Name
+    skill: Name
+    instruction: Text
+    details: dict[str, Any] = Field(default_factory=dict)
+    context: dict[str, Any] = Field(default_factory=dict)
+    needs: list[str] = Field(default_factory=list, max_length=16)
+    critical: bool = False
+
+
+class Split(Part):
+    """How a request falls apart. `subject` is who is writing, in their own words (name, zip, e-mail, user id).
+
+    `unread` holds the pieces of the text that were not understood: while there are any, nothing is applied without a
+    person. `topic` and `urgency` are for people's queues.
+    """
+
+    topic: str = "other"
+    urgency: Literal["low", "normal", "high"] = "normal"
+    subject: dict[str, str] = Field(default_factory=dict)
+    subtasks: list[Subtask] = Field(default_factory=list, max_length=16)
+    unread: list[Text] = Field(default_factory=list, max_length=64)
+    mode: Mode = "playbook"
+    usage: Usage = Field(default_factory=Usage)
+
+
+class Conflict(Part):
+    """Two agents said different things about the same subject; what was chosen, and why."""
+
+    about: Text
+    candidates: list[Text]
+    chosen: Text = ""
+    why: Text = ""
+
+
+class Resolution(Part):
+    """Many findings as one answer."""
+
+    reply: Text = ""
+    proposals: list[Proposal] = Field(default_factory=list, max_length=64)
+    conflicts: list[Conflict] = Field(default_factory=list, max_length=64)
+    gaps: list[Gap] = Field(default_factory=list, max_length=64)
+    confidence: Share = 1.0
+
+
+class Verdict(Part):
+    """What the gate says of one proposal: the rule that decided, and why in words a person can act on."""
+
+    decision: Literal["apply", "review", "reject"]
+    policy: str
+    why: Text
+    source: str = ""

@@ -1,0 +1,108 @@
+"""What may come in at all: a body that is small, complete in time, and JSON that means one thing only.
+
+A2A's and MCP's parsers take the last of two equal keys, take NaN (and then cannot write it back), and recurse as deep as
+they are told to. What the gate judges and what runs must be the same, so such bodies stop here, with a plain reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from meshwright.errors import InvalidRequest
+
+MAX_DEPTH = 48
+BODY_SECONDS = 10.0
+_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+class Admission:
+    """ASGI middleware: refuses a body over `max_body` bytes (413), too slow (408), or not strict JSON (400)."""
+
+    def __init__(self, app: ASGIApp, *, max_body: int) -> None:
+        self._app = app
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
+            return await self._app(scope, receive, send)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await self._read(scope, receive)
+        except TimeoutError:
+            return await _refuse(408, f"the body did not arrive within {BODY_SECONDS:.0f} s")(scope, receive, send)
+        if body is None:
+            why = f"the body is larger than {self._max_body} bytes: send less, or send a link"
+            return await _refuse(413, why)(scope, receive, send)
+        if body and b"json" in dict(scope["headers"]).get(b"content-type", b"application/json"):
+            try:
+                strict_json(body)
+            except InvalidRequest as error:
+                return await _refuse(400, str(error))(scope, receive, send)
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The whole body, or None once it is known to be too large."""
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._max_body:
+            return None
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return b"".join(chunks)
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > self._max_body:
+                return None
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+
+def strict_json(body: bytes) -> Any:
+    """Parse JSON that means one thing. Raises InvalidRequest for bad UTF-8, NaN, duplicate keys, or depth over 48."""
+    depth = 0
+    for token in _STRUCTURE.finditer(body):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
+        if depth > MAX_DEPTH:
+            raise InvalidRequest(f"the JSON is nested deeper than {MAX_DEPTH} levels")
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_constant, object_pairs_hook=_distinct)
+    except UnicodeDecodeError:
+        raise InvalidRequest("the body is not UTF-8") from None
+    except (json.JSONDecodeError, RecursionError):
+        raise InvalidRequest("the body is not JSON") from None
+
+
+def _constant(name: str) -> Any:
+    raise InvalidRequest(f"{name} is not a number that JSON knows")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise InvalidRequest("the JSON holds the same key twice in one object")
+    return result
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _refuse(status: int, why: str) -> JSONResponse:
+    return JSONResponse({"error": {"code": status, "message": why}}, status, headers={"connection": "close"})

@@ -1,0 +1,42 @@
+"""Is it alive, is it ready. Liveness never leaves the process; readiness never fails because a *peer* is down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+
+class Readiness:
+    """What this process still waits for, by name. Ready when nothing is left."""
+
+    def __init__(self, *waiting_for: str) -> None:
+        self._waiting = dict.fromkeys(waiting_for, "starting")
+        self.draining = False
+        #: Who this is, for peers that make tokens for it.
+        self.name = ""
+        #: What else `/readyz` shows, such as open breakers.
+        self.details: Callable[[], dict[str, Any]] = dict
+
+    def waits(self, name: str, why: str) -> None:
+        self._waiting[name] = why
+
+    def done(self, name: str) -> None:
+        self._waiting.pop(name, None)
+
+    @property
+    def ready(self) -> bool:
+        return not self._waiting and not self.draining
+
+    def routes(self) -> list[Route]:
+        async def livez(request: Request) -> JSONResponse:
+            return JSONResponse({"alive": True, "name": self.name})
+
+        async def readyz(request: Request) -> JSONResponse:
+            body = {"ready": self.ready, "waiting_for": self._waiting, "draining": self.draining}
+            return JSONResponse({**body, **self.details()}, 200 if self.ready else 503)
+
+        return [Route("/livez", livez), Route("/readyz", readyz)]

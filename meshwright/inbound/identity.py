@@ -1,0 +1,177 @@
+"""Who is calling: one Ed25519 key per process, one short-lived JWT per hop. The one door of the identity story.
+
+A token names its maker (`iss` = `sub`), the one process it is for (`aud`) and lives at most a minute. Trust is a file:
+names to public keys. In the cloud both are mounted from secrets; `meshwright keys` makes them for one machine.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+
+from meshwright.errors import Unauthenticated
+from meshwright.settings import Settings, SettingsError
+
+LIFETIME = 60
+LEEWAY = 5
+ANONYMOUS = ""
+
+
+def new_key(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A fresh Ed25519 key pair for a process, as (private JWK, public JWK)."""
+    key = OKPKey.generate_key("Ed25519", {"kid": name, "alg": "Ed25519", "use": "sig"}, private=True)
+    return dict(key.as_dict(private=True)), dict(key.as_dict(private=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Makes this process's tokens."""
+
+    name: str
+    key: OKPKey = field(repr=False)
+
+    @classmethod
+    def from_jwk(cls, name: str, jwk: Mapping[str, Any]) -> Signer:
+        return cls(name, OKPKey.import_key(dict(jwk)))
+
+    def token(self, audience: str, *, scope: str = "", **claims: Any) -> str:
+        """A token that `audience` will take from us for the next minute."""
+        now = int(time.time())
+        body = {
+            "iss": self.name,
+            "sub": self.name,
+            "aud": audience,
+            "iat": now,
+            "exp": now + LIFETIME,
+            "jti": secrets.token_urlsafe(12),
+            **({"scope": scope} if scope else {}),
+            **claims,
+        }
+        header = {"alg": "Ed25519", "typ": "at+jwt", "kid": self.name}
+        return jwt.encode(header, body, self.key, algorithms=["Ed25519"])
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a request comes from. `name` is empty for someone who did not say."""
+
+    name: str = ANONYMOUS
+    operator: bool = False
+    claims: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        return frozenset(str(self.claims.get("scope", "")).split())
+
+
+class Trust:
+    """The public keys this process believes, and whether it listens to strangers."""
+
+    def __init__(
+        self,
+        me: str,
+        keys: Mapping[str, OKPKey],
+        operators: frozenset[str] = frozenset(),
+        *,
+        open_to_strangers: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.me = me
+        self._keys = dict(keys)
+        self._operators = operators
+        self.open_to_strangers = open_to_strangers
+        self._clock = clock
+
+    @classmethod
+    def from_document(cls, me: str, document: Mapping[str, Any], *, open_to_strangers: bool = False) -> Trust:
+        """From `{"agents": {name: public JWK}, "operators": [name]}`."""
+        keys = {name: OKPKey.import_key(dict(jwk)) for name, jwk in document.get("agents", {}).items()}
+        return cls(me, keys, frozenset(document.get("operators", ())), open_to_strangers=open_to_strangers)
+
+    def caller(self, authorization: str | None) -> Caller:
+        """Who an Authorization header names. Raises Unauthenticated, always in the same words."""
+        if not authorization:
+            if self.open_to_strangers:
+                return Caller()
+            raise Unauthenticated("this server wants an Authorization: Bearer token of a process it trusts")
+        kind, _, token = authorization.partition(" ")
+        if kind.lower() != "bearer" or not token or len(token) > 8192:
+            raise Unauthenticated("the token does not verify")
+        try:
+            decoded = jwt.decode(token.strip(), self._key_of, algorithms=["Ed25519"])
+        except (JoseError, ValueError, KeyError, TypeError):
+            raise Unauthenticated("the token does not verify") from None
+        claims, name = decoded.claims, str(decoded.header["kid"])
+        self._check(name, claims)
+        return Caller(name, name in self._operators, claims)
+
+    def _key_of(self, signed: Any) -> OKPKey:
+        return self._keys[str(signed.headers().get("kid", ""))]
+
+    def _check(self, name: str, claims: Mapping[str, Any]) -> None:
+        now = self._clock()
+        issued, expires = claims.get("iat"), claims.get("exp")
+        right = (
+            claims.get("aud") == self.me
+            and claims.get("iss") == claims.get("sub") == name  # a key speaks for its own name only
+            and isinstance(issued, int)
+            and isinstance(expires, int)
+            and issued - LEEWAY <= now <= expires + LEEWAY
+            and expires - issued <= LIFETIME
+        )
+        if not right:
+            raise Unauthenticated("the token does not verify")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """This process's name, its signer (none on an open loopback) and whom it trusts."""
+
+    name: str
+    signer: Signer | None
+    trust: Trust
+
+    def authorization(self, audience: str, **claims: Any) -> dict[str, str]:
+        """The header for a call to `audience`; empty while this process has no key."""
+        return {"authorization": f"Bearer {self.signer.token(audience, **claims)}"} if self.signer else {}
+
+
+def load_identity(name: str, settings: Settings, *, open_to_strangers: bool = True) -> Identity:
+    """The identity of process `name` from its settings.
+
+    Raises SettingsError for a public address without key and trust: nobody should find out later that a write tool was
+    open to the network.
+    """
+    if not settings.is_loopback and not (settings.key and settings.trust):
+        raise SettingsError(
+            f"{settings.host} can be reached from other machines: set MESHWRIGHT_KEY and MESHWRIGHT_TRUST "
+            "(`meshwright keys` makes both), or bind 127.0.0.1"
+        )
+    signer = Signer.from_jwk(name, _read(settings.key, "MESHWRIGHT_KEY")) if settings.key else None
+    strangers = open_to_strangers and settings.is_loopback
+    if settings.trust is None:
+        return Identity(name, signer, Trust(name, {}, open_to_strangers=strangers))
+    document = _read(settings.trust, "MESHWRIGHT_TRUST")
+    trust = Trust.from_document(name, document, open_to_strangers=strangers)
+    return Identity(name, signer, trust)
+
+
+def _read(path: Path, variable: str) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text())
+    except OSError as error:
+        raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(f"{variable}: {path} is not JSON") from None
+    if not isinstance(document, dict):
+        raise SettingsError(f"{variable}: {path} must hold a JSON object")
+    return document

@@ -1,0 +1,146 @@
+"""Inference through LiteLLM, imported when the first call needs it: it costs seconds and 190 MB, and most agents have none.
+
+Every call has a deadline and a reservation: the prompt's upper bound plus `max_tokens` is set aside before, and settled
+with the true usage after. Retries are off; the caller knows what time is left, the library does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from meshwright.budget import Budget
+from meshwright.deadline import Deadline
+from meshwright.errors import (
+    MeshError,
+    PeerAnsweredBadly,
+    PeerOverloaded,
+    PeerRefused,
+    PeerTimedOut,
+    PeerUnreachable,
+)
+from meshwright.extension import canonical
+from meshwright.records.tracing import span
+from meshwright.settings import Settings
+
+#: Tokens one answer may have.
+MAX_TOKENS = 2_000
+#: A byte-level tokenizer never makes more tokens than there are UTF-8 bytes; measured, they are at most 0.45 a byte.
+TOKENS_PER_BYTE = 0.5
+PER_MESSAGE = 8
+
+Message = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer of the model: text, or tools it wants called, and what it cost."""
+
+    text: str
+    calls: list[tuple[str, str, str]]
+    tokens: int
+    message: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model behind LiteLLM. `url` points to an OpenAI-compatible server or gateway; empty means the provider's own."""
+
+    name: str
+    url: str = ""
+    key: str = field(default="", repr=False)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Model:
+        return cls(settings.model, settings.model_url, settings.model_key)
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        by: Deadline,
+        budget: Budget,
+        tools: Sequence[Mapping[str, Any]] = (),
+        schema: Mapping[str, Any] | None = None,
+        max_tokens: int = MAX_TOKENS,
+    ) -> Said:
+        """One completion. Raises BudgetExhausted before it costs anything, or a PeerError."""
+        asked: dict[str, Any] = {"messages": list(messages)}
+        if tools:
+            asked["tools"] = list(tools)
+        if schema is not None:
+            form = {"name": "answer", "schema": dict(schema)}
+            asked["response_format"] = {"type": "json_schema", "json_schema": form}
+        size = len(canonical(asked).encode())
+        prompt = int(size * TOKENS_PER_BYTE) + PER_MESSAGE * (len(messages) + 1)
+        room = min(max_tokens, max(budget.left - prompt, 1))
+        reserved = budget.reserve(prompt + room)
+        spent: int | None = None
+        try:
+            with span(f"chat {self.name}", model=self.name):
+                response = await self._complete(asked, by, room)
+            spent = int(response.get("usage", {}).get("total_tokens") or reserved)
+        except (PeerRefused, PeerOverloaded):
+            spent = 0
+            raise
+        finally:
+            budget.settle(reserved, spent)
+        return _said(self.name, response, spent)
+
+    async def _complete(self, asked: dict[str, Any], by: Deadline, room: int) -> dict[str, Any]:
+        given = by.require()
+        litellm = await asyncio.to_thread(_litellm)
+        try:
+            async with asyncio.timeout(by.require()):
+                response = await litellm.acompletion(
+                    model=self.name,
+                    api_base=self.url or None,
+                    api_key=self.key or None,
+                    max_tokens=room,
+                    max_retries=0,
+                    timeout=given,
+                    temperature=0,
+                    **asked,
+                )
+        except TimeoutError:
+            raise PeerTimedOut(self.name, f"no answer within {given:.1f} s") from None
+        except litellm.exceptions.OpenAIError as error:
+            raise self._translated(litellm, error) from None
+        return dict(response.model_dump())
+
+    def _translated(self, litellm: Any, error: Exception) -> MeshError:
+        kinds = litellm.exceptions
+        if isinstance(error, kinds.Timeout):
+            return PeerTimedOut(self.name, "the model server did not answer in time")
+        if isinstance(error, kinds.RateLimitError | kinds.ServiceUnavailableError):
+            return PeerOverloaded(self.name, "the model server is overloaded")
+        if isinstance(error, kinds.BadRequestError | kinds.AuthenticationError | kinds.NotFoundError):
+            return PeerRefused(self.name, f"the model server refused ({type(error).__name__})")
+        return PeerUnreachable(self.name, f"the model server failed ({type(error).__name__})")
+
+
+def _litellm() -> Any:
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it fetches its price list at import
+    try:
+        import litellm
+    except ImportError:
+        raise PeerUnreachable("model", "LiteLLM is not installed: pip install 'meshwright[model]'") from None
+    litellm.suppress_debug_info = True
+    return litellm
+
+
+def _said(name: str, response: Mapping[str, Any], tokens: int) -> Said:
+    choices = response.get("choices") or []
+    message = dict(choices[0].get("message") or {}) if choices else {}
+    calls = [
+        (str(call.get("id")), str(call["function"]["name"]), str(call["function"].get("arguments") or "{}"))
+        for call in message.get("tool_calls") or []
+        if isinstance(call, dict) and call.get("function")
+    ]
+    text = message.get("content") or ""
+    if not calls and not text:
+        raise PeerAnsweredBadly(name, "the model said nothing")
+    return Said(str(text), calls, tokens, message)

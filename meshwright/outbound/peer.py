@@ -1,0 +1,271 @@
+"""One call to one agent over A2A: breaker, deadline, then the wire; what comes back is an answer or a MeshError.
+
+A call streams where the peer can, because the first event tells the task's id: whoever gives up can then say CancelTask,
+also to a peer that does not know what a deadline is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from meshwright.budget import HEADER as BUDGET_HEADER
+from meshwright.deadline import Deadline
+from meshwright.errors import (
+    MeshError,
+    PeerAnsweredBadly,
+    PeerOverloaded,
+    PeerRefused,
+    PeerTaskFailed,
+    PeerTimedOut,
+    PeerUnreachable,
+    Unauthenticated,
+)
+from meshwright.extension import HEADER_RUN, URI
+from meshwright.inbound.identity import Identity
+from meshwright.outbound.breaker import Attempt, Breaker
+from meshwright.parts import data_in, data_part, text_in, text_part, whole_numbers
+from meshwright.records.tracing import span, trace_headers
+
+if TYPE_CHECKING:
+    from a2a.client import Client
+    from a2a.types import AgentCard, StreamResponse, Task
+
+log = logging.getLogger(__name__)
+
+#: A call that was given less than this many seconds says nothing about its peer when it times out.
+FLOOR = 0.25
+#: Seconds a CancelTask may take; nobody waits for it.
+CANCEL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a peer came back with: its data parts, its text, and what it noted under the mesh's extension."""
+
+    task_id: str
+    data: list[Any]
+    text: str
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Peer:
+    """An agent that we can ask."""
+
+    def __init__(
+        self, card: AgentCard, breaker: Breaker, http: httpx.AsyncClient, identity: Identity, audience: str
+    ) -> None:
+        self.name = card.name
+        self.breaker = breaker
+        self._card = card
+        self._http = http
+        self._identity = identity
+        self._audience = audience
+        self._client: Client | None = None
+        self._farewells: set[asyncio.Task[None]] = set()
+
+    async def ask(
+        self,
+        content: dict[str, Any],
+        *,
+        by: Deadline,
+        text: str = "",
+        tokens: int = 0,
+        run: str = "",
+        message_id: str = "",
+        context_id: str = "",
+    ) -> Answer:
+        """Send `content` as a data part (and `text` beside it) and wait for the task's end, at most until `by`.
+
+        Raises BreakerOpen, DeadlineExceeded (before sending), or a PeerError.
+        """
+        from a2a.types import Message, Role, SendMessageRequest
+
+        given = by.require()
+        message = Message(
+            message_id=message_id or uuid.uuid4().hex, role=Role.ROLE_USER, context_id=context_id
+        )
+        message.parts.append(data_part(content))
+        if text:
+            message.parts.append(text_part(text))
+        with self.breaker.admit() as attempt:
+            with span(f"invoke_agent {self.name}", agent=self.name):
+                seen = _Seen()
+                headers = self._headers(by, tokens, run)
+                try:
+                    async with asyncio.timeout(given):
+                        await self._follow(SendMessageRequest(message=message), headers, seen)
+                except TimeoutError:
+                    if given >= FLOOR:
+                        attempt.unwell()
+                    self._cancel(seen)
+                    raise PeerTimedOut(self.name, f"no answer within {given:.1f} s") from None
+                except asyncio.CancelledError:
+                    self._cancel(seen)
+                    raise
+                except httpx.HTTPError as error:
+                    attempt.unwell()
+                    raise PeerUnreachable(self.name, f"cannot be reached ({type(error).__name__})") from None
+                except MeshError as error:
+                    if error.indicts:
+                        attempt.unwell()
+                    raise
+                return self._judge(seen, attempt)
+
+    async def _follow(self, request: Any, headers: dict[str, str], seen: _Seen) -> None:
+        """Drive the call to its end, keeping what was seen. SDK errors become ours here and nowhere else."""
+        from a2a.client import ClientCallContext
+        from a2a.client.errors import A2AClientError, A2AClientTimeoutError
+        from a2a.utils.errors import A2AError, InternalError
+
+        try:
+            events: AsyncIterator[StreamResponse] = self._connected().send_message(
+                request, context=ClientCallContext(service_parameters=headers)
+            )
+            async for event in events:
+                seen.take(event)
+        except A2AClientTimeoutError:
+            raise PeerTimedOut(self.name, "no connection in time") from None
+        except A2AClientError as error:
+            raise self._translated(error) from None
+        except InternalError:
+            raise PeerUnreachable(self.name, "reported an internal error") from None
+        except A2AError as error:
+            raise PeerRefused(self.name, str(error)[:300]) from None
+
+    def _translated(self, error: Exception) -> MeshError:
+        cause = error.__cause__
+        if isinstance(cause, httpx.HTTPStatusError):
+            status = cause.response.status_code
+            if status in (429, 503):
+                after = cause.response.headers.get("retry-after", "")
+                return PeerOverloaded(self.name, f"answered {status}", float(after) if after.isdigit() else None)
+            if status == 401:
+                return Unauthenticated(f"{self.name} does not accept who we are; check MESHWRIGHT_TRUST there")
+            if status >= 500:
+                return PeerUnreachable(self.name, f"answered {status}")
+            return PeerRefused(self.name, f"answered {status}")
+        if isinstance(cause, httpx.RequestError):
+            return PeerUnreachable(self.name, f"cannot be reached ({type(cause).__name__})")
+        return PeerAnsweredBadly(self.name, "not an A2A answer")
+
+    def _judge(self, seen: _Seen, attempt: Attempt) -> Answer:
+        from a2a.types import TaskState
+
+        task = seen.task
+        if task is None:
+            attempt.unwell()
+            raise PeerAnsweredBadly(self.name, "no task and no message came back")
+        reason = text_in(task.status.message.parts) if task.status.HasField("message") else ""
+        match task.status.state:
+            case TaskState.TASK_STATE_COMPLETED:
+                attempt.well()
+            case TaskState.TASK_STATE_FAILED if seen.notes.get("code") in ("DEADLINE_EXCEEDED", "INTERNAL"):
+                # It was slow, or broke: that its own server noticed first does not make it well.
+                attempt.unwell()
+                if seen.notes["code"] == "INTERNAL":
+                    raise PeerUnreachable(self.name, reason[:200])
+                raise PeerTimedOut(self.name, "its deadline passed before it was done")
+            case TaskState.TASK_STATE_FAILED | TaskState.TASK_STATE_REJECTED | TaskState.TASK_STATE_CANCELED:
+                attempt.well()
+                raise PeerTaskFailed(self.name, reason[:400] or "its task failed without a reason")
+            case TaskState.TASK_STATE_INPUT_REQUIRED | TaskState.TASK_STATE_AUTH_REQUIRED:
+                attempt.well()
+                self._cancel(seen)
+                raise PeerTaskFailed(self.name, f"it asks back: {reason[:400]}")
+            case _:
+                attempt.unwell()
+                raise PeerUnreachable(self.name, "the stream ended before its task did")
+        parts = [part for artifact in task.artifacts for part in artifact.parts]
+        return Answer(task.id, data_in(parts), text_in(parts), seen.notes)
+
+    def _headers(self, by: Deadline, tokens: int, run: str) -> dict[str, str]:
+        return {
+            **by.headers(),
+            "a2a-extensions": URI,
+            **({BUDGET_HEADER: str(tokens)} if tokens else {}),
+            **({HEADER_RUN: run} if run else {}),
+            **trace_headers(),
+            **(self._identity.authorization(self._audience) if self._audience else {}),
+        }
+
+    def _connected(self) -> Client:
+        if self._client is None:
+            from a2a.client import ClientConfig, ClientFactory
+
+            config = ClientConfig(
+                streaming=True, httpx_client=self._http, supported_protocol_bindings=["JSONRPC", "HTTP+JSON"]
+            )
+            self._client = ClientFactory(config).create(self._card)
+        return self._client
+
+    def _cancel(self, seen: _Seen) -> None:
+        """Tell the peer to stop, without waiting: our own time is up."""
+        if seen.task is not None and self._client is not None:
+            farewell = asyncio.ensure_future(self._say_cancel(self._client, seen.task.id))
+            self._farewells.add(farewell)
+            farewell.add_done_callback(self._farewells.discard)
+
+    async def _say_cancel(self, client: Client, task_id: str) -> None:
+        from a2a.client import ClientCallContext
+        from a2a.client.errors import A2AClientError
+        from a2a.types import CancelTaskRequest
+        from a2a.utils.errors import A2AError
+
+        headers = self._identity.authorization(self._audience) if self._audience else {}
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS):
+                context = ClientCallContext(service_parameters=headers)
+                await client.cancel_task(CancelTaskRequest(id=task_id), context=context)
+        except (TimeoutError, A2AClientError, A2AError, httpx.HTTPError) as error:
+            log.info("%s: task %s was not cancelled: %s", self.name, task_id, type(error).__name__)
+
+
+class _Seen:
+    """What a stream has shown so far, folded into one task."""
+
+    def __init__(self) -> None:
+        self.task: Task | None = None
+        self.notes: dict[str, Any] = {}
+
+    def take(self, event: StreamResponse) -> None:
+        from a2a.types import Task, TaskState
+
+        kind = event.WhichOneof("payload")
+        if kind == "task":
+            self.task = event.task
+            self._note(event.task.metadata)
+        elif kind == "message":
+            task = Task(id=event.message.task_id)
+            task.status.state = TaskState.TASK_STATE_COMPLETED
+            artifact = task.artifacts.add()
+            artifact.parts.extend(event.message.parts)
+            self.task = task
+        elif self.task is not None and kind == "status_update":
+            self.task.status.CopyFrom(event.status_update.status)
+            self._note(event.status_update.metadata)
+        elif self.task is not None and kind == "artifact_update":
+            self._artifact(event.artifact_update)
+
+    def _artifact(self, update: Any) -> None:
+        assert self.task is not None
+        same = next((a for a in self.task.artifacts if a.artifact_id == update.artifact.artifact_id), None)
+        if same is not None and update.append:
+            same.parts.extend(update.artifact.parts)
+        elif same is not None:
+            same.CopyFrom(update.artifact)
+        else:
+            self.task.artifacts.append(update.artifact)
+
+    def _note(self, metadata: Any) -> None:
+        from google.protobuf.json_format import MessageToDict
+
+        notes = whole_numbers(MessageToDict(metadata)).get(URI)
+        if isinstance(notes, dict):
+            self.notes |= notes

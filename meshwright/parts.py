@@ -1,0 +1,68 @@
+"""Between A2A's protobuf messages and the mesh's data parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from meshwright.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from a2a.types import Part
+
+Model = TypeVar("Model", bound=BaseModel)
+
+MEDIA_TYPE = "application/json"
+MAX_PARTS = 64
+
+
+def data_part(model: BaseModel | dict[str, Any]) -> Part:
+    """A data part that holds `model`."""
+    from a2a.types import Part
+    from google.protobuf.json_format import ParseDict
+
+    content = model.model_dump(mode="json") if isinstance(model, BaseModel) else model
+    part = Part(media_type=MEDIA_TYPE)
+    ParseDict(content, part.data)
+    return part
+
+
+def text_part(text: str) -> Part:
+    from a2a.types import Part
+
+    return Part(text=text, media_type="text/plain")
+
+
+def data_in(parts: Iterable[Part]) -> list[Any]:
+    """The JSON of every data part. Protobuf's numbers are all floats; whole ones come back as ints here."""
+    from google.protobuf.json_format import MessageToDict
+
+    return [whole_numbers(MessageToDict(part.data)) for part in parts if part.HasField("data")]
+
+
+def text_in(parts: Iterable[Part]) -> str:
+    """The text parts, joined by newlines."""
+    return "\n".join(part.text for part in parts if part.HasField("text")).strip()
+
+
+def whole_numbers(value: Any) -> Any:
+    """`value` with each float that is a whole number as an int."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(item) for item in value]
+    return value
+
+
+def read_as(model: type[Model], content: Any) -> Model:
+    """Validate `content`. Raises InvalidRequest that names the field that is off."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the data"
+        raise InvalidRequest(f"not a {model.__name__}: {where}: {first['msg']}") from None

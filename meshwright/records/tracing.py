@@ -1,0 +1,44 @@
+"""W3C trace context from hop to hop, and one span per agent call and tool call. Policies never import this room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from opentelemetry import context, propagate, trace
+
+_tracer = trace.get_tracer("meshwright")
+
+
+@contextmanager
+def span(name: str, carrier: Mapping[str, str] | None = None, **attributes: str) -> Iterator[None]:
+    """A span around a piece of work; with `carrier` (the caller's headers) it continues the caller's trace.
+
+    The extracted context is made current, not only the parent: else the caller's baggage would stop here.
+    """
+    token = context.attach(propagate.extract(dict(carrier))) if carrier is not None else None
+    try:
+        with _tracer.start_as_current_span(name, attributes={f"mesh.{k}": v for k, v in attributes.items()}):
+            yield
+    finally:
+        if token is not None:
+            context.detach(token)
+
+
+def trace_headers() -> dict[str, str]:
+    """`traceparent`, `tracestate` and `baggage` for the next hop; empty while nothing is traced."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier
+
+
+def export_to(endpoint: str, service: str) -> None:
+    """Send spans to an OTLP/HTTP collector. Needs the package opentelemetry-exporter-otlp-proto-http."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    trace.set_tracer_provider(provider)

@@ -1,0 +1,105 @@
+"""What a deployment decides: frozen, strict, read once from a mapping that is passed in.
+
+Only `serve` and the CLI hand it `os.environ`. A misspelt `MESHWRIGHT_*` variable is an error at start, with the nearest
+known name, because a setting that silently does nothing is found in the next incident.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+PREFIX = "MESHWRIGHT_"
+
+
+class SettingsError(Exception):
+    """A setting is unknown or wrong; the message names the variable and what it should be."""
+
+
+def _split(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _http(value: str) -> str:
+    address = urlsplit(value)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ValueError("must be an http:// or https:// address")
+    return value.rstrip("/")
+
+
+Address = Annotated[str, AfterValidator(_http)]
+Addresses = Annotated[tuple[Address, ...], BeforeValidator(_split)]
+
+
+class Settings(BaseModel):
+    """Each field is the variable `MESHWRIGHT_<FIELD>`; times are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    public_url: Address | None = None
+    peers: Addresses = ()
+    tools: Addresses = ()
+    home: Path = Path(".meshwright")
+    database: str = ""
+    shop: Path | None = None
+    key: Path | None = None
+    trust: Path | None = None
+    policy: Path | None = None
+    access: Path | None = None
+    deadline: float = Field(default=30.0, gt=0, le=3600)
+    deadline_max: float = Field(default=120.0, gt=0, le=3600)
+    budget_tokens: int = Field(default=50_000, ge=0)
+    refresh: float = Field(default=15.0, gt=0)
+    max_body: int = Field(default=1_048_576, ge=1024)
+    model: str = ""
+    model_url: str = ""
+    model_key: str = Field(default="", repr=False)
+    otlp: str = ""
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read `MESHWRIGHT_*` from a mapping. Raises SettingsError, which names the variable."""
+        known = {PREFIX + name.upper(): name for name in cls.model_fields}
+        values: dict[str, str] = {}
+        for name, value in environ.items():
+            if not name.upper().startswith(PREFIX):
+                continue
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else "known are " + ", ".join(sorted(known))
+                raise SettingsError(f"unknown setting {name}: {hint}")
+            if value != "":
+                values[known[name]] = value
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = PREFIX + str(first["loc"][0]).upper()
+            raise SettingsError(f"{name}: {first['msg']} (it is {str(first['input'])[:80]!r})") from None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the process."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.home / 'mesh.db'}"
+
+    @property
+    def shop_path(self) -> Path:
+        return self.shop or self.home / "shop.db"

@@ -1,0 +1,191 @@
+"""A tool server: typed functions behind MCP, where every call has a named caller, a deadline, and at most one effect.
+
+    server = ToolServer("orderbook", version="0.1.0")
+
+    @server.read
+    async def get_order(order_id: str) -> Order: ...
+
+    @server.write
+    async def cancel_order(order_id: str, reason: str, call: Call) -> Receipt: ...
+
+Who may call what is data (`policies/access.toml`). A write runs only for a caller whose token was made for exactly this
+tool, these arguments and this idempotency key: that is the apply step of an orchestrator, after its gate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import tomllib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel
+
+from meshwright.deadline import HEADER as DEADLINE_HEADER
+from meshwright.deadline import Deadline
+from meshwright.errors import DeadlineExceeded, Forbidden, InvalidRequest, MeshError, ToolRefused
+from meshwright.extension import META_DEADLINE, META_KEY, META_TICKET, SCOPE_APPLY, effect_hash
+from meshwright.inbound.doorman import caller_of
+from meshwright.inbound.identity import Caller
+from meshwright.settings import SettingsError
+
+if TYPE_CHECKING:
+    from mcp.server import MCPServer
+
+__all__ = ["Access", "Call", "ToolRefused", "ToolServer"]
+
+#: Seconds a tool may take when the caller set no deadline, and at most.
+DEFAULT_SECONDS, MAX_SECONDS = 10.0, 60.0
+
+Tool = TypeVar("Tool", bound=Callable[..., Awaitable[BaseModel]])
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What surrounds one tool call. `key` is the idempotency key (always set on writes), `ticket` the run it serves."""
+
+    caller: str
+    by: Deadline
+    key: str = ""
+    ticket: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may read and who may write, as patterns `server.tool` by caller's name. Nobody else may do anything."""
+
+    read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    write: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> Access:
+        """From a TOML file with the tables `[read]` and `[write]`. Raises SettingsError, naming the file."""
+        try:
+            document = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise SettingsError(f"MESHWRIGHT_ACCESS: cannot read {path}: {error.strerror}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"MESHWRIGHT_ACCESS: {path}: {error}") from None
+        tables = {name: document.get(name, {}) for name in ("read", "write")}
+        for name, table in tables.items():
+            for caller, patterns in table.items():
+                if not (isinstance(patterns, list) and all(isinstance(p, str) for p in patterns)):
+                    raise SettingsError(f"{path}: [{name}] {caller} must be a list of 'server.tool' patterns")
+        return cls(**{name: {who: tuple(what) for who, what in table.items()} for name, table in tables.items()})
+
+    def check(self, caller: Caller, tool: str, *, write: bool) -> None:
+        """Raises Forbidden, in words, unless `caller` may use `tool` (as `server.tool`)."""
+        table = self.write if write else self.read
+        if not any(fnmatchcase(tool, pattern) for pattern in table.get(caller.name, ())):
+            kind = "write with" if write else "read"
+            raise Forbidden(f"{caller.name or 'an unnamed caller'} may not {kind} {tool}")
+
+
+class ToolServer:
+    """Collects typed functions and serves them over MCP (streamable HTTP, stateless)."""
+
+    def __init__(self, name: str, *, version: str, instructions: str = "") -> None:
+        self.name = name
+        self.version = version
+        self._instructions = instructions
+        self._tools: list[tuple[Callable[..., Any], bool]] = []
+
+    def read(self, tool: Tool) -> Tool:
+        """Register a tool that changes nothing."""
+        self._tools.append((tool, False))
+        return tool
+
+    def write(self, tool: Tool) -> Tool:
+        """Register a tool with an effect. It gets its idempotency key through a parameter annotated `Call`."""
+        self._tools.append((tool, True))
+        return tool
+
+    def mcp(self, access: Access) -> MCPServer[Any]:
+        """The MCP server with all tools registered, each behind `access`."""
+        from mcp.server import MCPServer
+        from mcp_types import ToolAnnotations
+
+        server: MCPServer[Any] = MCPServer(
+            self.name, version=self.version, instructions=self._instructions or None, log_level="WARNING"
+        )
+        for tool, writes in self._tools:
+            hints = ToolAnnotations(
+                read_only_hint=not writes, destructive_hint=writes, idempotent_hint=True, open_world_hint=False
+            )
+            server.add_tool(self._guarded(tool, writes, access), annotations=hints)
+        return server
+
+    def _guarded(self, tool: Callable[..., Any], writes: bool, access: Access) -> Callable[..., Any]:
+        """The tool behind its checks, with `Call` swapped for MCP's `Context` in the signature."""
+        from mcp.server.mcpserver import Context
+        from mcp.server.mcpserver.exceptions import ToolError
+
+        types = get_type_hints(tool, include_extras=True)
+        wants = next((name for name, kind in types.items() if kind is Call), None)
+        name = tool.__name__
+
+        @functools.wraps(tool)
+        async def guarded(**arguments: Any) -> Any:
+            context = arguments.pop("mcp_context")
+            try:
+                call = self._admit(name, writes, context, access)
+                if wants:
+                    arguments[wants] = call
+                if writes:  # once begun it runs to its end: half a write helps nobody
+                    return await tool(**arguments)
+                async with asyncio.timeout(call.by.require()):
+                    return await tool(**arguments)
+            except TimeoutError:
+                raise ToolError(f"{name}: the deadline passed while it worked") from None
+            except MeshError as error:
+                raise ToolError(str(error)) from None
+
+        plain = {key: kind for key, kind in types.items() if kind is not Call}
+        guarded.__annotations__ = {**plain, "mcp_context": Context}
+        parameters = [
+            p.replace(annotation=types[p.name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for p in inspect.signature(tool).parameters.values()
+            if p.name != wants
+        ]
+        parameters.append(
+            inspect.Parameter("mcp_context", inspect.Parameter.KEYWORD_ONLY, annotation=Context)
+        )
+        guarded.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            parameters, return_annotation=types["return"]
+        )
+        return guarded
+
+    def _admit(self, tool: str, writes: bool, context: Any, access: Access) -> Call:
+        request = context.request_context.request
+        meta: Mapping[str, Any] = context.request_context.meta or {}
+        caller = caller_of(request.scope)
+        access.check(caller, f"{self.name}.{tool}", write=writes)
+        by = _deadline(request.headers, meta)
+        if by.expired:
+            raise DeadlineExceeded(f"{tool}: the deadline passed before it began")
+        call = Call(caller.name, by, str(meta.get(META_KEY, "")), str(meta.get(META_TICKET, "")))
+        if writes:
+            # what was sent, not what validation made of it: the token is bound to the sender's bytes
+            sent = dict((context.request_context.params or {}).get("arguments") or {})
+            if not call.key:
+                raise InvalidRequest(f"{tool}: a write needs an idempotency key in _meta '{META_KEY}'")
+            bound = caller.claims.get("effect")
+            if SCOPE_APPLY not in caller.scopes or bound != effect_hash(tool, sent, call.key):
+                raise Forbidden(f"{tool}: the token was not made for exactly this call")
+        return call
+
+
+def _deadline(headers: Mapping[str, str], meta: Mapping[str, Any]) -> Deadline:
+    """The earlier of the header and the `_meta` key: a gateway may pass on only one of them."""
+    by = Deadline.from_headers(headers, default=DEFAULT_SECONDS, ceiling=MAX_SECONDS)
+    left = meta.get(META_DEADLINE)
+    if left is None:
+        return by
+    if not isinstance(left, int | float) or left != left or left < 0:
+        raise InvalidRequest(f"_meta '{META_DEADLINE}' must be the milliseconds that remain")
+    return min(by, Deadline.from_headers({DEADLINE_HEADER: str(int(left))}, default=1, ceiling=MAX_SECONDS))

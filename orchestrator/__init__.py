@@ -1,0 +1,1 @@
+"""Where a request enters: it plans, delegates, decides whom to believe, and never does domain work itself."""

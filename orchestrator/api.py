@@ -1,0 +1,201 @@
+"""What people and tools ask the orchestrator besides A2A: the catalogue, the peers, runs and reviews."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from a2a.server.context import ServerCallContext
+from a2a.types import Message, Role, SendMessageConfiguration, SendMessageRequest
+from a2a.utils.errors import A2AError
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from meshwright.card import stamped, to_json
+from meshwright.deadline import Deadline
+from meshwright.errors import WIRE, Forbidden, InvalidRequest, MeshError, PeerOverloaded
+from meshwright.inbound.cardroute import PATH as CARD_PATH
+from meshwright.inbound.cardroute import base_address
+from meshwright.inbound.doorman import CallerUser, caller_of
+from meshwright.inbound.identity import Caller
+from meshwright.parts import text_part
+
+if TYPE_CHECKING:
+    from a2a.types import AgentCard
+
+    from meshwright.inbound.handler import MeshRequestHandler
+    from orchestrator.driver import Driver
+
+log = logging.getLogger(__name__)
+
+CATALOG_VERSION = "1.0"
+CATALOG_TYPE = "application/ai-catalog+json"
+CARD_TYPE = "application/a2a-agent-card+json"
+#: Seconds the list of peers may take to be gathered.
+GATHER = 3.0
+
+Endpoint = Callable[[Request], Awaitable[JSONResponse]]
+
+
+class Api:
+    """The routes. `driver` and `handler` are there once the process has started."""
+
+    def __init__(self, card: AgentCard, public_url: str | None) -> None:
+        self._card = card
+        self._public_url = public_url
+        self.driver: Driver | None = None
+        self.handler: MeshRequestHandler | None = None
+        self._resuming: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/.well-known/ai-catalog.json", _answering(self.catalog)),
+            Route("/cards", _answering(self.cards)),
+            Route("/peers", _for_operators(self.peers)),
+            Route("/runs", _for_operators(self.runs)),
+            Route("/runs/{id}", _for_operators(self.run)),
+            Route("/reviews", _for_operators(self.reviews)),
+            Route("/reviews/{id}", _for_operators(self.decide), methods=["POST"]),
+        ]
+
+    @property
+    def _live(self) -> Driver:
+        if self.driver is None:
+            raise PeerOverloaded("orchestrator", "is still starting; ask again in a second")
+        return self.driver
+
+    async def catalog(self, request: Request) -> JSONResponse:
+        """The mesh as an AI Catalog: every agent whose card is good, by the address of its card."""
+        own = self._public_url or base_address(request)
+        entries = [self._entry(self._card, own)]
+        entries += [self._entry(e.card, e.url) for e in self._live.directory.entries if e.card]
+        document = {"specVersion": CATALOG_VERSION, "host": {"displayName": self._card.name}, "entries": entries}
+        return JSONResponse(document, media_type=CATALOG_TYPE)
+
+    def _entry(self, card: AgentCard, base: str) -> dict[str, Any]:
+        tags = sorted({tag for skill in card.skills for tag in skill.tags})
+        return {
+            "identifier": f"urn:air:meshwright:{card.name.lower()}",
+            "displayName": card.name,
+            "description": card.description,
+            "type": CARD_TYPE,
+            "mediaType": CARD_TYPE,
+            "url": base.rstrip("/") + CARD_PATH,
+            "version": card.version,
+            "tags": tags,
+        }
+
+    async def cards(self, request: Request) -> JSONResponse:
+        """The cards known here; with `?skill=`, those that offer it."""
+        skill = request.query_params.get("skill", "")
+        own = stamped(self._card, self._public_url or base_address(request))
+        cards = [own, *(e.card for e in self._live.directory.entries if e.card)]
+        chosen = [card for card in cards if not skill or any(s.id == skill for s in card.skills)]
+        return JSONResponse({"skill": skill, "cards": [to_json(card) for card in chosen]})
+
+    async def peers(self, request: Request) -> JSONResponse:
+        """Every configured address, with what is known of it and how its breaker stands."""
+        driver = self._live
+        peers = [
+            {
+                "name": e.audience or e.name,
+                "title": e.name,
+                "url": e.url,
+                "status": e.status,
+                "why": e.why,
+                "skills": e.skills,
+                "version": e.card.version if e.card else "",
+                "breaker": e.breaker.state,
+            }
+            for e in driver.directory.entries
+        ]
+        return JSONResponse({"peers": peers, "tools": await driver.toolbox.catalogue(Deadline.after(GATHER))})
+
+    async def runs(self, request: Request) -> JSONResponse:
+        raw = request.query_params.get("limit", "20")
+        if not raw.isdigit() or not 1 <= int(raw) <= 500:
+            raise InvalidRequest("limit must be a number from 1 to 500")
+        rows = await self._live.store.recent(int(raw))
+        keys = ("id", "state", "started", "ended", "request", "caller")
+        return JSONResponse({"runs": [{**{k: r[k] for k in keys}, "outcome": r["state"]} for r in rows]})
+
+    async def run(self, request: Request) -> JSONResponse:
+        row = await self._live.store.get(request.path_params["id"])
+        return JSONResponse(row["report"] or {"id": row["id"], "request": row["request"], "outcome": row["state"]})
+
+    async def reviews(self, request: Request) -> JSONResponse:
+        state = request.query_params.get("state", "open")
+        if state not in ("open", "approve", "reject", "all"):
+            raise InvalidRequest("state must be open, approve, reject or all")
+        return JSONResponse({"reviews": await self._live.store.reviews(state=state)})
+
+    async def decide(self, request: Request) -> JSONResponse:
+        """Decide a review; when it was the run's last open one, the run goes on."""
+        body = await request.json()
+        decision = body.get("decision") if isinstance(body, dict) else None
+        if decision not in ("approve", "reject"):
+            raise InvalidRequest('send {"decision": "approve"} or {"decision": "reject"}, and a "reason"')
+        store = self._live.store
+        reason = str(body.get("reason", ""))[:2000]
+        by = caller_of(request.scope).name
+        review = await store.decide(request.path_params["id"], decision, by=by, reason=reason)
+        if await store.undecided(review["run"]) == 0:
+            resuming = asyncio.ensure_future(self._go_on(await store.get(review["run"])))
+            self._resuming.add(resuming)
+            resuming.add_done_callback(self._resuming.discard)
+        return JSONResponse(review)
+
+    async def _go_on(self, run: dict[str, Any]) -> None:
+        """Continue on the run's own A2A task, so that whoever listens there hears the end of it."""
+        assert self.handler is not None
+        message = Message(message_id=f"review-{run['id']}", role=Role.ROLE_USER, task_id=run["task_id"])
+        message.parts.append(text_part("the reviews are decided"))
+        params = SendMessageRequest(
+            message=message, configuration=SendMessageConfiguration(return_immediately=True)
+        )
+        context = ServerCallContext(user=_Owner(run["caller"]))
+        try:
+            await self.handler.on_message_send(params, context)
+        except A2AError as error:
+            log.info("run %s goes on without its task: %s", run["id"], type(error).__name__)
+            await self._live.take_up(run)
+
+    async def aclose(self) -> None:
+        """Wait for what is being resumed."""
+        if self._resuming:
+            await asyncio.wait(self._resuming)
+
+
+class _Owner(CallerUser):
+    """The caller a task belongs to, as a2a-sdk asks for it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(Caller(name))
+        self.user_name = name
+
+
+def _for_operators(endpoint: Endpoint) -> Endpoint:
+    """Let only operators in."""
+
+    async def guarded(request: Request) -> JSONResponse:
+        if not caller_of(request.scope).operator:
+            raise Forbidden("this needs an operator's token: `meshwright token --for orchestrator` makes one")
+        return await endpoint(request)
+
+    return _answering(guarded)
+
+
+def _answering(endpoint: Endpoint) -> Endpoint:
+    """Turn errors into their place on the wire."""
+
+    async def answered(request: Request) -> JSONResponse:
+        try:
+            return await endpoint(request)
+        except MeshError as error:
+            status = WIRE[type(error)].status
+            return JSONResponse({"error": {"code": status, "message": str(error)}}, status)
+
+    return answered

@@ -1,0 +1,187 @@
+"""Whom to ask: the owners of a skill in order, then whoever stands in, then a named gap. Never a hang, never a silent hole."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from meshwright.deadline import Deadline
+from meshwright.errors import (
+    BreakerOpen,
+    DeadlineExceeded,
+    InvalidRequest,
+    MeshError,
+    NoPeer,
+    PeerAnsweredBadly,
+    PeerTimedOut,
+)
+from meshwright.findings import Finding, Gap, Part, Subtask
+from meshwright.outbound.peer import Answer, Peer
+from meshwright.parts import read_as
+from orchestrator.work import SHARES, Drive, Trail, Work
+
+#: Kept back from the first peer's time while there is another to ask, so that asking it still makes sense.
+FIRST_SHARE = 0.6
+#: Below this many seconds nobody is asked any more.
+FLOOR = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How asking for one subtask went: the answer or None, the reason when there is none, the step for the record."""
+
+    answer: Part | None
+    why: str
+    step: dict[str, Any]
+    stand_in: bool = False
+
+
+async def delegate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
+    """Node: ask for every subtask whose needs are met, all at once. The graph comes back while some are left."""
+    drive = runtime.context
+    wave = ready(state)
+    by = drive.by.share(SHARES.delegate)
+    asked = await asyncio.gather(*(_one(drive, state, part, by) for part in wave))
+    findings = dict(state["findings"])
+    steps = list(state["steps"])
+    for part, result in zip(wave, asked, strict=True):
+        findings[part["id"]] = _finding(part, result).model_dump(mode="json")
+        steps.append(result.step)
+    return {"findings": findings, "steps": steps}
+
+
+def ready(state: Work) -> list[dict[str, Any]]:
+    """The subtasks that are not answered yet and whose needs are."""
+    findings, ids = state["findings"], {part["id"] for part in state["plan"]}
+    return [
+        part
+        for part in state["plan"]
+        if part["id"] not in findings and all(n in findings or n not in ids for n in part["needs"])
+    ]
+
+
+async def _one(drive: Drive, state: Work, part: dict[str, Any], by: Deadline) -> Asked:
+    """One subtask with the facts it needs; everything else that was found stays here, and the step says so."""
+    subtask = Subtask.model_validate(part)
+    context = {need: state["findings"][need].get("facts", {}) for need in subtask.needs if need in state["findings"]}
+    missing = [need for need in subtask.needs if context.get(need) == {} and _critical(state, need)]
+    if missing:
+        why = f"it needs {', '.join(missing)}, which was not answered"
+        return Asked(None, why, _step(subtask, None, "gap", why, Trail(), 0))
+    subtask = subtask.model_copy(update={"context": {**subtask.context, **context}})
+    await drive.say(f"asking for {subtask.skill}")
+    return await ask(drive, subtask, by, text=state["request"])
+
+
+def _critical(state: Work, need: str) -> bool:
+    return any(part["id"] == need and part["critical"] for part in state["plan"])
+
+
+async def ask(
+    drive: Drive,
+    subtask: Subtask,
+    by: Deadline,
+    *,
+    answers: type[Part] = Finding,
+    content: dict[str, Any] | None = None,
+    text: str = "",
+    stand_in: bool = True,
+) -> Asked:
+    """Ask the owners of a skill, one after the other; then, with `stand_in`, those who stand in for anyone."""
+    trail = Trail()
+    began = time.monotonic()
+    why = "nobody offers it"
+    try:
+        owners = drive.directory.candidates(subtask.skill)
+    except NoPeer as error:
+        owners, why = [], str(error)
+    spares = [peer for peer in drive.directory.fallbacks() if peer not in owners] if stand_in else []
+    queue = [(peer, False) for peer in owners] + [(peer, True) for peer in spares]
+    for place, (peer, spare) in enumerate(queue):
+        last = place == len(queue) - 1
+        if by.remaining <= FLOOR:
+            why = f"no time was left ({why})" if trail.attempts else "no time was left"
+            break
+        started = time.monotonic()
+        try:
+            message = content or {"subtask": subtask.model_dump(mode="json")}
+            answer = await peer.ask(
+                message,
+                by=by if last else by.share(FIRST_SHARE),
+                text=text,
+                tokens=drive.budget.left,
+                run=drive.run,
+            )
+            part = _read(peer, answer, answers)
+        except MeshError as error:
+            why = str(error)
+            trail.add(peer.name, _outcome(error), _ms(started))
+            continue
+        trail.add(peer.name, "answered", _ms(started))
+        outcome = "stand-in" if spare else "answered"
+        reason = f"stands in: {why}" if spare else f"offers {subtask.skill}"
+        return Asked(part, "", _step(subtask, peer.name, outcome, reason, trail, _ms(began), part), spare)
+    return Asked(None, why, _step(subtask, None, "gap", why, trail, _ms(began)))
+
+
+def _read(peer: Peer, answer: Answer, answers: type[Part]) -> Part:
+    """The answer's data part as the promised model. A peer without data parts still has its text."""
+    for content in answer.data:
+        try:
+            return read_as(answers, content)
+        except InvalidRequest as error:
+            peer.breaker.mark_unwell()
+            raise PeerAnsweredBadly(peer.name, str(error)) from None
+    if answers is Finding and answer.text:
+        return Finding(reply=answer.text[:8000])
+    peer.breaker.mark_unwell()
+    raise PeerAnsweredBadly(peer.name, f"no {answers.__name__} in its answer")
+
+
+def _outcome(error: MeshError) -> str:
+    if isinstance(error, BreakerOpen):
+        return "breaker open"
+    if isinstance(error, PeerTimedOut | DeadlineExceeded):
+        return "timed out"
+    return str(error)
+
+
+def _finding(part: dict[str, Any], result: Asked) -> Finding:
+    """The finding of a subtask; where there is none, one that consists of a gap. A stand-in's answer leaves one too."""
+    subtask, what = part["id"], part["instruction"][:400]
+    if result.answer is None:
+        return Finding(subtask=subtask, gaps=[Gap(what=what, why=result.why, subtask=subtask)])
+    finding = result.answer
+    assert isinstance(finding, Finding)
+    gaps = [gap.model_copy(update={"subtask": subtask}) for gap in finding.gaps]
+    proposals = list(finding.proposals)
+    if result.stand_in:
+        gaps.append(Gap(what=what, why=str(result.step["why"]), subtask=subtask))
+        proposals = []  # whoever stands in reads; it does not propose
+    return finding.model_copy(update={"subtask": subtask, "gaps": gaps, "proposals": proposals})
+
+
+def _step(
+    subtask: Subtask, peer: str | None, outcome: str, why: str, trail: Trail, ms: int, part: Part | None = None
+) -> dict[str, Any]:
+    usage = getattr(part, "usage", None)
+    return {
+        "subtask": subtask.id,
+        "skill": subtask.skill,
+        "peer": peer or "",
+        "outcome": outcome,
+        "why": why[:600],
+        "mode": getattr(part, "mode", ""),
+        "ms": ms,
+        "attempts": trail.attempts,
+        "tools": list(usage.tools) if usage else [],
+        "told": sorted(subtask.context),
+    }
+
+
+def _ms(since: float) -> int:
+    return int((time.monotonic() - since) * 1000)

@@ -1,0 +1,73 @@
+"""The end of a run: one reply that says what was done and what was not, and the desk is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from meshwright.errors import MeshError
+from meshwright.findings import Proposal
+from orchestrator.gate import action_key, judge
+from orchestrator.work import Drive, Work
+
+
+async def finish(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
+    """Node: compose the reply, decide the outcome, and close or hand over through the same gate as every effect."""
+    drive = runtime.context
+    rejected = [row for row in state["actions"] if row["state"] == "rejected"]
+    open_ends = bool(state["gaps"] or state["unread"] or rejected)
+    handed_over = False
+    closing = drive.policy.closing
+    reply = compose(state)
+    if closing is not None:
+        ticket = state["id"]
+        steps = [(closing.reply, {"ticket_id": ticket, "text": reply})]
+        if open_ends:
+            reasons = "; ".join(_reasons(state))[:2000]
+            summary = state["request"][:2000]
+            steps.append((closing.handover, {"ticket_id": ticket, "reason": reasons, "summary": summary}))
+        else:
+            steps.append((closing.close, {"ticket_id": ticket, "outcome": "done"}))
+        told = [await _effect(drive, state, action, arguments) for action, arguments in steps]
+        handed_over = open_ends and not told[-1]
+        failed = [why for why in told if why]
+        if failed:
+            gaps = [*state["gaps"], *({"what": "telling the desk", "why": why, "subtask": ""} for why in failed)]
+            return {"reply": reply, "outcome": "degraded", "gaps": gaps}
+    outcome = "escalated" if handed_over else "degraded" if open_ends else "done"
+    return {"reply": reply, "outcome": outcome}
+
+
+async def _effect(drive: Drive, state: Work, action: str, arguments: dict[str, Any]) -> str:
+    """Judge and apply one closing effect; the reason if it did not happen."""
+    proposal = Proposal(action=action, arguments=arguments)
+    verdict = await judge(drive, state, proposal)
+    if verdict.decision != "apply":
+        return f"{action}: {verdict.why}"
+    try:
+        tools = drive.toolbox.session(by=drive.by, ticket=state["id"])
+        await tools.apply(action, arguments, action_key(state["id"], proposal))
+    except MeshError as error:
+        return f"{action}: {error}"
+    return ""
+
+
+def _reasons(state: Work) -> list[str]:
+    rejected = [r for r in state["actions"] if r["state"] == "rejected"]
+    reasons = [f"not understood: {words}" for words in state["unread"]]
+    reasons += [f"{r['proposal']['action']}: {r.get('why') or r['verdict']['why']}" for r in rejected]
+    reasons += [f"{gap['what']}: {gap['why']}" for gap in state["gaps"]]
+    return list(dict.fromkeys(reasons))
+
+
+def compose(state: Work) -> str:
+    """What the customer reads: the agents' words, what was done, and what a person will take over."""
+    blocks = [state["resolution"].get("reply", "").strip()]
+    done = [r["receipt"].get("summary") or r["proposal"]["action"] for r in state["actions"] if r["state"] == "applied"]
+    if done:
+        blocks.append("Done:\n" + "\n".join(f"- {line}" for line in done))
+    reasons = _reasons(state)
+    if reasons:
+        blocks.append("A colleague takes this over:\n" + "\n".join(f"- {line}" for line in reasons))
+    return "\n\n".join(block for block in blocks if block)[:8000] or "There was nothing to do."

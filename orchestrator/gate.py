@@ -1,0 +1,62 @@
+"""No action without a verdict: each proposal is judged by the policy, on facts that the gate looks up itself."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from meshwright.extension import canonical
+from meshwright.findings import Proposal, Verdict
+from meshwright.policy.rules import Policy
+from orchestrator.work import SHARES, Drive, Work
+
+
+async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
+    """Node: a verdict for every proposal that has none yet. Reviews are written down where people find them."""
+    drive = runtime.context
+    rows = list(state["actions"])
+    known = {row["key"] for row in rows}
+    for content in state["resolution"].get("proposals", []):
+        proposal = Proposal.model_validate(content)
+        key = action_key(state["id"], proposal)
+        if key in known:
+            continue
+        known.add(key)
+        verdict = await judge(drive, state, proposal)
+        await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
+        states = {"apply": "open", "review": "waiting", "reject": "rejected"}
+        rows.append(
+            {
+                "key": key,
+                "proposal": proposal.model_dump(mode="json"),
+                "verdict": verdict.model_dump(mode="json"),
+                "state": states[verdict.decision],
+            }
+        )
+        if verdict.decision == "review":
+            await drive.store.open_review(key, state["id"], proposal, verdict)
+    return {"actions": rows}
+
+
+async def judge(drive: Drive, state: Work, proposal: Proposal) -> Verdict:
+    """The policy's verdict on one proposal."""
+    policy: Policy = drive.policy
+    tools = drive.toolbox.session(by=drive.by.share(SHARES.gate), ticket=state["id"])
+
+    async def look_up(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        return await tools.call(tool, **arguments)
+
+    known = {
+        "proposal": proposal.arguments,
+        "proposal_confidence": proposal.confidence,
+        "subject": state["subject"],
+        "request": {"unread": state["unread"], "topic": state["topic"]},
+    }
+    return await policy.judge(proposal.action, known, look_up)
+
+
+def action_key(run: str, proposal: Proposal) -> str:
+    """The idempotency key of an action: the same run, action and arguments give the same key, whenever it is asked."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, canonical([run, proposal.action, proposal.arguments])))

@@ -1,0 +1,95 @@
+"""What is to be done: the request is split by whoever has that skill, and each part is matched to the cards by its skill."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from meshwright.errors import MeshError, NoPeer
+from meshwright.findings import Gap, Split, Subtask
+from orchestrator.delegate import ask
+from orchestrator.work import SHARES, Drive, Work
+
+#: The skill that splits a request. Any agent may offer it; none needs to be called triage.
+SPLIT = "split-request"
+
+
+async def plan(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
+    """Node: ask for a split (first round), or take up again what was refused (later rounds)."""
+    if state["round"] > 0:
+        return _again(state)
+    drive = runtime.context
+    await drive.say("reading the request")
+    part = Subtask(id="split", skill=SPLIT, instruction=state["request"][:8000])
+    asked = await ask(drive, part, drive.by.share(SHARES.plan), answers=Split, stand_in=False)
+    if asked.answer is None:
+        why = f"the request could not be read: {asked.why}"
+        gap = Gap(what="the whole request", why=why, subtask="split")
+        return {"round": 1, "steps": [asked.step], "gaps": [gap.model_dump()], "unread": [state["request"]]}
+    split = asked.answer
+    assert isinstance(split, Split)
+    subtasks, gaps = _matched(split.subtasks, drive)
+    for subtask in subtasks:
+        await drive.say(f"plan: {subtask.skill}: {subtask.instruction[:120]}")
+    return {
+        "round": 1,
+        "topic": split.topic,
+        "urgency": split.urgency,
+        "subject": _said(split.subject, state["request"]),
+        "unread": split.unread,
+        "plan": [s.model_dump(mode="json") for s in subtasks],
+        "gaps": [g.model_dump() for g in gaps],
+        "steps": [asked.step],
+    }
+
+
+def _matched(subtasks: list[Subtask], drive: Drive) -> tuple[list[Subtask], list[Gap]]:
+    """Subtasks that can be asked for, in an order that respects `needs`; and a gap for each that cannot."""
+    gaps: list[Gap] = []
+    ids = {s.id for s in subtasks}
+    for subtask in subtasks:
+        try:
+            drive.directory.candidates(subtask.skill)
+        except NoPeer as error:
+            if not drive.directory.fallbacks():
+                gaps.append(Gap(what=subtask.instruction[:400], why=str(error), subtask=subtask.id))
+        except MeshError as error:
+            gaps.append(Gap(what=subtask.instruction[:400], why=str(error), subtask=subtask.id))
+    lost = {gap.subtask for gap in gaps}
+    ordered: list[Subtask] = []
+    left = [s for s in subtasks if s.id not in lost]
+    while left:
+        ready = [s for s in left if all(n not in ids or n in lost or n in {o.id for o in ordered} for n in s.needs)]
+        if not ready:
+            names = ", ".join(s.id for s in left)
+            gaps += [Gap(what=s.instruction[:400], why=f"the parts {names} need each other", subtask=s.id) for s in left]
+            break
+        ordered += ready
+        left = [s for s in left if s not in ready]
+    return ordered, gaps
+
+
+def _said(subject: dict[str, str], request: str) -> dict[str, str]:
+    """Only what really stands in the customer's words: nobody else may say who the customer is."""
+    words = request.casefold()
+    return {k: v for k, v in subject.items() if v and all(piece in words for piece in v.casefold().split())}
+
+
+def _again(state: Work) -> dict[str, Any]:
+    """Another round for the parts whose action was refused when it was applied: the world had changed meanwhile."""
+    refused = [row for row in state["actions"] if row["state"] == "refused" and not row.get("seen")]
+    again = {row["proposal"].get("subtask", "") for row in refused}
+    plan = [
+        {**part, "context": {**part["context"], "refused": [row["why"] for row in refused]}}
+        for part in state["plan"]
+        if part["id"] in again
+    ]
+    actions = [{**row, "seen": True} if row in refused else row for row in state["actions"]]
+    findings = {key: value for key, value in state["findings"].items() if key not in again}
+    return {
+        "round": state["round"] + 1,
+        "actions": actions,
+        "findings": findings,
+        "plan": [part for part in state["plan"] if part["id"] not in again] + plan,
+    }

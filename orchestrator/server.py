@@ -1,0 +1,105 @@
+"""The orchestrator as an ASGI app: its A2A server, its catalogue, its graph and where that keeps its checkpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from meshwright.inbound.executor import Incoming, Outcome
+from meshwright.inbound.health import Readiness
+from meshwright.inbound.server import a2a_app, card_of
+from meshwright.outbound.directory import Directory
+from meshwright.outbound.http import http_client
+from meshwright.outbound.toolbox import Toolbox
+from meshwright.policy.rules import Policy
+from meshwright.records.database import open_database
+from meshwright.records.runs import RunStore
+from meshwright.settings import Settings
+from meshwright.shipped import shipped
+from orchestrator.api import Api
+
+if TYPE_CHECKING:
+    import httpx
+    from starlette.applications import Starlette
+
+    from meshwright.inbound.handler import MeshRequestHandler
+    from meshwright.inbound.identity import Identity
+
+NAME = "orchestrator"
+
+
+def orchestrator_app(settings: Settings, identity: Identity, http: httpx.AsyncClient | None = None) -> Starlette:
+    """The app. Raises SettingsError for a card, policy or database that cannot be used."""
+    client = http or http_client()
+    card = card_of(NAME)
+    policy = Policy.load(settings.policy or shipped("policies", "shop.toml"))
+    directory = Directory(settings.peers, client, identity)
+    toolbox = Toolbox(settings.tools, client, identity)
+    readiness = Readiness("graph", "directory")
+    readiness.details = lambda: {"peers": {e.name or e.url: e.breaker.state for e in directory.entries}}
+    api = Api(card, settings.public_url)
+
+    @asynccontextmanager
+    async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
+        api.handler = handler
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(client.aclose)
+            database = await open_database(settings.database_url)
+            stack.push_async_callback(database.close)
+            store = RunStore(database)
+            await store.prepare()
+            # LangGraph takes seconds to import; the port opens meanwhile and the card is served.
+            starting = asyncio.create_task(start(store, stack))
+            refreshing = asyncio.create_task(refresh())
+            yield
+            for task in (starting, refreshing):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            await api.aclose()
+
+    async def start(store: RunStore, stack: AsyncExitStack) -> None:
+        build, driver_type = await asyncio.to_thread(_engine)
+        saver = await stack.enter_async_context(checkpoints(settings.database_url))
+        api.driver = driver_type(build(saver), directory, toolbox, policy, store, settings.deadline)
+        readiness.done("graph")
+
+    async def refresh() -> None:
+        await directory.refresh()
+        readiness.done("directory")
+        await directory.keep_fresh(settings.refresh)
+
+    async def work(incoming: Incoming) -> Outcome:
+        while api.driver is None:
+            incoming.by.require()
+            await asyncio.sleep(0.05)
+        return await api.driver.work(incoming)
+
+    return a2a_app(NAME, card, work, settings, identity, readiness, lifespan=lifespan, routes=api.routes())
+
+
+def _engine() -> tuple[Any, Any]:
+    from orchestrator.driver import Driver
+    from orchestrator.graph import build
+
+    return build, Driver
+
+
+@asynccontextmanager
+async def checkpoints(url: str) -> AsyncIterator[Any]:
+    """LangGraph's saver in the same database as the runs."""
+    if url.startswith("sqlite:///"):
+        from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+        async with AsyncSqliteSaver.from_conn_string(url.removeprefix("sqlite:///")) as saver:
+            await saver.setup()
+            await saver.conn.execute("PRAGMA synchronous=FULL")
+            yield saver
+    else:
+        from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
+        async with AsyncPostgresSaver.from_conn_string(url) as postgres:
+            await postgres.setup()
+            yield postgres

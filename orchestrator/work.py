@@ -1,0 +1,144 @@
+"""The state of one request on its way through the graph: JSON only, typed, with a version.
+
+Live things (the deadline, the peers, the tools) are not state; they come with each drive in a `Drive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from meshwright.deadline import Deadline
+
+if TYPE_CHECKING:
+    from meshwright.budget import Budget
+    from meshwright.outbound.directory import Directory
+    from meshwright.outbound.toolbox import Toolbox
+    from meshwright.policy.rules import Policy
+    from meshwright.records.runs import RunStore
+
+#: Rises with every change of the state's shape that an older build could not read.
+SCHEMA_VERSION = 1
+
+#: Names of the graph's nodes are a contract: a parked run names the node it waits in.
+GRAPH_VERSION = "1"
+
+#: How often a request may be planned again with the results of what was applied.
+MAX_ROUNDS = 2
+
+#: How a run ended. `done` without gaps, `degraded` with some, `escalated` when a person has to take over.
+RunOutcome = Literal["done", "degraded", "escalated", "waiting", "failed"]
+
+
+class Work(TypedDict, total=False):
+    """Everything that is known of one request. Lists hold the JSON of the models of `meshwright.findings`."""
+
+    schema_version: int
+    id: str
+    request: str
+    topic: str
+    urgency: str
+    subject: dict[str, str]
+    unread: list[str]
+    round: int
+    plan: list[dict[str, Any]]
+    findings: dict[str, dict[str, Any]]
+    steps: list[dict[str, Any]]
+    resolution: dict[str, Any]
+    #: One row per proposal: {key, proposal, verdict, state: open|applied|refused|rejected|waiting, receipt?, why?}
+    actions: list[dict[str, Any]]
+    gaps: list[dict[str, Any]]
+    reply: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """What one drive of the graph works with. A resumed run gets a new one."""
+
+    by: Deadline
+    budget: Budget
+    directory: Directory
+    toolbox: Toolbox
+    policy: Policy
+    store: RunStore
+    say: Callable[[str], Awaitable[None]]
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Which part of what is left each phase may use, so that there is always time to say what was found."""
+
+    plan: float = 0.25
+    delegate: float = 0.6
+    aggregate: float = 0.5
+    gate: float = 0.5
+    apply: float = 0.8
+
+
+SHARES = Shares()
+
+
+def new_work(run: str, request: str) -> Work:
+    """The state a run begins with."""
+    return Work(
+        schema_version=SCHEMA_VERSION,
+        id=run,
+        request=request,
+        topic="other",
+        urgency="normal",
+        subject={},
+        unread=[],
+        round=0,
+        plan=[],
+        findings={},
+        steps=[],
+        resolution={},
+        actions=[],
+        gaps=[],
+        reply="",
+        outcome="",
+    )
+
+
+def report(work: Mapping[str, Any], *, waiting: bool = False) -> dict[str, Any]:
+    """The run as people and clients see it: who was asked and why, what was decided, what was done."""
+    actions = work.get("actions", [])
+    return {
+        "id": work["id"],
+        "request": work["request"],
+        "outcome": "waiting" if waiting else work.get("outcome") or "failed",
+        "reply": work.get("reply", ""),
+        "topic": work.get("topic", "other"),
+        "urgency": work.get("urgency", "normal"),
+        "plan": [{k: p[k] for k in ("id", "skill", "instruction", "needs", "critical")} for p in work["plan"]],
+        "steps": work.get("steps", []),
+        "conflicts": work.get("resolution", {}).get("conflicts", []),
+        "verdicts": [
+            {
+                **{k: row["proposal"].get(k) for k in ("action", "arguments", "amount", "proposed_by")},
+                **{k: row["verdict"].get(k) for k in ("decision", "policy", "why", "source")},
+                "state": row["state"],
+            }
+            for row in actions
+        ],
+        "applied": [
+            {"action": row["proposal"]["action"], "arguments": row["proposal"]["arguments"], **row["receipt"]}
+            for row in actions
+            if row["state"] == "applied"
+        ],
+        "gaps": work.get("gaps", []),
+        "unread": work.get("unread", []),
+    }
+
+
+@dataclass(slots=True)
+class Trail:
+    """The steps of one subtask while they happen: whom we asked, and how it went."""
+
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, peer: str, outcome: str, ms: int) -> None:
+        self.attempts.append({"peer": peer, "outcome": outcome[:300], "ms": ms})

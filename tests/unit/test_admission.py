@@ -1,0 +1,66 @@
+"""A body is small, in time, and JSON that means one thing; anything else is a 4xx with a plain reason."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from meshwright.errors import InvalidRequest
+from meshwright.inbound.admission import MAX_DEPTH, Admission, strict_json
+
+
+async def echo(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(await request.body())
+
+
+APP = Admission(Starlette(routes=[Route("/", echo, methods=["POST"])]), max_body=4096)
+
+
+async def post(body: bytes, **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(APP), base_url="http://x") as client:
+        return await client.post("/", content=body, headers={"content-type": "application/json", **headers})
+
+
+async def test_a_good_body_arrives_byte_for_byte() -> None:
+    body = '{"text": "Grüße [}"}'.encode()
+    assert (await post(body)).content == body
+
+
+async def test_a_body_over_the_limit_is_413_whether_it_says_so_or_not() -> None:
+    async def chunks():  # type: ignore[no-untyped-def]
+        for _ in range(10):
+            yield b" " * 1000
+
+    assert (await post(b" " * 5000)).status_code == 413
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(APP), base_url="http://x") as client:
+        assert (await client.post("/", content=chunks())).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"x": NaN}', "NaN"),
+        (b'{"x": -Infinity}', "Infinity"),
+        (b'{"a": 1, "a": 2}', "twice"),
+        (b'{"a": {"b": 1, "b": 2}}', "twice"),
+        (b"[" * (MAX_DEPTH + 1), "nested deeper"),
+        (b"[" * 4000, "nested deeper"),
+        (b'{"x": "\xff"}', "UTF-8"),
+        (b"{", "not JSON"),
+        (b"hello", "not JSON"),
+    ],
+)
+async def test_a_body_with_two_meanings_is_400_with_the_reason(body: bytes, why: str) -> None:
+    response = await post(body)
+    assert response.status_code == 400
+    assert why in response.json()["error"]["message"]
+
+
+def test_brackets_inside_strings_are_no_depth() -> None:
+    assert strict_json(b'"' + b"[" * 1000 + b'"') == "[" * 1000
+    with pytest.raises(InvalidRequest):
+        strict_json(b'"\\"' + b"[" * 1000)

@@ -1,0 +1,90 @@
+"""A token works for one minute, for one process, from one that is trusted; everything else is the same 401."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OKPKey
+
+from meshwright.errors import Unauthenticated
+from meshwright.inbound.identity import Signer, Trust, new_key
+from meshwright.testing import Keyring
+
+RING = Keyring("orders", "orderbook")
+
+
+def trust() -> Trust:
+    return Trust.from_document("orderbook", RING.document)
+
+
+def bearer(token: str) -> str:
+    return f"Bearer {token}"
+
+
+def test_a_token_names_its_maker() -> None:
+    caller = trust().caller(bearer(RING.signer("orders").token("orderbook", scope="apply")))
+    assert (caller.name, caller.operator, caller.scopes) == ("orders", False, {"apply"})
+
+
+def test_an_operator_is_known_as_one() -> None:
+    assert trust().caller(bearer(RING.signer("operator").token("orderbook"))).operator
+
+
+def test_a_stranger_is_let_in_only_where_strangers_are_welcome() -> None:
+    with pytest.raises(Unauthenticated, match="Bearer"):
+        trust().caller(None)
+    assert Trust.from_document("x", RING.document, open_to_strangers=True).caller(None).name == ""
+
+
+def forged(**changes: object) -> str:
+    private, _ = new_key("orders")
+    now = int(time.time())
+    body = {"iss": "orders", "sub": "orders", "aud": "orderbook", "iat": now, "exp": now + 60, **changes}
+    key = OKPKey.import_key(private)
+    return jwt.encode({"alg": "Ed25519", "kid": "orders"}, body, key, algorithms=["Ed25519"])
+
+
+def signed(**changes: object) -> str:
+    """A token of the real key with other claims."""
+    signer = RING.signer("orders")
+    now = int(time.time())
+    body = {"iss": "orders", "sub": "orders", "aud": "orderbook", "iat": now, "exp": now + 60, **changes}
+    return jwt.encode({"alg": "Ed25519", "kid": "orders"}, body, signer.key, algorithms=["Ed25519"])
+
+
+NOW = int(time.time())
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        forged(),
+        signed(aud="desk"),
+        signed(exp=NOW - 60, iat=NOW - 120),
+        signed(exp=NOW + 86_400),
+        signed(iat=NOW + 600, exp=NOW + 650),
+        signed(sub="orchestrator"),
+        signed(exp=None),
+        "not.a.token",
+        "eyJhbGciOiJub25lIn0.e30.",
+        "x" * 9000,
+    ],
+)
+def test_any_other_token_is_refused_in_the_same_words(token: str) -> None:
+    with pytest.raises(Unauthenticated, match=r"^the token does not verify$"):
+        trust().caller(bearer(token))
+
+
+def test_a_key_speaks_only_for_its_own_name() -> None:
+    impostor = Signer("orchestrator", RING.signer("orders").key)
+    ring = Keyring("orchestrator", "orderbook")
+    ring.document["agents"]["orders"] = RING.document["agents"]["orders"]  # type: ignore[index]
+    with pytest.raises(Unauthenticated):
+        Trust.from_document("orderbook", ring.document).caller(bearer(impostor.token("orderbook")))
+
+
+def test_a_name_cannot_be_claimed_under_another_names_key() -> None:
+    with pytest.raises(Unauthenticated):
+        trust().caller(bearer(signed(iss="orderbook", sub="orderbook")))
