@@ -62,7 +62,6 @@ class Settings(BaseModel):
     model: str = ""
     model_url: str = ""
     model_key: str = Field(default="", repr=False)
-    otlp: str = ""
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @classmethod

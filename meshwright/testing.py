@@ -165,7 +165,7 @@ async def lifespan_of(app: ASGIApp) -> AsyncIterator[None]:
         answers.put_nowait(message)
 
     work = asyncio.ensure_future(
-        app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, inbox.get, send)  # type: ignore[arg-type]
+        app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, inbox.get, send)
     )
     await _phase("startup", inbox, answers)
     try:

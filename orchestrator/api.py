@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from a2a.auth.user import User
 from a2a.server.context import ServerCallContext
 from a2a.types import Message, Role, SendMessageConfiguration, SendMessageRequest
 from a2a.utils.errors import A2AError
@@ -19,8 +20,7 @@ from meshwright.deadline import Deadline
 from meshwright.errors import WIRE, Forbidden, InvalidRequest, MeshError, PeerOverloaded
 from meshwright.inbound.cardroute import PATH as CARD_PATH
 from meshwright.inbound.cardroute import base_address
-from meshwright.inbound.doorman import CallerUser, caller_of
-from meshwright.inbound.identity import Caller
+from meshwright.inbound.doorman import caller_of
 from meshwright.parts import text_part
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Api:
         if await store.undecided(review["run"]) == 0:
             resuming = asyncio.ensure_future(self._go_on(await store.get(review["run"])))
             self._resuming.add(resuming)
-            resuming.add_done_callback(self._resuming.discard)
+            resuming.add_done_callback(self._resumed)
         return JSONResponse(review)
 
     async def _go_on(self, run: dict[str, Any]) -> None:
@@ -163,18 +163,30 @@ class Api:
             log.info("run %s goes on without its task: %s", run["id"], type(error).__name__)
             await self._live.take_up(run)
 
+    def _resumed(self, task: asyncio.Task[None]) -> None:
+        self._resuming.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a decided run did not go on; its next message takes it up again", exc_info=error)
+
     async def aclose(self) -> None:
         """Wait for what is being resumed."""
         if self._resuming:
             await asyncio.wait(self._resuming)
 
 
-class _Owner(CallerUser):
+class _Owner(User):
     """The caller a task belongs to, as a2a-sdk asks for it."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(Caller(name))
-        self.user_name = name
+        self._name = name
+
+    @property
+    def is_authenticated(self) -> bool:
+        return bool(self._name)
+
+    @property
+    def user_name(self) -> str:
+        return self._name
 
 
 def _for_operators(endpoint: Endpoint) -> Endpoint:

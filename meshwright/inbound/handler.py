@@ -29,9 +29,10 @@ class MeshRequestHandler(DefaultRequestHandler):
     """Checks a message before a task exists, and infers the context of a follow-up, as the specification demands."""
 
     def __init__(self, executor: AgentExecutor, card: AgentCard) -> None:
+        self._tasks = InMemoryTaskStore()
         super().__init__(
             agent_executor=executor,
-            task_store=InMemoryTaskStore(),
+            task_store=self._tasks,
             agent_card=card,
             validate_input_modes=True,
             interrupted_task_timeout=PARKED,
@@ -39,7 +40,8 @@ class MeshRequestHandler(DefaultRequestHandler):
 
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
         await self._check(params.message, context)
-        return await super().on_message_send(params, context)
+        result: Message | Task = await super().on_message_send(params, context)
+        return result
 
     async def on_message_send_stream(
         self, params: SendMessageRequest, context: ServerCallContext
@@ -59,6 +61,6 @@ class MeshRequestHandler(DefaultRequestHandler):
         if not text_in(message.parts) and not any(part.HasField("data") for part in message.parts):
             raise InvalidParamsError(message="the message is empty: say in a text part what you need")
         if message.task_id and not message.context_id:
-            task = await self.task_store.get(message.task_id, context)
+            task = await self._tasks.get(message.task_id, context)
             if task is not None:
                 message.context_id = task.context_id

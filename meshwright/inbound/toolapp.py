@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Mount
@@ -28,6 +31,12 @@ def tool_app(
     mcp = server.mcp(rules).streamable_http_app(
         stateless_http=True, max_request_body_size=settings.max_body, transport_security=security
     )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with mcp.router.lifespan_context(mcp):
+            yield
+
     readiness = Readiness()
     readiness.name = server.name
     return Starlette(
@@ -36,5 +45,5 @@ def tool_app(
             Middleware(Doorman, trust=identity.trust),
             Middleware(Admission, max_body=settings.max_body),
         ],
-        lifespan=lambda app: mcp.router.lifespan_context(mcp),
+        lifespan=lifespan,
     )

@@ -1,0 +1,198 @@
+"""A small team in one process, without a socket: everything real but the transport. Not the shop: any team."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from aggregator.agent import AGENT as AGGREGATOR
+from meshwright.agent import Agent, Job, Playbook
+from meshwright.deadline import Deadline
+from meshwright.findings import Evidence, Finding, Proposal, Split, Subtask
+from meshwright.inbound.server import agent_app
+from meshwright.inbound.toolapp import tool_app
+from meshwright.outbound.directory import Directory
+from meshwright.outbound.peer import Answer
+from meshwright.settings import Settings
+from meshwright.testing import InProcess, Keyring
+from meshwright.toolserver import Access, Call, ToolServer
+from orchestrator.server import orchestrator_app
+
+POLICY = """
+version = 1
+[closing]
+[facts.thing]
+tool = "look_at"
+arguments = { thing_id = "proposal.thing_id" }
+[[rule]]
+name = "understood"
+actions = ["paint"]
+source = "test"
+conditions = [
+  { that = "request.unread", empty = true, otherwise = "reject", why = "not all was understood" },
+  { that = "thing.price", at_most = 100, otherwise = "review", why = "it is expensive" },
+]
+[[rule]]
+name = "speak"
+actions = ["reply", "escalate", "close"]
+source = "test"
+"""
+
+EVIDENCE = [Evidence(source="tool:workshop.look_at", quote="thing")]
+
+
+class Thing(BaseModel):
+    thing_id: str
+    price: int
+
+
+class Receipt(BaseModel):
+    summary: str
+    replayed: bool = False
+
+
+@dataclass
+class Workshop:
+    """What the tool server of the tests knows, and a journal of what was done to it."""
+
+    prices: dict[str, int] = field(default_factory=lambda: {"t1": 10, "t2": 500})
+    done: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+    def server(self) -> ToolServer:
+        server = ToolServer("workshop", version="1")
+
+        @server.read
+        async def look_at(thing_id: str) -> Thing:
+            """A thing and its price."""
+            return Thing(thing_id=thing_id, price=self.prices[thing_id])
+
+        @server.write
+        async def paint(thing_id: str, colour: str, call: Call) -> Receipt:
+            """Paint a thing."""
+            self._once(call, "paint", {"thing_id": thing_id, "colour": colour})
+            return Receipt(summary=f"{thing_id} is {colour}")
+
+        @server.write
+        async def reply(ticket_id: str, text: str, call: Call) -> Receipt:
+            """Answer the customer."""
+            self._once(call, "reply", {"text": text})
+            return Receipt(summary="replied")
+
+        @server.write
+        async def escalate(ticket_id: str, reason: str, summary: str, call: Call) -> Receipt:
+            """Hand over to a person."""
+            self._once(call, "escalate", {"reason": reason})
+            return Receipt(summary="handed over")
+
+        @server.write
+        async def close(ticket_id: str, outcome: str, call: Call) -> Receipt:
+            """End the ticket."""
+            self._once(call, "close", {})
+            return Receipt(summary="closed")
+
+        return server
+
+    def _once(self, call: Call, action: str, arguments: dict[str, Any]) -> None:
+        self.calls.append(call)
+        if call.key not in {key for key, _, _ in self.done}:
+            self.done.append((call.key, action, arguments))
+
+    def actions(self, name: str) -> list[dict[str, Any]]:
+        return [arguments for _, action, arguments in self.done if action == name]
+
+
+async def split(subtask: Subtask, job: Job) -> Split:
+    """Reads `paint t1 red`; what it cannot read it says."""
+    words = subtask.instruction.split()
+    if words[:1] != ["paint"]:
+        return Split(unread=[subtask.instruction])
+    part = Subtask(id="paint", skill="order-change", instruction=subtask.instruction, details={"thing": words[1:]})
+    look = Subtask(id="look", skill="order-status", instruction="look at it")
+    return Split(topic="paint", subtasks=[look, part.model_copy(update={"needs": ["look"]})])
+
+
+async def painter(subtask: Subtask, job: Job) -> Finding:
+    if subtask.skill == "order-status":
+        return Finding(facts={"seen": True}, reply="I looked.")
+    thing, colour = subtask.details["thing"]
+    await job.tools.call("look_at", thing_id=thing)
+    arguments = {"thing_id": thing, "colour": colour}
+    return Finding(reply="It can be painted.", proposals=[Proposal(action="paint", arguments=arguments, evidence=EVIDENCE)])
+
+
+async def standby(subtask: Subtask, job: Job) -> Finding:
+    return Finding(reply="A colleague will look at it.")
+
+
+PLAYBOOKS: dict[str, Playbook] = {"triage": split, "orders": painter, "standby": standby}
+
+
+@dataclass
+class Team:
+    """The running team, and how to ask it."""
+
+    mesh: InProcess
+    ring: Keyring
+    workshop: Workshop
+    settings: Settings
+
+    async def ask(self, text: str, *, seconds: float = 20, **more: Any) -> Answer:
+        directory = Directory(["http://orchestrator"], self.mesh.client(), self.ring.identity("operator"))
+        await directory.refresh()
+        peer = directory.candidates("handle-ticket")[0]
+        return await peer.ask({}, text=text, by=Deadline.after(seconds), **more)
+
+    async def report(self, text: str, **more: Any) -> dict[str, Any]:
+        answer = await self.ask(text, **more)
+        report = answer.data[0]
+        assert isinstance(report, dict)
+        return report
+
+    async def operator(self, method: str, path: str, *, name: str = "operator", **more: Any) -> Any:
+        token = self.ring.signer(name).token("orchestrator")
+        async with self.mesh.client() as client:
+            headers = {"authorization": f"Bearer {token}"}
+            return await client.request(method, f"http://orchestrator{path}", headers=headers, **more)
+
+
+StartTeam = Callable[..., Any]
+
+
+@pytest.fixture
+def start_team(tmp_path: Path) -> StartTeam:
+    """Start a team; `playbooks` replaces some of its agents' functions."""
+
+    @asynccontextmanager
+    async def start(**playbooks: Playbook) -> AsyncIterator[Team]:
+        (tmp_path / "policy.toml").write_text(POLICY)
+        names = ("orchestrator", "triage", "orders", "standby", "aggregator", "workshop")
+        ring, mesh, workshop = Keyring(*names), InProcess({}), Workshop()
+        agents = {**PLAYBOOKS, **playbooks}
+        settings = Settings.model_validate(
+            {
+                "home": tmp_path,
+                "peers": ",".join(f"http://{n}" for n in (*agents, "aggregator")),
+                "tools": "http://workshop",
+                "policy": tmp_path / "policy.toml",
+                "refresh": 3600,
+            }
+        )
+        for name, playbook in agents.items():
+            agent = Agent(name, playbook=playbook)
+            mesh.apps[f"http://{name}"] = agent_app(agent, settings, ring.identity(name), mesh.client())
+        mesh.apps["http://aggregator"] = agent_app(AGGREGATOR, settings, ring.identity("aggregator"), mesh.client())
+        access = Access({"orders": ("workshop.*",), "orchestrator": ("workshop.*",)}, {"orchestrator": ("*",)})
+        tools = ring.identity("workshop", open_to_strangers=False)
+        mesh.apps["http://workshop"] = tool_app(workshop.server(), settings, tools, access)
+        mesh.apps["http://orchestrator"] = orchestrator_app(settings, ring.identity("orchestrator"), mesh.client())
+        async with mesh.running():
+            yield Team(mesh, ring, workshop, settings)
+
+    return start
