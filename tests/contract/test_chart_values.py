@@ -1,0 +1,204 @@
+"""What one may ask of the charts (to scale, to open, all at once, without some), and what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import kubernetes_validate
+import pytest
+import yaml
+
+from meshwright.cli import topology
+from meshwright.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+MESH = {process.name: process for process in topology.load().processes}
+
+Document = dict[str, Any]
+Render = Callable[[str, Document], list[Document]]
+
+SCALED: Document = {
+    "secrets": {"DATABASE": {"name": "meshwright-database", "key": "url"}},
+    "autoscaling": {"enabled": True, "maxReplicas": 8},
+}
+OPEN: Document = {
+    "publicUrl": "https://desk.example/orchestrator",
+    "gateway": {"enabled": True, "parentRefs": [{"name": "edge", "namespace": "gateways"}]},
+}
+
+
+def by_kind(documents: list[Document]) -> dict[str, Document]:
+    return {document["kind"]: document for document in documents}
+
+
+# --- what grows and what stays
+
+
+def test_alone_the_orchestrator_keeps_its_tasks_and_never_runs_twice(render: Render) -> None:
+    release = by_kind(render("orchestrator", {}))
+    assert release["Deployment"]["spec"]["replicas"] == 1
+    assert release["Deployment"]["spec"]["strategy"] == {"type": "Recreate"}
+    assert release["PersistentVolumeClaim"]["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert {"HorizontalPodAutoscaler", "PodDisruptionBudget", "HTTPRoute"}.isdisjoint(release)
+
+
+def test_with_a_database_it_scales_and_rolls_without_a_gap(render: Render) -> None:
+    release = by_kind(render("orchestrator", SCALED))
+    assert "PersistentVolumeClaim" not in release
+    assert "replicas" not in release["Deployment"]["spec"], "it would undo what the autoscaler did"
+    assert release["Deployment"]["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    scaler, budget = release["HorizontalPodAutoscaler"]["spec"], release["PodDisruptionBudget"]["spec"]
+    assert scaler["scaleTargetRef"]["name"] == release["Deployment"]["metadata"]["name"]
+    assert scaler["minReplicas"] <= scaler["maxReplicas"] == 8
+    assert budget["maxUnavailable"] == 1
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_the_open_route_leads_to_the_card_and_lets_only_the_gateway_in(render: Render) -> None:
+    release = by_kind(render("orchestrator", OPEN))
+    route = release["HTTPRoute"]["spec"]
+    (rule,) = route["rules"]
+    assert release["HTTPRoute"]["apiVersion"] == "gateway.networking.k8s.io/v1"
+    assert route["parentRefs"] == [{"name": "edge", "namespace": "gateways"}]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/orchestrator"}}]
+    rewrite = rule["filters"][0]["urlRewrite"]["path"]
+    assert rewrite == {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
+    assert rule["backendRefs"] == [{"name": "orchestrator", "port": 8400}]
+    (entrance,) = release["NetworkPolicy"]["spec"]["ingress"]
+    assert entrance["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}
+    ]
+
+
+def test_other_rules_make_other_pods(render: Render) -> None:
+    def checksum(policy: str) -> str:
+        (deployment,) = [d for d in render("orchestrator", {"policy": policy}) if d["kind"] == "Deployment"]
+        annotations: dict[str, str] = deployment["spec"]["template"]["metadata"]["annotations"]
+        return annotations["checksum/config"]
+
+    assert checksum("version = 1\n") == checksum("version = 1\n") != checksum("version = 2\n")
+
+
+# --- the umbrella
+
+
+def names_of(documents: list[Document], kind: str) -> set[str]:
+    return {document["metadata"]["name"] for document in documents if document["kind"] == kind}
+
+
+def test_the_umbrella_brings_every_process_and_the_shop_they_share(render: Render) -> None:
+    documents = render("mesh", {})
+    assert names_of(documents, "Deployment") == set(MESH)
+    assert names_of(documents, "PersistentVolumeClaim") == {"meshwright-shop", "orchestrator-home"}
+    weight = {
+        document["kind"]: int(document["metadata"]["annotations"]["helm.sh/hook-weight"])
+        for document in documents
+        if "helm.sh/hook" in document["metadata"].get("annotations", {})
+    }
+    assert weight["PersistentVolumeClaim"] < weight["Job"], "first the volume, then what fills it"
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.37"])
+def test_kubernetes_accepts_what_the_umbrella_adds(render: Render, version: str) -> None:
+    for document in render("mesh", {}):
+        if document["kind"] in ("Job", "PersistentVolumeClaim"):
+            kubernetes_validate.validate(document, version, strict=True)
+
+
+@pytest.mark.parametrize("name", ["advisor", "desk", "orchestrator"])
+def test_the_umbrella_leaves_out_what_is_switched_off(render: Render, name: str) -> None:
+    documents = render("mesh", {name: {"enabled": False}, "shop": {"enabled": False}})
+    assert names_of(documents, "Deployment") == set(MESH) - {name}
+    assert names_of(documents, "Job") == set()
+
+
+def test_a_process_can_be_taken_out_of_the_graph(render: Render) -> None:
+    without = {"orchestrator": {"network": {"calls": {"agents": {"advisor": None}}}}}
+    for chart, values in (("mesh", without), ("orchestrator", without["orchestrator"])):
+        (deployment,) = [
+            document
+            for document in render(chart, values)
+            if document["kind"] == "Deployment" and document["metadata"]["name"] == "orchestrator"
+        ]
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        (peers,) = [row["value"] for row in container["env"] if row["name"] == "MESHWRIGHT_PEERS"]
+        assert "//advisor:" not in peers
+        assert "//triage:" in peers
+
+
+def test_one_prefix_moves_all_images(render: Render) -> None:
+    documents = render("mesh", {"global": {"imagePrefix": "registry.example/team"}})
+    workloads = [document for document in documents if document["kind"] in ("Deployment", "Job")]
+    images = {
+        container["image"] for w in workloads for container in w["spec"]["template"]["spec"]["containers"]
+    }
+    assert {image.rsplit(":", 1)[0] for image in images} == {
+        f"registry.example/team/{name}" for name in (*MESH, "mesh")
+    }
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"replica": 3}, "additional properties 'replica' not allowed"),
+        ({"replicas": 0}, "/replicas"),
+        ({"port": 80}, "/port"),
+        ({"protocol": "grpc"}, "/protocol"),
+        ({"image": {"digest": "sha256:abc"}}, "/image/digest"),
+        ({"resources": {"limits": {"memory": "256MB"}}}, "/resources/limits/memory"),
+        ({"network": {"callers": ["Orchestrator_1"]}}, "/network/callers/0"),
+        ({"network": {"calls": {"agents": {"orders": "8402"}}}}, "/network/calls/agents/orders"),
+        ({"settings": {"DEADLINES": "30"}}, "DEADLINES"),
+        ({"settings": {"DEADLINE": 30}}, "/settings/DEADLINE"),
+        ({"settings": {"MODEL_KEY": "in plain sight"}}, "MODEL_KEY"),
+        ({"secrets": {"DATABASE": {"name": "database"}}}, "/secrets/DATABASE"),
+        ({"publicUrl": "desk.example"}, "/publicUrl"),
+        ({"gateway": {"timeout": "forever"}}, "/gateway/timeout"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(render: Render, values: Document, complaint: str) -> None:
+    with pytest.raises(helm_python.HelmError) as refusal:
+        render("orders", values)
+    assert complaint in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "complaint"),
+    [
+        (
+            "orders",
+            {"autoscaling": {"enabled": True, "minReplicas": 9}},
+            "minReplicas (9) is above maxReplicas (6)",
+        ),
+        ("orders", {"drain": {"preStopSeconds": 20}}, "drain.graceSeconds (30) must be at least"),
+        ("orders", {"gateway": {"enabled": True, "parentRefs": [{"name": "edge"}]}}, "publicUrl"),
+        ("orderbook", {"gateway": {"enabled": True}}, "a tool server is never exposed"),
+        ("orchestrator", {"replicas": 2}, "set secrets.DATABASE"),
+        ("orchestrator", {"autoscaling": {"enabled": True}}, "set secrets.DATABASE"),
+        ("mesh", {"advisr": {"enabled": False}}, "advisr"),
+        ("mesh", {"orders": {"replica": 2}}, "replica"),
+    ],
+)
+def test_values_that_are_wrong_together_are_refused(
+    render: Render, name: str, values: Document, complaint: str
+) -> None:
+    with pytest.raises(helm_python.HelmError) as refusal:
+        render(name, values)
+    assert complaint in str(refusal.value)
+
+
+def test_the_schema_offers_only_settings_that_a_process_knows() -> None:
+    schema = yaml.safe_load((ROOT / "charts" / "mesh-common" / "workload.schema.json").read_text())
+    properties = schema["properties"]
+    offered = [
+        *properties["settings"]["propertyNames"]["enum"],
+        *properties["secrets"]["propertyNames"]["enum"],
+    ]
+    for name in offered:
+        assert name.lower() in Settings.model_fields, f"{PREFIX}{name} is no setting"
