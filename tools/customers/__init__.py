@@ -1,0 +1,1 @@
+"""The tool server for who the customers are: profiles and identity checks."""

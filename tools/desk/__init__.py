@@ -1,0 +1,1 @@
+"""The tool server for tickets: reply, escalate, close."""

@@ -1,0 +1,1 @@
+"""The tool server for the shop's policies, searchable."""
