@@ -46,11 +46,13 @@ class Claim(Part):
 class Proposal(Part):
     """An effect an agent asks for. `action` is the name of a write tool, `arguments` exactly what it would be called with.
 
-    `amount` is money in cents that the effect moves, where it moves any.
+    `about` names what it changes (`order:#W1`), so that two proposals can be held against each other; `amount` is money in
+    cents that the effect moves, where it moves any.
     """
 
     action: Name
     arguments: dict[str, Any]
+    about: Annotated[str, Field(max_length=200)] = ""
     amount: int | None = None
     confidence: Share = 1.0
     why: Text = ""

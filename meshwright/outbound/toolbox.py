@@ -36,6 +36,8 @@ from meshwright.records.tracing import span, trace_headers
 PROTOCOL = "2026-07-28"
 _SPEC = "io.modelcontextprotocol/"
 _SDK_PREFIX = re.compile(r"^Error executing tool \w+: ")
+#: What the SDK says, without a reason, of an exception that the tool did not mean to raise.
+_BROKE = re.compile(r"^Error executing tool \w+$")
 MAX_ANSWER = 4_194_304
 #: A call that was given less than this many seconds says nothing about its server when it times out.
 FLOOR = 0.25
@@ -208,6 +210,9 @@ class Session:
             params = {"name": tool, "arguments": arguments}
             result = await self.box.rpc(host, "tools/call", params, self.by, meta, **claims)
         if result.get("isError"):
+            if _BROKE.match(_text(result)):
+                host.breaker.mark_unwell()
+                raise PeerUnreachable(host.name, f"{tool} broke; its log says why")
             raise ToolRefused(_SDK_PREFIX.sub("", _text(result))[:600] or f"{tool} refused")
         content = result.get("structuredContent")
         if not isinstance(content, dict):

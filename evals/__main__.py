@@ -1,0 +1,201 @@
+"""Real tickets through the running mesh, one after the other, each on a shop as it was at first.
+
+    python -m evals --tickets TICKETS.jsonl --shop SHOP.json --handbook HANDBOOK.md
+
+What counts is read from the shop's journal of effects, not from what the mesh says of itself. Ends with one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from evals.scoring import ACTIONS, Score, score
+from evals.tickets import TicketCase, TicketsUnreadable, load
+from meshwright.deadline import Deadline
+from meshwright.errors import MeshError
+from meshwright.inbound.identity import Identity, Signer, Trust
+from meshwright.outbound.directory import Directory
+from meshwright.outbound.http import http_client
+from meshwright.outbound.peer import Peer
+from shop.database import Shop, ShopError
+from shop.effects import journal
+from shop.importer import HANDBOOK_FILE, SHOP_FILE, import_shop
+
+#: The skill at the mesh's entry, and seconds one ticket may take.
+ENTRY, SECONDS = "handle-ticket", 30.0
+
+
+class CannotRun(Exception):
+    """The evaluation cannot start; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """One ticket after its handling."""
+
+    case: TicketCase
+    score: Score
+    applied: list[tuple[str, dict[str, Any]]]
+    reason: str
+    seconds: float
+
+
+def main() -> None:
+    arguments = _arguments()
+    try:
+        cases = load(arguments.tickets)
+        if arguments.only:
+            cases = [case for case in cases if case.id in arguments.only]
+        with tempfile.TemporaryDirectory(prefix="mesh-evals-") as folder:
+            handled = asyncio.run(_evaluate(cases, arguments, Path(folder)))
+    except (CannotRun, TicketsUnreadable, ShopError) as error:
+        print(f"evals: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    counts = Counter(one.score for one in handled)
+    seconds = sorted(one.seconds for one in handled)
+    figures = {
+        "tickets": len(handled),
+        **{name: counts[name] for name in ("exact", "partial", "escalated", "wrong")},
+        "median_s": round(seconds[len(seconds) // 2], 3) if seconds else None,
+    }
+    print(json.dumps(figures))
+    raise SystemExit(1 if counts["wrong"] else 0)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="evals", description=__doc__.splitlines()[0])
+    for name in ("tickets", "shop", "handbook"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", help="ids of the tickets to run")
+    parser.add_argument("--verbose", action="store_true", help="what was applied and what was right, per ticket")
+    return parser.parse_args()
+
+
+async def _evaluate(cases: list[TicketCase], arguments: argparse.Namespace, folder: Path) -> list[Handled]:
+    pristine = folder / "pristine.db"
+    source = folder / "source"
+    source.mkdir()
+    for name, given in ((SHOP_FILE, arguments.shop), (HANDBOOK_FILE, arguments.handbook)):
+        if not given.is_file():
+            raise CannotRun(f"there is no file {given}")
+        shutil.copy(given, source / name)
+    import_shop(source, pristine)
+    home = folder / "home"
+    home.mkdir()
+    shop = home / "shop.db"
+    shutil.copy(pristine, shop)
+    handled: list[Handled] = []
+    with _mesh(home) as url:
+        async with http_client() as http:
+            peer = await _entry(url, home, http)
+            for case in cases:
+                _restore(pristine, shop)
+                one = await _handle(case, peer, shop)
+                handled.append(one)
+                _print(one, verbose=arguments.verbose)
+    return handled
+
+
+@contextlib.contextmanager
+def _mesh(home: Path) -> Iterator[str]:
+    """A mesh of its own, on free ports, stopped at the end; the address of its entry."""
+    command = [sys.executable, "-m", "meshwright.cli", "up", "--json", "--home", str(home), "--ports", str(_free_base())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as up:
+        try:
+            line = up.stdout.readline() if up.stdout else b""
+            if not line:
+                raise CannotRun("the mesh did not start: its own message stands above")
+            started = json.loads(line)
+            print(f"mesh healthy in {started['healthy_s']} s", file=sys.stderr)
+            yield str(started["urls"]["orchestrator"])
+        finally:
+            up.send_signal(signal.SIGTERM)
+            up.wait(30)
+
+
+def _free_base() -> int:
+    """A base port with twenty free ones after it."""
+    for base in range(18400, 60000, 20):
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(base, base + 20):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return base
+    raise CannotRun("there are no twenty free ports in a row")
+
+
+async def _entry(url: str, home: Path, http: httpx.AsyncClient) -> Peer:
+    signer = Signer.from_jwk("operator", json.loads((home / "keys" / "operator.json").read_text()))
+    identity = Identity("operator", signer, Trust("operator", {}))
+    directory = Directory([url], http, identity)
+    missing = await directory.wait_for([ENTRY], Deadline.after(20))
+    if missing:
+        raise CannotRun(f"{url} offers no skill {ENTRY}")
+    return directory.candidates(ENTRY)[0]
+
+
+def _restore(pristine: Path, shop: Path) -> None:
+    """Make the shop what it was, under the servers that have it open."""
+    with contextlib.closing(sqlite3.connect(pristine)) as source, contextlib.closing(sqlite3.connect(shop)) as target:
+        source.backup(target)
+
+
+async def _handle(case: TicketCase, peer: Peer, shop: Path) -> Handled:
+    began = time.monotonic()
+    try:
+        answer = await peer.ask({}, text=case.message, by=Deadline.after(SECONDS))
+        report: dict[str, Any] = next(iter(answer.data), {})
+        reason = "; ".join(_reasons(report))
+    except MeshError as error:
+        reason = str(error)
+    effects = await _effects(shop)
+    applied = [(e.tool, e.arguments) for e in effects if e.tool in ACTIONS]
+    return Handled(case, score(applied, case.gold), applied, reason, time.monotonic() - began)
+
+
+async def _effects(shop: Path) -> list[Any]:
+    opened = Shop(shop)
+    try:
+        return await opened.read(journal)
+    finally:
+        opened.close()
+
+
+def _reasons(report: dict[str, Any]) -> list[str]:
+    words = [f"not understood: {text}" for text in report.get("unread", [])]
+    words += [f"{row['action']}: {row['why']}" for row in report.get("verdicts", []) if row["state"] != "applied"]
+    return words + [f"{gap['what']}: {gap['why']}" for gap in report.get("gaps", [])]
+
+
+def _print(one: Handled, *, verbose: bool) -> None:
+    print(f"{one.score:<10} {one.case.id:<18} {one.seconds:5.2f} s  {one.reason[:140]}", flush=True)
+    if verbose or one.score == "wrong":
+        for name, arguments in one.applied:
+            print(f"             applied {name} {json.dumps(arguments)}")
+        for gold in one.case.gold:
+            print(f"             right   {gold['name']} {json.dumps(gold['arguments'])}")
+
+
+if __name__ == "__main__":
+    main()
