@@ -11,17 +11,12 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import shutil
-import signal
-import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +27,10 @@ from evals.scoring import ACTIONS, Score, score
 from evals.tickets import TicketCase, TicketsUnreadable, load
 from meshwright.deadline import Deadline
 from meshwright.errors import MeshError
-from meshwright.inbound.identity import Identity, Signer, Trust
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.http import http_client
 from meshwright.outbound.peer import Peer
+from meshwright.testing import MeshDidNotStart, RunningMesh, running_mesh
 from shop.database import Shop, ShopError
 from shop.effects import journal
 from shop.importer import HANDBOOK_FILE, SHOP_FILE, import_shop
@@ -67,7 +62,7 @@ def main() -> None:
             cases = [case for case in cases if case.id in arguments.only]
         with tempfile.TemporaryDirectory(prefix="mesh-evals-") as folder:
             handled = asyncio.run(_evaluate(cases, arguments, Path(folder)))
-    except (CannotRun, TicketsUnreadable, ShopError) as error:
+    except (CannotRun, MeshDidNotStart, TicketsUnreadable, ShopError) as error:
         print(f"evals: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     counts = Counter(one.score for one in handled)
@@ -104,9 +99,10 @@ async def _evaluate(cases: list[TicketCase], arguments: argparse.Namespace, fold
     shop = home / "shop.db"
     shutil.copy(pristine, shop)
     handled: list[Handled] = []
-    with _mesh(home) as url:
+    with running_mesh(home) as mesh:
+        print(f"mesh healthy in {mesh.healthy_s} s", file=sys.stderr)
         async with http_client() as http:
-            peer = await _entry(url, home, http)
+            peer = await _entry(mesh, http)
             for case in cases:
                 _restore(pristine, shop)
                 one = await _handle(case, peer, shop)
@@ -115,43 +111,10 @@ async def _evaluate(cases: list[TicketCase], arguments: argparse.Namespace, fold
     return handled
 
 
-@contextlib.contextmanager
-def _mesh(home: Path) -> Iterator[str]:
-    """A mesh of its own, on free ports, stopped at the end; the address of its entry."""
-    command = [sys.executable, "-m", "meshwright.cli", "up", "--json", "--home", str(home), "--ports", str(_free_base())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}) as up:
-        try:
-            line = up.stdout.readline() if up.stdout else b""
-            if not line:
-                raise CannotRun("the mesh did not start: its own message stands above")
-            started = json.loads(line)
-            print(f"mesh healthy in {started['healthy_s']} s", file=sys.stderr)
-            yield str(started["urls"]["orchestrator"])
-        finally:
-            up.send_signal(signal.SIGTERM)
-            up.wait(30)
-
-
-def _free_base() -> int:
-    """A base port with twenty free ones after it."""
-    for base in range(18400, 60000, 20):
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in range(base, base + 20):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return base
-    raise CannotRun("there are no twenty free ports in a row")
-
-
-async def _entry(url: str, home: Path, http: httpx.AsyncClient) -> Peer:
-    signer = Signer.from_jwk("operator", json.loads((home / "keys" / "operator.json").read_text()))
-    identity = Identity("operator", signer, Trust("operator", {}))
-    directory = Directory([url], http, identity)
-    missing = await directory.wait_for([ENTRY], Deadline.after(20))
-    if missing:
-        raise CannotRun(f"{url} offers no skill {ENTRY}")
+async def _entry(mesh: RunningMesh, http: httpx.AsyncClient) -> Peer:
+    directory = Directory([mesh.urls["orchestrator"]], http, mesh.operator())
+    if await directory.wait_for([ENTRY], Deadline.after(20)):
+        raise CannotRun(f"the mesh offers no skill {ENTRY}")
     return directory.candidates(ENTRY)[0]
 
 

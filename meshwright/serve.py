@@ -57,6 +57,7 @@ def run(name: str, build: Callable[[Settings], ASGIApp]) -> None:
     """Read the environment, build the app, serve it. The only place that touches `os.environ`."""
     # Read by a2a-sdk at import: its 55 spans a call cost a third of the CPU and say nothing that ours do not.
     os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
+    gc.disable()  # nothing that imports make is garbage; `_listen` turns it on again
     try:
         settings = Settings.from_env(os.environ)
         logging.basicConfig(level=settings.log_level, format=f"%(asctime)s {name} %(levelname)s %(message)s")
@@ -88,6 +89,7 @@ def _listen(name: str, app: ASGIApp, settings: Settings) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
+    gc.enable()
     try:
         uvicorn.Server(config).run()
     except SystemExit:

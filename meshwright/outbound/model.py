@@ -107,7 +107,7 @@ class Model:
                 )
         except TimeoutError:
             raise PeerTimedOut(self.name, f"no answer within {given:.1f} s") from None
-        except litellm.exceptions.OpenAIError as error:
+        except litellm.openai.OpenAIError as error:  # the root of all that LiteLLM raises for a provider
             raise self._translated(litellm, error) from None
         return dict(response.model_dump())
 

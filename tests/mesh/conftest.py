@@ -162,6 +162,12 @@ class Team:
             return await client.request(method, f"http://orchestrator{path}", headers=headers, **more)
 
 
+@pytest.fixture
+def workshop() -> type[Workshop]:
+    """The tool server of these tests, to be made."""
+    return Workshop
+
+
 StartTeam = Callable[..., Any]
 
 

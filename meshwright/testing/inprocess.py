@@ -1,10 +1,4 @@
-"""The whole mesh in one process, without a socket: shipped fakes, for our tests and for yours.
-
-    mesh = InProcess({"http://orders": agent_app(...), ...})
-    http = mesh.client()
-
-Only the transport is swapped; clients, servers, tokens, deadlines and breakers are the real ones.
-"""
+"""A mesh without a socket: an httpx transport that hands requests to ASGI apps by origin, and streams their answers."""
 
 from __future__ import annotations
 
@@ -15,28 +9,6 @@ from typing import Any
 
 import httpx
 from starlette.types import ASGIApp
-
-from meshwright.inbound.identity import Identity, Signer, Trust, new_key
-
-
-class Keyring:
-    """Keys for a team of processes that all trust one another, made on the spot."""
-
-    def __init__(self, *names: str, operators: tuple[str, ...] = ("operator",)) -> None:
-        pairs = {name: new_key(name) for name in (*names, *operators)}
-        self._private = {name: private for name, (private, _) in pairs.items()}
-        self.document = {
-            "agents": {name: public for name, (_, public) in pairs.items()},
-            "operators": list(operators),
-        }
-
-    def identity(self, name: str, *, open_to_strangers: bool = True) -> Identity:
-        """What the process `name` would load from its files."""
-        trust = Trust.from_document(name, self.document, open_to_strangers=open_to_strangers)
-        return Identity(name, self.signer(name), trust)
-
-    def signer(self, name: str) -> Signer:
-        return Signer.from_jwk(name, self._private[name])
 
 
 class InProcess(httpx.AsyncBaseTransport):
@@ -182,18 +154,3 @@ async def _phase(
     answer = await answers.get()
     if answer["type"] != f"lifespan.{name}.complete":
         raise RuntimeError(str(answer.get("message", answer)))
-
-
-class ManualClock:
-    """A clock that moves when told to. Give it to whatever takes a `clock`."""
-
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
