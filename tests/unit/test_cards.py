@@ -1,0 +1,149 @@
+"""A card says what, a setting says where; a card that cannot be routed by, or points elsewhere, is not used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+import agent_cards
+from meshwright.card import CardError, check_addresses, load_card, parse_card, stamped, to_json
+from meshwright.errors import NoPeer
+from meshwright.inbound.cardroute import PATH, card_routes
+from meshwright.outbound.directory import Directory
+from meshwright.testing import InProcess, Keyring
+
+GOOD: dict[str, Any] = json.loads(agent_cards.path("orders").read_text())
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    return {**GOOD, **fields}
+
+
+@pytest.mark.parametrize("name", agent_cards.names())
+def test_every_shipped_card_loads_and_names_no_address(name: str) -> None:
+    assert agent_cards.load(name).skills
+
+
+@pytest.mark.parametrize(
+    ("card", "why"),
+    [
+        ([], "JSON object"),
+        (changed(name=" "), "needs a name"),
+        (changed(description=""), "needs a description"),
+        (changed(skills=[]), "no skill"),
+        (changed(skills=[GOOD["skills"][0]] * 2), "same id"),
+        (changed(skills=[{"id": "x"}]), "'x' needs"),
+        (changed(version=7), "not an A2A 1.0 agent card"),
+    ],
+)
+def test_a_card_that_cannot_be_routed_by_says_why(card: Any, why: str) -> None:
+    with pytest.raises(CardError, match=why):
+        parse_card(card)
+
+
+def test_a_card_file_with_an_address_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps(to_json(stamped(parse_card(GOOD), "http://here"))))
+    with pytest.raises(CardError, match="addresses are settings"):
+        load_card(file)
+    with pytest.raises(CardError, match="meshwright new agent"):
+        load_card(tmp_path / "nothing.json")
+
+
+def test_a_card_that_points_to_another_host_is_not_used() -> None:
+    card = stamped(parse_card(GOOD), "http://evil.example")
+    with pytest.raises(CardError, match="points to"):
+        check_addresses(card, "http://orders")
+
+
+def test_unknown_fields_of_newer_cards_are_ignored() -> None:
+    assert parse_card(changed(fieldOfTomorrow={"a": 1})).name == "Orders"
+
+
+@pytest.mark.parametrize(
+    ("public", "headers", "base"),
+    [
+        (None, {}, "http://orders:8402"),
+        (None, {"x-forwarded-proto": "https", "x-forwarded-host": "a.example, b"}, "https://a.example"),
+        (None, {"x-forwarded-host": "a.example", "x-forwarded-prefix": "/agents/orders/"}, "http://a.example/agents/orders"),
+        ("https://real.example/x", {"x-forwarded-host": "evil.example"}, "https://real.example/x"),
+    ],
+)
+async def test_a_card_names_the_address_under_which_it_was_asked_for(
+    public: str | None, headers: dict[str, str], base: str
+) -> None:
+    app = Starlette(routes=card_routes(parse_card(GOOD), public))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders:8402") as client:
+        answer = await client.get(PATH, headers=headers)
+    assert [i["url"] for i in answer.json()["supportedInterfaces"]] == [base + "/", base + "/rest"]
+
+
+class Shelf:
+    """A server of one card that can change, and counts how often it was sent whole."""
+
+    def __init__(self, document: Any) -> None:
+        self.document = document
+        self.sent = 0
+
+    async def card(self, request: Any) -> Response:
+        if request.headers.get("if-none-match") == '"1"':
+            return Response(status_code=304)
+        self.sent += 1
+        return JSONResponse(self.document, headers={"etag": '"1"'})
+
+
+def directory_of(**documents: Any) -> tuple[Directory, InProcess, dict[str, Shelf]]:
+    shelves = {name: Shelf(document) for name, document in documents.items()}
+    apps = {f"http://{n}": Starlette(routes=[Route(PATH, s.card)]) for n, s in shelves.items()}
+    mesh = InProcess(apps)
+    urls = [f"http://{name}" for name in documents]
+    return Directory(urls, mesh.client(), Keyring("me").identity("me")), mesh, shelves
+
+
+def at(host: str, **fields: Any) -> dict[str, Any]:
+    return to_json(stamped(parse_card(changed(**fields)), f"http://{host}"))
+
+
+async def test_a_card_is_fetched_once_and_then_only_asked_about() -> None:
+    directory, _, shelves = directory_of(a=at("a"))
+    for _ in range(3):
+        await directory.refresh()
+    assert shelves["a"].sent == 1
+    assert [peer.name for peer in directory.candidates("order-cancel")] == ["Orders"]
+
+
+async def test_a_bad_card_is_listed_with_its_reason_and_never_asked() -> None:
+    directory, _, _ = directory_of(a=at("evil"), b=[1], c=at("c", name="Good"))
+    await directory.refresh()
+    assert [e.status for e in directory.entries] == ["invalid", "invalid", "ready"]
+    assert "points to" in directory.entries[0].why
+    assert [peer.name for peer in directory.candidates("order-cancel")] == ["Good"]
+
+
+async def test_a_lost_peer_is_stale_and_asked_last() -> None:
+    directory, mesh, _ = directory_of(a=at("a", name="First"), b=at("b", name="Second"))
+    await directory.refresh()
+    mesh.down.add("http://a")
+    await directory.refresh()
+    assert [peer.name for peer in directory.candidates("order-cancel")] == ["Second", "First"]
+
+
+async def test_a_skill_that_nobody_offers_is_an_error_that_lists_what_is_offered() -> None:
+    directory, _, _ = directory_of(a=at("a"))
+    await directory.refresh()
+    with pytest.raises(NoPeer, match="'fly'.*order-cancel"):
+        directory.candidates("fly")
+
+
+async def test_a_server_that_is_not_ours_gets_no_token() -> None:
+    directory, mesh, _ = directory_of(a=at("a"))
+    await directory.refresh()
+    assert directory.entries[0].audience == ""
+    assert not any("authorization" in request.headers for request in mesh.seen)
