@@ -10,61 +10,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orderbook.wording import SIZE_WORDS, joined, spans, words
+from orderbook.wording import SIZE_WORDS, joined, spans, those, words
 from shop.models import Product, Variant
 
-_EMPTY = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "one",
-        "ones",
-        "version",
-        "variant",
-        "option",
-        "item",
-        "model",
-        "type",
-        "product",
-        "instead",
-        "be",
-        "is",
-        "it",
-        "are",
-        "in",
-        "of",
-        "with",
-        "for",
-        "to",
-        "that",
-        "has",
-        "have",
-        "having",
-        "your",
-        "my",
-        "and",
-        "but",
-        "available",
-        "new",
-        "something",
-        "spec",
-        "specification",
-        "color",
-        "size",
-        "kind",
-        "style",
-        "id",
-        "number",
-        "i",
-        "you",
-        "only",
-        "attribute",
-        "following",
-        "sort",
-        "made",
-        "another",
-    ]
+_EMPTY = those(
+    "the a an one ones version variant option item model type product instead be is it are in of "
+    "with for to that has have having your my and but available new something spec specification "
+    "color size kind style id number i you attribute following sort made another"
 )
 #: What the market calls one thing by two names.
 _KNOWN_AS = {"google home": "google assistant", "compatible with": ""}

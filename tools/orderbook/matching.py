@@ -12,62 +12,15 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import Field
 
-from orderbook.wording import CITIES, SIZE_WORDS, is_plural, joined, spans, words
+from orderbook.wording import CITIES, SIZE_WORDS, is_plural, joined, spans, those, words
 from shop.models import Order, Record
 
 #: Words that point at a line without telling it from another.
-_EMPTY = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "your",
-        "my",
-        "that",
-        "this",
-        "these",
-        "those",
-        "of",
-        "in",
-        "from",
-        "order",
-        "you",
-        "i",
-        "have",
-        "had",
-        "just",
-        "recently",
-        "receive",
-        "received",
-        "got",
-        "bought",
-        "ordered",
-        "purchase",
-        "purchased",
-        "placed",
-        "been",
-        "were",
-        "was",
-        "which",
-        "item",
-        "thing",
-        "another",
-        "different",
-        "separate",
-        "new",
-        "newly",
-        "recent",
-        "with",
-        "for",
-        "also",
-        "current",
-        "mine",
-        "existing",
-        "product",
-        "some",
-        "same",
-    ]
-) - {"it"}
+_EMPTY = those(
+    "the a an your my that this these those of in from order you i have had just recently receive "
+    "received got bought ordered purchase purchased placed been were was which item thing another "
+    "different separate new newly recent with also current mine existing product same"
+)
 _ALL = frozenset({"all", "every", "everything", "both", "each", "any"})
 _WHOLE = frozenset({"everything", "item", "thing", "order", "product"})
 _STATES = {"pending": "pending", "delivered": "delivered", "received": "delivered", "receive": "delivered"}

@@ -69,7 +69,7 @@ def match_method(
 def _meant(customer: Customer, order: Order | None, phrase: str, refund_only: bool) -> MethodMatch:
     original = order.payments[0].payment_method_id if order and order.payments else ""
     tokens = words(phrase)
-    if not tokens or "original" in tokens:
+    if not tokens or ("original" in tokens and all(t in _METHOD_EMPTY for t in tokens)):
         if original and any(m.id == original for m in customer.payment_methods):
             return MethodMatch(payment_method_id=original)
         return MethodMatch(why="the order's original payment method is not on the profile any more")
@@ -89,6 +89,8 @@ def _meant(customer: Customer, order: Order | None, phrase: str, refund_only: bo
 
 def _methods(customer: Customer, tokens: list[str]) -> tuple[list[PaymentMethod], list[str]]:
     fitting, left = list(customer.payment_methods), []
+    if "card" in tokens:
+        fitting = [m for m in fitting if m.kind.endswith("card")]
     for token in tokens:
         brand = joined(_BRANDS.get(token, token))
         if token in _METHOD_WORDS:

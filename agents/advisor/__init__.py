@@ -1,0 +1,1 @@
+"""Questions about the rules of the shop and its products, answered with their source."""

@@ -1,0 +1,5 @@
+from advisor.agent import AGENT
+from meshwright.serve import serve
+
+if __name__ == "__main__":
+    serve(AGENT)

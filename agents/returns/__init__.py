@@ -1,0 +1,1 @@
+"""Delivered orders: returns and exchanges."""

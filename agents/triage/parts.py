@@ -1,0 +1,94 @@
+"""What was read of a message, gathered into subtasks: one to identify the customer, then one per specialist.
+
+All that may touch the same order goes to one agent in one subtask, because an order's items can be changed
+only once. A `swap` goes to both who could do it; each answers for the orders in the state that is theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from meshwright.findings import Split, Subtask
+from triage.questions import Question
+from triage.requests import Request
+
+_ALL_OR_NOTHING = re.compile(r"\b(?:all or nothing|both or neither|only if (?:both|all))\b", re.IGNORECASE)
+_URGENT = re.compile(r"\b(?:urgent|immediately|as soon as possible|asap|emergency)\b", re.IGNORECASE)
+
+
+@dataclass
+class Parts:
+    """The message in pieces."""
+
+    subject: dict[str, str] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+    def split(self) -> Split:
+        """As subtasks. Without a request or a question the whole is for a person."""
+        tasks: list[Subtask] = []
+        orders = self._of("cancel", "readdress", "repay", "swap")
+        returns = self._of("return", "swap")
+        profile = self._of("profile_address")
+        first = [r["do"] for r in orders]
+        status = [q for q in self.questions if q.about in ("tracking", "total")]
+        if orders:
+            skill = "order-cancel" if set(first) == {"cancel"} else "order-change"
+            tasks.append(_task("orders", skill, {"requests": orders}))
+        if returns:
+            skill = "order-return" if any(r["do"] == "return" for r in returns) else "order-exchange"
+            tasks.append(_task("returns", skill, {"requests": returns}))
+        if profile:
+            tasks.append(_task("address", "address-change", {"requests": profile}))
+        if status:
+            tasks.append(_task("status", "order-status", {"questions": _asked(status)}))
+        for skill, kinds in (
+            ("product-answer", ("count", "price")),
+            ("policy-answer", ("policy",)),
+            ("profile-read", ("balance",)),
+        ):
+            asked = [q for q in self.questions if q.about in kinds]
+            if asked:
+                tasks.append(_task(skill, skill, {"questions": _asked(asked)}))
+        unread = list(self.unread)
+        if not tasks and not unread:
+            unread.append("the message states no request")
+        who = Subtask(
+            id="identify", skill="identify-customer", instruction="Find out who is writing.",
+            details=dict(self.subject),
+            critical=True,
+        )  # fmt: skip
+        return Split(topic=self._topic(), subject=self.subject, subtasks=[who, *tasks], unread=unread)
+
+    def _of(self, *kinds: str) -> list[dict[str, Any]]:
+        return [r.detail() for r in self.requests if r.do in kinds]
+
+    def _topic(self) -> str:
+        kinds = {r.do for r in self.requests}
+        for kind, topic in (
+            ("return", "returns"),
+            ("cancel", "orders"),
+            ("swap", "changes"),
+            ("readdress", "address"),
+        ):
+            if kind in kinds:
+                return topic
+        return "question" if self.questions else "other"
+
+
+def _asked(questions: list[Question]) -> list[dict[str, str]]:
+    return [{"about": q.about, "product": q.product, "words": q.words} for q in questions]
+
+
+def _task(name: str, skill: str, details: dict[str, Any]) -> Subtask:
+    said = [part.get("words", "") for part in (*details.get("requests", ()), *details.get("questions", ()))]
+    return Subtask(
+        id=name,
+        skill=skill,
+        instruction=" ".join(dict.fromkeys(said))[:8000],
+        details=details,
+        needs=["identify"],
+    )
