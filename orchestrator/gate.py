@@ -12,6 +12,9 @@ from meshwright.findings import Proposal, Verdict
 from meshwright.policy.rules import Policy
 from orchestrator.work import SHARES, Drive, Work
 
+#: The tag of skills that propose changes.
+WRITES = "write"
+
 
 async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     """Node: a verdict for every proposal that has none yet. Reviews are written down where people find them."""
@@ -52,9 +55,15 @@ async def judge(drive: Drive, state: Work, proposal: Proposal) -> Verdict:
         "proposal": proposal.arguments,
         "proposal_confidence": proposal.confidence,
         "subject": state["subject"],
-        "request": {"unread": state["unread"], "topic": state["topic"]},
+        "request": {"unread": state["unread"], "topic": state["topic"], "open_ends": open_ends(drive, state)},
     }
     return await policy.judge(proposal.action, known, look_up)
+
+
+def open_ends(drive: Drive, state: Work) -> list[str]:
+    """What was asked of a skill that proposes changes, and is not answered. Questions left open hold no change back."""
+    skills = {part["id"]: part["skill"] for part in state["plan"]}
+    return [gap["what"] for gap in state["gaps"] if WRITES in drive.directory.tags(skills.get(gap["subtask"], ""))]
 
 
 def action_key(run: str, proposal: Proposal) -> str:

@@ -164,6 +164,10 @@ class Directory:
         ]
         return [self._peer(e) for e in sorted(standing, key=self._rank)]
 
+    def tags(self, skill: str) -> set[str]:
+        """What the cards say of a skill besides its name."""
+        return {tag for e in self.entries if e.card for s in e.card.skills if s.id == skill for tag in s.tags}
+
     def _rank(self, entry: Entry) -> tuple[bool, bool]:
         return entry.breaker.state == "open" and entry.breaker.retry_in > 0, entry.status != "ready"
 
