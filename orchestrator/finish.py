@@ -63,7 +63,7 @@ def _reasons(state: Work) -> list[str]:
 
 def compose(state: Work) -> str:
     """What the customer reads: the agents' words, what was done, and what a person will take over."""
-    blocks = [state["resolution"].get("reply", "").strip()]
+    blocks = [_words(state)]
     done = [r["receipt"].get("summary") or r["proposal"]["action"] for r in state["actions"] if r["state"] == "applied"]
     if done:
         blocks.append("Done:\n" + "\n".join(f"- {line}" for line in done))
@@ -71,3 +71,17 @@ def compose(state: Work) -> str:
     if reasons:
         blocks.append("A colleague takes this over:\n" + "\n".join(f"- {line}" for line in reasons))
     return "\n\n".join(block for block in blocks if block)[:8000] or "There was nothing to do."
+
+
+def _words(state: Work) -> str:
+    """The agents' words; without those that announce a change which then was not made."""
+    applied = {row["key"] for row in state["actions"] if row["state"] == "applied"}
+    findings = [state["findings"][part["id"]] for part in state["plan"] if part["id"] in state["findings"]]
+    kept = [f["reply"].strip() for f in findings if _keys(state["id"], f) <= applied]
+    if len(kept) == len(findings):
+        return str(state["resolution"].get("reply", "")).strip()
+    return "\n".join(dict.fromkeys(words for words in kept if words))
+
+
+def _keys(run: str, finding: dict[str, Any]) -> set[str]:
+    return {action_key(run, Proposal.model_validate(proposal)) for proposal in finding["proposals"]}

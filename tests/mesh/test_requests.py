@@ -9,7 +9,7 @@ import pytest
 
 from meshwright.agent import Job
 from meshwright.errors import PeerTaskFailed
-from meshwright.findings import Finding, Proposal, Subtask
+from meshwright.findings import Finding, Proposal, Split, Subtask
 
 
 async def test_a_request_is_split_answered_gated_applied_and_explained(start_team: Any) -> None:
@@ -144,3 +144,17 @@ async def test_deadline_budget_and_run_travel_with_every_hop(start_team: Any) ->
         agents = [r for r in hops if r.url.path == "/" and r.url.host != "orchestrator"]
         assert {r.headers["x-mesh-run"] for r in agents} and all(r.headers["x-mesh-budget-tokens"] for r in agents)
         assert all(r.headers["authorization"].startswith("Bearer ") for r in hops)
+
+
+async def test_an_announced_change_that_was_not_made_is_not_in_the_reply(start_team: Any) -> None:
+    async def half_read(subtask: Subtask, job: Job) -> Split:
+        look = Subtask(id="look", skill="order-status", instruction="look")
+        part = Subtask(id="p", skill="order-change", instruction="paint", details={"thing": ["t1", "red"]})
+        return Split(subtasks=[look, part], unread=["but only on Sundays"])
+
+    async with start_team(triage=half_read) as team:
+        report = await team.report("paint t1 red but only on Sundays")
+        assert (report["verdicts"][0]["decision"], report["outcome"]) == ("reject", "escalated")
+        assert "It can be painted" not in report["reply"]
+        assert "I looked." in report["reply"]
+        assert team.workshop.actions("paint") == []
