@@ -71,5 +71,7 @@ def settle_proposals(findings: list[Finding]) -> tuple[list[Proposal], list[Conf
 
 def target(proposal: Proposal) -> str:
     """What a proposal changes: what it says itself, else every object that its arguments name by id."""
-    ids = sorted(f"{k}:{v}" for k, v in proposal.arguments.items() if k.endswith("_id") and isinstance(v, str))
+    ids = sorted(
+        f"{k}:{v}" for k, v in proposal.arguments.items() if k.endswith("_id") and isinstance(v, str)
+    )
     return proposal.about or " ".join(ids)

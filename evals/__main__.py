@@ -81,7 +81,9 @@ def _arguments() -> argparse.Namespace:
     for name in ("tickets", "shop", "handbook"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--only", nargs="*", help="ids of the tickets to run")
-    parser.add_argument("--verbose", action="store_true", help="what was applied and what was right, per ticket")
+    parser.add_argument(
+        "--verbose", action="store_true", help="what was applied and what was right, per ticket"
+    )
     return parser.parse_args()
 
 
@@ -120,7 +122,10 @@ async def _entry(mesh: RunningMesh, http: httpx.AsyncClient) -> Peer:
 
 def _restore(pristine: Path, shop: Path) -> None:
     """Make the shop what it was, under the servers that have it open."""
-    with contextlib.closing(sqlite3.connect(pristine)) as source, contextlib.closing(sqlite3.connect(shop)) as target:
+    with (
+        contextlib.closing(sqlite3.connect(pristine)) as source,
+        contextlib.closing(sqlite3.connect(shop)) as target,
+    ):
         source.backup(target)
 
 
@@ -147,7 +152,9 @@ async def _effects(shop: Path) -> list[Any]:
 
 def _reasons(report: dict[str, Any]) -> list[str]:
     words = [f"not understood: {text}" for text in report.get("unread", [])]
-    words += [f"{row['action']}: {row['why']}" for row in report.get("verdicts", []) if row["state"] != "applied"]
+    words += [
+        f"{row['action']}: {row['why']}" for row in report.get("verdicts", []) if row["state"] != "applied"
+    ]
     return words + [f"{gap['what']}: {gap['why']}" for gap in report.get("gaps", [])]
 
 

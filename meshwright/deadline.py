@@ -51,7 +51,9 @@ class Deadline:
         if raw is None:
             return cls.after(min(default, ceiling), clock=clock)
         if not (raw.isascii() and raw.isdigit() and len(raw) <= 12):
-            raise InvalidRequest(f"{HEADER} must be a whole number of milliseconds that remain, not {raw[:40]!r}")
+            raise InvalidRequest(
+                f"{HEADER} must be a whole number of milliseconds that remain, not {raw[:40]!r}"
+            )
         left = int(raw) / 1000
         return cls.after(min(left - margin(left), ceiling), clock=clock)
 
@@ -78,7 +80,9 @@ class Deadline:
         """Seconds left. Raises DeadlineExceeded if that is not more than `floor`."""
         left = self.remaining
         if left <= floor:
-            raise DeadlineExceeded("the deadline has passed" if left <= 0 else f"only {left * 1000:.0f} ms are left")
+            raise DeadlineExceeded(
+                "the deadline has passed" if left <= 0 else f"only {left * 1000:.0f} ms are left"
+            )
         return left
 
     def headers(self) -> dict[str, str]:

@@ -39,14 +39,21 @@ async def reason(agent: Agent, subtask: Subtask, job: Job, model: Model, toolbox
     tools = [_function(tool) for tool in offered]
     schema = agent.answers.model_json_schema()
     messages: list[dict[str, Any]] = [
-        {"role": "system", "content": f"{agent.instructions}\n\n{RULES}\n\nAnswer schema:\n{canonical(schema)}"},
+        {
+            "role": "system",
+            "content": f"{agent.instructions}\n\n{RULES}\n\nAnswer schema:\n{canonical(schema)}",
+        },
         {"role": "user", "content": canonical(_question(subtask, job))},
     ]
     calls = 0
     for turn in range(MAX_TURNS):
         last = turn == MAX_TURNS - 1 or calls >= MAX_CALLS
         said = await model.chat(
-            messages, by=job.by, budget=job.budget, tools=() if last else tools, schema=schema if not tools else None
+            messages,
+            by=job.by,
+            budget=job.budget,
+            tools=() if last else tools,
+            schema=schema if not tools else None,
         )
         if not said.calls:
             try:
@@ -55,9 +62,16 @@ async def reason(agent: Agent, subtask: Subtask, job: Job, model: Model, toolbox
                 if last:
                     raise PeerAnsweredBadly(model.name, f"its answer does not validate: {error}") from None
                 messages += [{"role": "assistant", "content": said.text[:MAX_RESULT]}]
-                messages += [{"role": "user", "content": f"That does not validate: {error}. Send the JSON object only."}]
+                messages += [
+                    {
+                        "role": "user",
+                        "content": f"That does not validate: {error}. Send the JSON object only.",
+                    }
+                ]
                 continue
-        messages.append({"role": "assistant", "content": said.text or None, "tool_calls": said.message["tool_calls"]})
+        messages.append(
+            {"role": "assistant", "content": said.text or None, "tool_calls": said.message["tool_calls"]}
+        )
         for call_id, name, arguments in said.calls:
             calls += 1
             result = await _use(name, arguments, job, {t["name"] for t in offered})
@@ -103,5 +117,3 @@ def _answer(agent: Agent, text: str) -> Part:
         content.pop("usage", None)
     answer = read_as(agent.answers, content)
     return answer.model_copy(update={"mode": "model"}) if "mode" in type(answer).model_fields else answer
-
-

@@ -14,7 +14,8 @@ PUBLISHED: tuple[type[Part], ...] = (Split, Subtask, Finding, Proposal, Resoluti
 def schemas() -> dict[str, str]:
     """File name to content, for each published part."""
     return {
-        f"{part.__name__.lower()}.schema.json": json.dumps(part.model_json_schema(), indent=2, sort_keys=True) + "\n"
+        f"{part.__name__.lower()}.schema.json": json.dumps(part.model_json_schema(), indent=2, sort_keys=True)
+        + "\n"
         for part in PUBLISHED
     }
 

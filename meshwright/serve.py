@@ -1,10 +1,10 @@
 """From settings to a listening process: what every `__main__` calls.
 
-    from meshwright.serve import serve
-    from billing.agent import AGENT
+from meshwright.serve import serve
+from billing.agent import AGENT
 
-    if __name__ == "__main__":
-        serve(AGENT)
+if __name__ == "__main__":
+    serve(AGENT)
 """
 
 from __future__ import annotations
@@ -99,5 +99,3 @@ def _listen(name: str, app: ASGIApp, settings: Settings) -> None:
 def _stop(name: str, why: str) -> NoReturn:
     print(f"{name}: {why}", file=sys.stderr)
     raise SystemExit(2)
-
-

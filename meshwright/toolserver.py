@@ -76,7 +76,9 @@ class Access:
             for caller, patterns in table.items():
                 if not (isinstance(patterns, list) and all(isinstance(p, str) for p in patterns)):
                     raise SettingsError(f"{path}: [{name}] {caller} must be a list of 'server.tool' patterns")
-        return cls(**{name: {who: tuple(what) for who, what in table.items()} for name, table in tables.items()})
+        return cls(
+            **{name: {who: tuple(what) for who, what in table.items()} for name, table in tables.items()}
+        )
 
     def check(self, caller: Caller, tool: str, *, write: bool) -> None:
         """Raises Forbidden, in words, unless `caller` may use `tool` (as `server.tool`)."""
@@ -115,7 +117,10 @@ class ToolServer:
         )
         for tool, writes in self._tools:
             hints = ToolAnnotations(
-                read_only_hint=not writes, destructive_hint=writes, idempotent_hint=True, open_world_hint=False
+                read_only_hint=not writes,
+                destructive_hint=writes,
+                idempotent_hint=True,
+                open_world_hint=False,
             )
             server.add_tool(self._guarded(tool, writes, access), annotations=hints)
         return server

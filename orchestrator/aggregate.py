@@ -22,17 +22,28 @@ async def aggregate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         return {"resolution": Resolution().model_dump(mode="json")}
     await drive.say("putting the answers together")
     part = Subtask(
-        id="merge", skill=MERGE, instruction="Merge these findings into one answer.", details={"findings": findings}
+        id="merge",
+        skill=MERGE,
+        instruction="Merge these findings into one answer.",
+        details={"findings": findings},
     )
     asked = await ask(drive, part, drive.by.share(SHARES.aggregate), answers=Resolution, stand_in=False)
     steps = [*state["steps"], asked.step]
     if asked.answer is None:
-        gap = Gap(what="the final check of the answers", why=f"{asked.why}; so nothing is changed", subtask="merge")
-        heard = Resolution(reply="\n".join(f["reply"] for f in findings if f["reply"]), gaps=[gap], confidence=0)
+        gap = Gap(
+            what="the final check of the answers", why=f"{asked.why}; so nothing is changed", subtask="merge"
+        )
+        heard = Resolution(
+            reply="\n".join(f["reply"] for f in findings if f["reply"]), gaps=[gap], confidence=0
+        )
         return {"steps": steps, "resolution": heard.model_dump(mode="json"), "gaps": _gaps(state, heard)}
     resolution = asked.answer
     assert isinstance(resolution, Resolution)
-    return {"steps": steps, "resolution": resolution.model_dump(mode="json"), "gaps": _gaps(state, resolution)}
+    return {
+        "steps": steps,
+        "resolution": resolution.model_dump(mode="json"),
+        "gaps": _gaps(state, resolution),
+    }
 
 
 def _gaps(state: Work, resolution: Resolution) -> list[dict[str, Any]]:

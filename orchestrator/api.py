@@ -72,7 +72,11 @@ class Api:
         own = self._public_url or base_address(request)
         entries = [self._entry(self._card, own)]
         entries += [self._entry(e.card, e.url) for e in self._live.directory.entries if e.card]
-        document = {"specVersion": CATALOG_VERSION, "host": {"displayName": self._card.name}, "entries": entries}
+        document = {
+            "specVersion": CATALOG_VERSION,
+            "host": {"displayName": self._card.name},
+            "entries": entries,
+        }
         return JSONResponse(document, media_type=CATALOG_TYPE)
 
     def _entry(self, card: AgentCard, base: str) -> dict[str, Any]:
@@ -124,7 +128,9 @@ class Api:
 
     async def run(self, request: Request) -> JSONResponse:
         row = await self._live.store.get(request.path_params["id"])
-        return JSONResponse(row["report"] or {"id": row["id"], "request": row["request"], "outcome": row["state"]})
+        return JSONResponse(
+            row["report"] or {"id": row["id"], "request": row["request"], "outcome": row["state"]}
+        )
 
     async def reviews(self, request: Request) -> JSONResponse:
         state = request.query_params.get("state", "open")

@@ -67,7 +67,9 @@ def ready(state: Work) -> list[dict[str, Any]]:
 async def _one(drive: Drive, state: Work, part: dict[str, Any], by: Deadline) -> Asked:
     """One subtask with the facts it needs; everything else that was found stays here, and the step says so."""
     subtask = Subtask.model_validate(part)
-    context = {need: state["findings"][need].get("facts", {}) for need in subtask.needs if need in state["findings"]}
+    context = {
+        need: state["findings"][need].get("facts", {}) for need in subtask.needs if need in state["findings"]
+    }
     missing = [need for need in subtask.needs if context.get(need) == {} and _critical(state, need)]
     if missing:
         why = f"it needs {', '.join(missing)}, which was not answered"
@@ -166,7 +168,13 @@ def _finding(part: dict[str, Any], result: Asked) -> Finding:
 
 
 def _step(
-    subtask: Subtask, peer: str | None, outcome: str, why: str, trail: Trail, ms: int, part: Part | None = None
+    subtask: Subtask,
+    peer: str | None,
+    outcome: str,
+    why: str,
+    trail: Trail,
+    ms: int,
+    part: Part | None = None,
 ) -> dict[str, Any]:
     usage = getattr(part, "usage", None)
     return {

@@ -50,7 +50,9 @@ class Driver:
         if not incoming.text:
             raise InvalidRequest("the ticket is empty: say in a text part what you need")
         if len(incoming.text) > MAX_REQUEST:
-            raise InvalidRequest(f"the ticket has {len(incoming.text)} characters; at most {MAX_REQUEST} are read")
+            raise InvalidRequest(
+                f"the ticket has {len(incoming.text)} characters; at most {MAX_REQUEST} are read"
+            )
         run_id = uuid.uuid4().hex[:12]
         await self.store.start(
             run_id,
@@ -64,7 +66,9 @@ class Driver:
 
     async def _resume(self, run: dict[str, Any], incoming: Incoming) -> Outcome:
         if run["state"] != "waiting":
-            raise InvalidRequest(f"the run {run['id']} is {run['state']} and waits for nothing; send a new message")
+            raise InvalidRequest(
+                f"the run {run['id']} is {run['state']} and waits for nothing; send a new message"
+            )
         undecided = await self.store.undecided(run["id"])
         if undecided:
             return Outcome(data=run["report"], name="report", waits=_waits(undecided))
@@ -81,7 +85,14 @@ class Driver:
 
     async def _drive(self, run: str, begin: Work | None, incoming: Incoming) -> Outcome:
         drive = Drive(
-            incoming.by, incoming.budget, self.directory, self.toolbox, self.policy, self.store, incoming.say, run
+            incoming.by,
+            incoming.budget,
+            self.directory,
+            self.toolbox,
+            self.policy,
+            self.store,
+            incoming.say,
+            run,
         )
         config: Any = {"configurable": {"thread_id": run}, "recursion_limit": RECURSION_LIMIT}
         finished = False
@@ -101,7 +112,9 @@ class Driver:
         await self.store.save(run, summary["outcome"], summary)
         if waiting:
             return Outcome(data=summary, name="report", waits=_waits(await self.store.undecided(run)))
-        return Outcome(text=state["reply"], data=summary, name="report", metadata={"outcome": summary["outcome"]})
+        return Outcome(
+            text=state["reply"], data=summary, name="report", metadata={"outcome": summary["outcome"]}
+        )
 
 
 def _waits(reviews: int) -> str:

@@ -33,7 +33,10 @@ async def finish(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         handed_over = open_ends and not told[-1]
         failed = [why for why in told if why]
         if failed:
-            gaps = [*state["gaps"], *({"what": "telling the desk", "why": why, "subtask": ""} for why in failed)]
+            gaps = [
+                *state["gaps"],
+                *({"what": "telling the desk", "why": why, "subtask": ""} for why in failed),
+            ]
             return {"reply": reply, "outcome": "degraded", "gaps": gaps}
     outcome = "escalated" if handed_over else "degraded" if open_ends else "done"
     return {"reply": reply, "outcome": outcome}
@@ -64,7 +67,11 @@ def _reasons(state: Work) -> list[str]:
 def compose(state: Work) -> str:
     """What the customer reads: the agents' words, what was done, and what a person will take over."""
     blocks = [_words(state)]
-    done = [r["receipt"].get("summary") or r["proposal"]["action"] for r in state["actions"] if r["state"] == "applied"]
+    done = [
+        r["receipt"].get("summary") or r["proposal"]["action"]
+        for r in state["actions"]
+        if r["state"] == "applied"
+    ]
     if done:
         blocks.append("Done:\n" + "\n".join(f"- {line}" for line in done))
     reasons = _reasons(state)

@@ -63,7 +63,9 @@ async def judge(drive: Drive, state: Work, proposal: Proposal) -> Verdict:
 def open_ends(drive: Drive, state: Work) -> list[str]:
     """What was asked of a skill that proposes changes, and is not answered. Questions left open hold no change back."""
     skills = {part["id"]: part["skill"] for part in state["plan"]}
-    return [gap["what"] for gap in state["gaps"] if WRITES in drive.directory.tags(skills.get(gap["subtask"], ""))]
+    return [
+        gap["what"] for gap in state["gaps"] if WRITES in drive.directory.tags(skills.get(gap["subtask"], ""))
+    ]
 
 
 def action_key(run: str, proposal: Proposal) -> str:

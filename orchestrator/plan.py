@@ -60,10 +60,15 @@ def _matched(subtasks: list[Subtask], drive: Drive) -> tuple[list[Subtask], list
     ordered: list[Subtask] = []
     left = [s for s in subtasks if s.id not in lost]
     while left:
-        ready = [s for s in left if all(n not in ids or n in lost or n in {o.id for o in ordered} for n in s.needs)]
+        ready = [
+            s for s in left if all(n not in ids or n in lost or n in {o.id for o in ordered} for n in s.needs)
+        ]
         if not ready:
             names = ", ".join(s.id for s in left)
-            gaps += [Gap(what=s.instruction[:400], why=f"the parts {names} need each other", subtask=s.id) for s in left]
+            gaps += [
+                Gap(what=s.instruction[:400], why=f"the parts {names} need each other", subtask=s.id)
+                for s in left
+            ]
             break
         ordered += ready
         left = [s for s in left if s not in ready]

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 NAME = "orchestrator"
 
 
-def orchestrator_app(settings: Settings, identity: Identity, http: httpx.AsyncClient | None = None) -> Starlette:
+def orchestrator_app(
+    settings: Settings, identity: Identity, http: httpx.AsyncClient | None = None
+) -> Starlette:
     """The app. Raises SettingsError for a card, policy or database that cannot be used."""
     client = http or http_client()
     card = card_of(NAME)

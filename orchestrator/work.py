@@ -113,7 +113,9 @@ def report(work: Mapping[str, Any], *, waiting: bool = False) -> dict[str, Any]:
         "reply": work.get("reply", ""),
         "topic": work.get("topic", "other"),
         "urgency": work.get("urgency", "normal"),
-        "plan": [{k: p[k] for k in ("id", "skill", "instruction", "needs", "critical")} for p in work["plan"]],
+        "plan": [
+            {k: p[k] for k in ("id", "skill", "instruction", "needs", "critical")} for p in work["plan"]
+        ],
         "steps": work.get("steps", []),
         "conflicts": work.get("resolution", {}).get("conflicts", []),
         "verdicts": [

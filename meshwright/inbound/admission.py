@@ -35,7 +35,9 @@ class Admission:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await self._read(scope, receive)
         except TimeoutError:
-            return await _refuse(408, f"the body did not arrive within {BODY_SECONDS:.0f} s")(scope, receive, send)
+            return await _refuse(408, f"the body did not arrive within {BODY_SECONDS:.0f} s")(
+                scope, receive, send
+            )
         if body is None:
             why = f"the body is larger than {self._max_body} bytes: send less, or send a link"
             return await _refuse(413, why)(scope, receive, send)
@@ -44,7 +46,7 @@ class Admission:
                 strict_json(body)
             except InvalidRequest as error:
                 return await _refuse(400, str(error))(scope, receive, send)
-        await self._app(scope, _replay(body, receive), send)
+        return await self._app(scope, _replay(body, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         """The whole body, or None once it is known to be too large."""

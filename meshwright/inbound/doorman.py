@@ -44,7 +44,7 @@ class Doorman:
                 caller = Caller()
             scope[KEY] = caller
             scope["user"] = CallerUser(caller)
-        await self._app(scope, receive, send)
+        return await self._app(scope, receive, send)
 
 
 def caller_of(scope: Scope) -> Caller:

@@ -78,13 +78,17 @@ class MeshExecutor(AgentExecutor):
         task_id, context_id = context.task_id or "", context.context_id or ""
         updater = TaskUpdater(event_queue, task_id, context_id)
         if context.current_task is None:
-            task = Task(id=task_id, context_id=context_id, status=TaskStatus(state=TaskState.TASK_STATE_SUBMITTED))
+            task = Task(
+                id=task_id, context_id=context_id, status=TaskStatus(state=TaskState.TASK_STATE_SUBMITTED)
+            )
             task.status.timestamp.GetCurrentTime()
             if context.message is not None:
                 task.history.append(context.message)
             await event_queue.enqueue_event(task)
         await updater.start_work()
-        headers: Mapping[str, str] = (context.call_context.state if context.call_context else {}).get("headers", {})
+        headers: Mapping[str, str] = (context.call_context.state if context.call_context else {}).get(
+            "headers", {}
+        )
         with span(f"invoke_agent {self._name}", headers, agent=self._name, task=task_id):
             result = await self._watched(context, updater, headers)
         await self._report(updater, result, int((time.monotonic() - began) * 1000))
@@ -148,7 +152,9 @@ class MeshExecutor(AgentExecutor):
             return
         code, text = self._explain(result)
         message = updater.new_agent_message([text_part(text)])
-        state = TaskState.TASK_STATE_REJECTED if isinstance(result, CallerError) else TaskState.TASK_STATE_FAILED
+        state = (
+            TaskState.TASK_STATE_REJECTED if isinstance(result, CallerError) else TaskState.TASK_STATE_FAILED
+        )
         await updater.update_status(state, message, metadata={URI: {"code": code, "ms": ms}})
 
     def _explain(self, error: BaseException) -> tuple[str, str]:

@@ -159,9 +159,7 @@ class Directory:
 
     def fallbacks(self) -> list[Peer]:
         """Who stands in when no owner of a skill can answer."""
-        standing = [
-            e for e in self.entries if e.card and any(FALLBACK_TAG in s.tags for s in e.card.skills)
-        ]
+        standing = [e for e in self.entries if e.card and any(FALLBACK_TAG in s.tags for s in e.card.skills)]
         return [self._peer(e) for e in sorted(standing, key=self._rank)]
 
     def tags(self, skill: str) -> set[str]:

@@ -145,9 +145,13 @@ class Peer:
             status = cause.response.status_code
             if status in (429, 503):
                 after = cause.response.headers.get("retry-after", "")
-                return PeerOverloaded(self.name, f"answered {status}", float(after) if after.isdigit() else None)
+                return PeerOverloaded(
+                    self.name, f"answered {status}", float(after) if after.isdigit() else None
+                )
             if status == 401:
-                return Unauthenticated(f"{self.name} does not accept who we are; check MESHWRIGHT_TRUST there")
+                return Unauthenticated(
+                    f"{self.name} does not accept who we are; check MESHWRIGHT_TRUST there"
+                )
             if status >= 500:
                 return PeerUnreachable(self.name, f"answered {status}")
             return PeerRefused(self.name, f"answered {status}")

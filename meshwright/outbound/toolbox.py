@@ -79,7 +79,9 @@ class Toolbox:
                 await self._learn(host, by.at_most(2.0))
             except MeshError as error:
                 row |= {"status": "unreachable", "why": str(error)}
-            rows.append({**row, "name": host.name, "tools": sorted(host.tools), "breaker": host.breaker.state})
+            rows.append(
+                {**row, "name": host.name, "tools": sorted(host.tools), "breaker": host.breaker.state}
+            )
         return rows
 
     async def schemas(self, by: Deadline) -> list[dict[str, Any]]:
@@ -145,11 +147,18 @@ class Toolbox:
             **trace_headers(),
             **self._identity.authorization(host.name, **claims),
         }
-        body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": {**params, "_meta": envelope}}
+        body = {
+            "jsonrpc": "2.0",
+            "id": next(self._ids),
+            "method": method,
+            "params": {**params, "_meta": envelope},
+        }
         with host.breaker.admit() as attempt:
             answer = await self._send(host, attempt, by, "POST", "/mcp", headers=headers, json=body)
         if "error" in answer:
-            raise PeerRefused(host.name, str(answer["error"].get("message", "an error without a message"))[:300])
+            raise PeerRefused(
+                host.name, str(answer["error"].get("message", "an error without a message"))[:300]
+            )
         result = answer.get("result")
         if not isinstance(result, dict):
             raise PeerAnsweredBadly(host.name, "an answer without a result")
@@ -203,7 +212,9 @@ class Session:
         bound = {"scope": SCOPE_APPLY, "effect": effect_hash(tool, arguments, key)}
         return await self._call(tool, arguments, meta, **bound)
 
-    async def _call(self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **claims: Any) -> dict[str, Any]:
+    async def _call(
+        self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **claims: Any
+    ) -> dict[str, Any]:
         host = await self.box.host_of(tool, self.by)
         self.used.append(f"{host.name}.{tool}")
         with span(f"execute_tool {tool}", server=host.name):
@@ -247,5 +258,3 @@ def _json(name: str, response: httpx.Response) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise PeerAnsweredBadly(name, "its answer is not a JSON object")
     return answer
-
-

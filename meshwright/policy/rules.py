@@ -141,7 +141,10 @@ class Policy(_Strict):
         if failed:
             rule, condition = failed[0]
             return Verdict(
-                decision=condition.otherwise, policy=rule.name, why=fill(condition.why, facts), source=rule.source
+                decision=condition.otherwise,
+                policy=rule.name,
+                why=fill(condition.why, facts),
+                source=rule.source,
             )
         names = ", ".join(rule.name for rule in rules)
         sources = "; ".join(dict.fromkeys(rule.source for rule in rules))

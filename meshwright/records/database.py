@@ -40,7 +40,9 @@ class Sqlite:
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+            self._connection = sqlite3.connect(
+                path, check_same_thread=False, isolation_level=None, timeout=10
+            )
         except (OSError, sqlite3.Error) as error:
             raise SettingsError(f"MESHWRIGHT_DATABASE: cannot open {path}: {error}") from None
         self._connection.row_factory = sqlite3.Row

@@ -95,13 +95,18 @@ class RunStore:
     async def decisions(self, keys: list[str]) -> dict[str, dict[str, Any]]:
         """Those of the reviews that are decided, as {id: {decision, by, reason}}."""
         marks = ",".join("?" * len(keys)) or "NULL"
-        rows = await self._database.execute(f"SELECT * FROM reviews WHERE state<>'open' AND id IN ({marks})", *keys)
+        rows = await self._database.execute(
+            f"SELECT * FROM reviews WHERE state<>'open' AND id IN ({marks})", *keys
+        )
         return {
-            row["id"]: {"decision": row["state"], "by": row["decided_by"], "reason": row["reason"] or ""} for row in rows
+            row["id"]: {"decision": row["state"], "by": row["decided_by"], "reason": row["reason"] or ""}
+            for row in rows
         }
 
     async def undecided(self, run: str) -> int:
-        rows = await self._database.execute("SELECT count(*) AS n FROM reviews WHERE run=? AND state='open'", run)
+        rows = await self._database.execute(
+            "SELECT count(*) AS n FROM reviews WHERE run=? AND state='open'", run
+        )
         return int(rows[0]["n"])
 
 

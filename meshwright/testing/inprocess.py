@@ -124,7 +124,9 @@ async def _exchange(app: ASGIApp, request: httpx.Request, body: bytes) -> httpx.
     except asyncio.CancelledError:
         work.cancel()
         raise
-    return httpx.Response(head["status"], headers=head["headers"], stream=_Body(chunks, work), request=request)
+    return httpx.Response(
+        head["status"], headers=head["headers"], stream=_Body(chunks, work), request=request
+    )
 
 
 @asynccontextmanager

@@ -54,8 +54,8 @@ class ScriptedModel:
         self.asked.append(await request.json())
         line = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         if isinstance(line, dict) and line.get("hang"):
-            while not await request.is_disconnected():
-                await asyncio.sleep(0.01)
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
             self.hung_up.set()
             return JSONResponse({}, 499)
         if isinstance(line, dict) and "status" in line:
@@ -66,7 +66,9 @@ class ScriptedModel:
         message: dict[str, Any] = {"role": "assistant", "content": line if isinstance(line, str) else None}
         if isinstance(line, dict):
             function = {"name": line["tool"], "arguments": json.dumps(line.get("arguments", {}))}
-            message["tool_calls"] = [{"id": f"call-{len(self.asked)}", "type": "function", "function": function}]
+            message["tool_calls"] = [
+                {"id": f"call-{len(self.asked)}", "type": "function", "function": function}
+            ]
         prompt = len(json.dumps(self.asked[-1]["messages"]).split())
         answer = len(json.dumps(message).split())
         return {

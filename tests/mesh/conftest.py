@@ -113,7 +113,9 @@ async def split(subtask: Subtask, job: Job) -> Split:
     words = subtask.instruction.split()
     if words[:1] != ["paint"]:
         return Split(unread=[subtask.instruction])
-    part = Subtask(id="paint", skill="order-change", instruction=subtask.instruction, details={"thing": words[1:]})
+    part = Subtask(
+        id="paint", skill="order-change", instruction=subtask.instruction, details={"thing": words[1:]}
+    )
     look = Subtask(id="look", skill="order-status", instruction="look at it")
     return Split(topic="paint", subtasks=[look, part.model_copy(update={"needs": ["look"]})])
 
@@ -124,7 +126,10 @@ async def painter(subtask: Subtask, job: Job) -> Finding:
     thing, colour = subtask.details["thing"]
     await job.tools.call("look_at", thing_id=thing)
     arguments = {"thing_id": thing, "colour": colour}
-    return Finding(reply="It can be painted.", proposals=[Proposal(action="paint", arguments=arguments, evidence=EVIDENCE)])
+    return Finding(
+        reply="It can be painted.",
+        proposals=[Proposal(action="paint", arguments=arguments, evidence=EVIDENCE)],
+    )
 
 
 async def standby(subtask: Subtask, job: Job) -> Finding:
@@ -193,11 +198,17 @@ def start_team(tmp_path: Path) -> StartTeam:
         for name, playbook in agents.items():
             agent = Agent(name, playbook=playbook)
             mesh.apps[f"http://{name}"] = agent_app(agent, settings, ring.identity(name), mesh.client())
-        mesh.apps["http://aggregator"] = agent_app(AGGREGATOR, settings, ring.identity("aggregator"), mesh.client())
-        access = Access({"orders": ("workshop.*",), "orchestrator": ("workshop.*",)}, {"orchestrator": ("*",)})
+        mesh.apps["http://aggregator"] = agent_app(
+            AGGREGATOR, settings, ring.identity("aggregator"), mesh.client()
+        )
+        access = Access(
+            {"orders": ("workshop.*",), "orchestrator": ("workshop.*",)}, {"orchestrator": ("*",)}
+        )
         tools = ring.identity("workshop", open_to_strangers=False)
         mesh.apps["http://workshop"] = tool_app(workshop.server(), settings, tools, access)
-        mesh.apps["http://orchestrator"] = orchestrator_app(settings, ring.identity("orchestrator"), mesh.client())
+        mesh.apps["http://orchestrator"] = orchestrator_app(
+            settings, ring.identity("orchestrator"), mesh.client()
+        )
         async with mesh.running():
             yield Team(mesh, ring, workshop, settings)
 

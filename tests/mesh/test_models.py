@@ -33,7 +33,9 @@ async def playbook(subtask: Subtask, job: Job) -> Finding:
     return Finding(reply="by the book")
 
 
-async def ask(model: ScriptedModel, start: Any, *, seconds: float = 30, tokens: int = 50_000) -> dict[str, Any]:
+async def ask(
+    model: ScriptedModel, start: Any, *, seconds: float = 30, tokens: int = 50_000
+) -> dict[str, Any]:
     """One subtask to an agent that reasons with `model`; its Finding."""
     settings = Settings(tools="http://workshop", model="openai/scripted", model_url=model.url, model_key="k")  # type: ignore[arg-type]
     ring, mesh = Keyring("orders", "workshop"), InProcess({})
@@ -46,7 +48,9 @@ async def ask(model: ScriptedModel, start: Any, *, seconds: float = 30, tokens: 
         directory = Directory(["http://orders"], mesh.client(), ring.identity("operator"))
         await directory.refresh()
         part = {"subtask": {"id": "s", "skill": "order-status", "instruction": "what does t1 cost?"}}
-        answer = await directory.candidates("order-status")[0].ask(part, by=Deadline.after(seconds), tokens=tokens)
+        answer = await directory.candidates("order-status")[0].ask(
+            part, by=Deadline.after(seconds), tokens=tokens
+        )
         finding = answer.data[0]
         assert isinstance(finding, dict)
         return finding
@@ -77,8 +81,12 @@ async def test_an_answer_that_does_not_validate_may_be_mended_once_told(workshop
     assert "does not validate" in json.dumps(model.asked[1]["messages"])
 
 
-@pytest.mark.parametrize("script", [["never any JSON"], [{"status": 500}], [{"status": 429}], [{"status": 401}]])
-async def test_when_the_model_fails_the_playbook_answers_and_says_why(workshop: Any, script: list[Any]) -> None:
+@pytest.mark.parametrize(
+    "script", [["never any JSON"], [{"status": 500}], [{"status": 429}], [{"status": 401}]]
+)
+async def test_when_the_model_fails_the_playbook_answers_and_says_why(
+    workshop: Any, script: list[Any]
+) -> None:
     async with ScriptedModel(script).serving() as model:
         finding = await ask(model, workshop)
     assert (finding["reply"], finding["mode"]) == ("by the book", "playbook")

@@ -16,9 +16,12 @@ def rpc(method: str, params: dict[str, Any]) -> dict[str, Any]:
 
 
 async def call(client: httpx.AsyncClient, method: str, params: dict[str, Any]) -> dict[str, Any]:
-    response = await client.post("http://orchestrator/", json=rpc(method, params), headers={"a2a-version": "1.0"})
+    response = await client.post(
+        "http://orchestrator/", json=rpc(method, params), headers={"a2a-version": "1.0"}
+    )
     answer: dict[str, Any] = response.json()
-    return answer["result"] if "result" in answer else answer
+    result: dict[str, Any] = answer.get("result", answer)
+    return result
 
 
 def message(text: str, **more: str) -> dict[str, Any]:
@@ -46,7 +49,9 @@ async def test_an_approved_action_is_applied_and_ends_the_clients_own_task(start
         task, review = await park(team, client)
         assert team.workshop.actions("paint") == []
         assert (review["action"], review["why"]) == ("paint", "it is expensive")
-        answer = await team.operator("POST", f"/reviews/{review['id']}", json={"decision": "approve", "reason": "ok"})
+        answer = await team.operator(
+            "POST", f"/reviews/{review['id']}", json={"decision": "approve", "reason": "ok"}
+        )
         assert answer.status_code == 200
         task = await ended(client, task["id"])
         assert task["status"]["state"] == "TASK_STATE_COMPLETED"
@@ -56,7 +61,9 @@ async def test_an_approved_action_is_applied_and_ends_the_clients_own_task(start
 async def test_a_rejected_action_is_not_applied_and_the_reason_is_told(start_team: Any) -> None:
     async with start_team() as team, team.mesh.client() as client:
         task, review = await park(team, client)
-        await team.operator("POST", f"/reviews/{review['id']}", json={"decision": "reject", "reason": "too shiny"})
+        await team.operator(
+            "POST", f"/reviews/{review['id']}", json={"decision": "reject", "reason": "too shiny"}
+        )
         await ended(client, task["id"])
         assert team.workshop.actions("paint") == []
         assert "too shiny" in team.workshop.actions("escalate")[0]["reason"]
@@ -84,7 +91,12 @@ async def test_the_client_cannot_approve_by_answering(start_team: Any) -> None:
 async def test_only_an_operator_sees_or_decides_reviews(start_team: Any) -> None:
     async with start_team() as team, team.mesh.client() as client:
         _, review = await park(team, client)
-        for path, method in (("/reviews", "GET"), ("/runs", "GET"), ("/peers", "GET"), (f"/reviews/{review['id']}", "POST")):
+        for path, method in (
+            ("/reviews", "GET"),
+            ("/runs", "GET"),
+            ("/peers", "GET"),
+            (f"/reviews/{review['id']}", "POST"),
+        ):
             assert (await client.request(method, f"http://orchestrator{path}")).status_code == 403
             assert (await team.operator(method, path, name="orders")).status_code == 403
 

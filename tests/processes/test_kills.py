@@ -19,7 +19,9 @@ SECONDS = 12.0
 TICKET = "I am Ada Nobody, zip 00000. Where is my order #W0000001? How long does a refund take?"
 
 
-@pytest.mark.parametrize("victim", ["triage", "orders", "returns", "accounts", "advisor", "standby", "aggregator"])
+@pytest.mark.parametrize(
+    "victim", ["triage", "orders", "returns", "accounts", "advisor", "standby", "aggregator"]
+)
 async def test_a_specialist_killed_in_the_middle_costs_a_named_gap_not_the_answer(
     mesh: RunningMesh, victim: str
 ) -> None:
@@ -50,4 +52,3 @@ async def _back(mesh: RunningMesh, name: str, http: Any) -> None:
         except httpx.TransportError:
             await asyncio.sleep(0)  # it is being restarted
     raise AssertionError(f"{name} did not come back")
-

@@ -34,7 +34,9 @@ def send(text: str) -> SendMessageRequest:
     return SendMessageRequest(message=message)
 
 
-async def connect(mesh: RunningMesh, http: httpx.AsyncClient, *, streaming: bool, binding: str = "JSONRPC") -> Client:
+async def connect(
+    mesh: RunningMesh, http: httpx.AsyncClient, *, streaming: bool, binding: str = "JSONRPC"
+) -> Client:
     card = await A2ACardResolver(http, mesh.urls["orchestrator"]).get_agent_card()
     config = ClientConfig(streaming=streaming, httpx_client=http, supported_protocol_bindings=[binding])
     return ClientFactory(config).create(card)
@@ -49,7 +51,9 @@ async def last_task(client: Client, text: str) -> Task:
 
 
 @pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])
-async def test_a_stock_client_sends_a_ticket_and_gets_text_and_a_report(mesh: RunningMesh, binding: str) -> None:
+async def test_a_stock_client_sends_a_ticket_and_gets_text_and_a_report(
+    mesh: RunningMesh, binding: str
+) -> None:
     async with httpx.AsyncClient(timeout=30) as http:
         client = await connect(mesh, http, streaming=False, binding=binding)
         task = await last_task(client, QUESTION)
@@ -120,7 +124,9 @@ def test_curl_sends_gets_lists_and_cancels(mesh: RunningMesh) -> None:
 
 
 def test_curl_streams(mesh: RunningMesh) -> None:
-    _, body = curl("-N", mesh.urls["orchestrator"] + "/", *rpc("SendStreamingMessage", message=ticket(QUESTION)))
+    _, body = curl(
+        "-N", mesh.urls["orchestrator"] + "/", *rpc("SendStreamingMessage", message=ticket(QUESTION))
+    )
     assert body.count("data:") > 3
     assert "TASK_STATE_COMPLETED" in body
 
@@ -157,7 +163,9 @@ def test_the_catalogue_lists_every_agent_and_finds_those_with_a_skill(mesh: Runn
         (b'{"t":"' + b"x" * 2_097_152 + b'"}', 413),
     ],
 )
-def test_a_hostile_body_is_refused_and_the_server_goes_on(mesh: RunningMesh, body: bytes, status: int) -> None:
+def test_a_hostile_body_is_refused_and_the_server_goes_on(
+    mesh: RunningMesh, body: bytes, status: int
+) -> None:
     url = mesh.urls["orchestrator"] + "/"
     answer = httpx.post(url, content=body, headers={"content-type": "application/json", "a2a-version": "1.0"})
     assert answer.status_code == status

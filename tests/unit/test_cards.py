@@ -72,7 +72,11 @@ def test_unknown_fields_of_newer_cards_are_ignored() -> None:
     [
         (None, {}, "http://orders:8402"),
         (None, {"x-forwarded-proto": "https", "x-forwarded-host": "a.example, b"}, "https://a.example"),
-        (None, {"x-forwarded-host": "a.example", "x-forwarded-prefix": "/agents/orders/"}, "http://a.example/agents/orders"),
+        (
+            None,
+            {"x-forwarded-host": "a.example", "x-forwarded-prefix": "/agents/orders/"},
+            "http://a.example/agents/orders",
+        ),
         ("https://real.example/x", {"x-forwarded-host": "evil.example"}, "https://real.example/x"),
     ],
 )
@@ -138,7 +142,7 @@ async def test_a_lost_peer_is_stale_and_asked_last() -> None:
 async def test_a_skill_that_nobody_offers_is_an_error_that_lists_what_is_offered() -> None:
     directory, _, _ = directory_of(a=at("a"))
     await directory.refresh()
-    with pytest.raises(NoPeer, match="'fly'.*order-cancel"):
+    with pytest.raises(NoPeer, match=r"'fly'.*order-cancel"):
         directory.candidates("fly")
 
 

@@ -100,7 +100,10 @@ def test_a_comparison_never_holds_by_accident(condition: dict[str, Any], value: 
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ("version = 1\n[[rule]]\nname='a'\nactions=['b']\nsource='c'\nconditions=[{that='x',why='w'}]", "exactly one"),
+        (
+            "version = 1\n[[rule]]\nname='a'\nactions=['b']\nsource='c'\nconditions=[{that='x',why='w'}]",
+            "exactly one",
+        ),
         ("version = 1\n[[rule]]\nname='a'\nactions=[]\nsource='c'", "rule.0.actions"),
         ("version = 1\nrules = 3", "rules"),
         ("version =", "policy.toml"),

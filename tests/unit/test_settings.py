@@ -14,7 +14,7 @@ def test_a_misspelt_name_is_an_error_with_the_nearest_known_one() -> None:
 
 
 def test_a_wrong_value_names_the_variable() -> None:
-    with pytest.raises(SettingsError, match="MESHWRIGHT_PORT.*'eighty'"):
+    with pytest.raises(SettingsError, match=r"MESHWRIGHT_PORT.*'eighty'"):
         Settings.from_env({"MESHWRIGHT_PORT": "eighty"})
 
 
