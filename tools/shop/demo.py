@@ -96,7 +96,7 @@ class _Desk:
         me, order = self._one(lambda o: o.status == "pending")
         address = "41 Harbour Street, Portland, OR 97205"
         yield f"{me} Please change the address of order {order.order_id} to {address}."
-        yield f"{self._someone()} How long does a refund take?"
+        yield f"{self._someone()} When does the refund of a return arrive?"
         yield f"{self._someone()} How many {self._product().name} options are available?"
         yield f"{self._who(large)} Please cancel order {large.order_id} because it was ordered by mistake."
         me, order = self._one(lambda o: o.status == "pending", stranger=True)

@@ -1,0 +1,57 @@
+# Few verbs. Each makes what it needs first: .venv, once, and again when pyproject.toml or constraints.txt change.
+#   make demo    a mesh of twelve processes works through twelve tickets, and goes down again
+#   make up      the same mesh, until Ctrl-C
+#   make test    the tests
+#   make check   ruff, its formatter, mypy --strict
+#   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check evals three-files clean
+
+help:
+	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/mesh.installed
+	@$(BIN)/meshwright demo $(ARGS)
+
+up: $(VENV)/mesh.installed
+	@$(BIN)/meshwright up $(ARGS)
+
+test: $(VENV)/dev.installed
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+evals: three-files $(VENV)/mesh.installed
+	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)
+
+three-files:
+	@[ -n "$(TICKETS)" ] && [ -n "$(SHOP)" ] && [ -n "$(HANDBOOK)" ] || \
+	  { echo "make evals needs three files: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md" >&2; exit 2; }
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Meshwright needs Python 3.11 or newer; '$(PYTHON)' is not: name one with make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+	  exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/mesh.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the mesh into $(VENV)"
+	@$(INSTALL) --editable '.[mesh]'
+	@touch $@
+
+$(VENV)/dev.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the mesh and its tools for developers into $(VENV)"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@ $(VENV)/mesh.installed

@@ -1,0 +1,57 @@
+"""The command `meshwright`: its parts put together, and every expected error as one line with a way out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from meshwright.cli import ask, demo, keys, looks, new, shop, up
+from meshwright.cli.console import FAILED, Json, Trouble, emit, err
+from meshwright.errors import MeshError
+
+app = typer.Typer(
+    name="meshwright",
+    help="A team of agents in production: start it, ask it, see why it did what it did.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+about = typer.Typer()
+
+
+@about.command()
+def version(json_: Json = False) -> None:
+    """Which version this is."""
+    from importlib.metadata import version as installed
+
+    if json_:
+        emit({"version": installed("meshwright"), "python": sys.version.split()[0]})
+    else:
+        sys.stdout.write(f"meshwright {installed('meshwright')} on Python {sys.version.split()[0]}\n")
+
+
+for part in (up.app, ask.app, looks.app, demo.app, keys.app):
+    app.add_typer(part)
+app.add_typer(shop.app, name="shop")
+app.add_typer(new.app, name="new")
+app.add_typer(about)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. A traceback is a bug; what can be expected is one line."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="meshwright")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    except (Trouble, MeshError) as error:
+        err().print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        return error.code if isinstance(error, Trouble) else FAILED
+    return 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())

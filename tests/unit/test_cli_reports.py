@@ -1,0 +1,99 @@
+"""A run on a terminal: all of it is there, and nothing from outside acts on the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from meshwright.cli.reports import explanation, reply
+
+REPORT: dict[str, Any] = {
+    "id": "r1",
+    "outcome": "degraded",
+    "topic": "orders",
+    "urgency": "high",
+    "ms": 1234.0,
+    "plan": [
+        {"id": "s1", "skill": "order-cancel", "instruction": "cancel #W1", "needs": []},
+        {"id": "s2", "skill": "policy-answer", "instruction": "how long", "needs": []},
+    ],
+    "steps": [
+        {
+            "subtask": "s1",
+            "skill": "order-cancel",
+            "peer": "Standby",
+            "why": "Orders did not answer",
+            "outcome": "stand-in",
+            "mode": "playbook",
+            "ms": 41.0,
+            "tools": ["orderbook.get_order"],
+            "attempts": [
+                {"peer": "Orders", "outcome": "timed out", "ms": 900},
+                {"peer": "Standby", "outcome": "ok"},
+            ],
+        }
+    ],
+    "conflicts": [
+        {"about": "order:#W1", "candidates": ["pending", "processed"], "chosen": "processed", "why": "newer"}
+    ],
+    "verdicts": [
+        {
+            "action": "cancel_order",
+            "arguments": {"order_id": "#W1"},
+            "amount": 450000,
+            "decision": "review",
+            "policy": "large-amounts",
+            "why": "it is a lot",
+        }
+    ],
+    "applied": [{"action": "cancel_order", "arguments": {}, "summary": "#W1 is cancelled", "replayed": True}],
+    "gaps": [{"what": "how long", "why": "nobody knew", "subtask": "s2"}],
+}
+
+
+def shown(*what: Any) -> str:
+    console = Console(width=160, record=True, force_terminal=False, file=open("/dev/null", "w"))  # noqa: SIM115
+    for each in what:
+        console.print(each)
+    console.file.close()
+    return console.export_text()
+
+
+def test_a_run_shows_who_was_asked_and_why_what_was_decided_done_and_left_open() -> None:
+    text = shown(explanation(REPORT))
+    for said in (
+        "run r1  orders · high · 1.2 s",
+        "◐ Standby  order-cancel  stand-in · playbook · 41 ms",
+        "asked for: cancel #W1",
+        "why: Orders did not answer",
+        "tools: orderbook.get_order",
+        "tried: Orders timed out 900 ms, Standby ok",
+        "policy-answer  never begun",
+        "order:#W1: pending / processed → processed  newer",
+        "? review cancel_order(order_id='#W1')  4,500.00",
+        "it is a lot: large-amounts",
+        "✓ #W1 is cancelled  (was applied before, not again)",
+        "○ how long  nobody knew",
+    ):
+        assert said in text
+
+
+def test_text_from_outside_cannot_repaint_the_screen_or_pass_for_markup() -> None:
+    hostile = "\x1b[2J\x1b]0;owned\x07[bold red]approved[/bold red]\u202e"
+    verdict = {"action": "refund", "arguments": {"why": hostile}, "decision": "review", "why": hostile}
+    text = shown(
+        reply(hostile, "done"),
+        explanation({"id": hostile, "verdicts": [verdict], "steps": [{"peer": hostile}]}),
+    )
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "\u202e" not in text
+    assert "[bold red]approved[/bold red]" in text
+
+
+@pytest.mark.parametrize("part", ["plan", "steps", "conflicts", "verdicts", "applied", "gaps"])
+@pytest.mark.parametrize("value", [None, [], [{}], ["text"], "text"])
+def test_a_report_of_another_version_is_shown_as_far_as_it_goes(part: str, value: Any) -> None:
+    assert "run r1" in shown(explanation({"id": "r1", part: value}), reply("", "unheard-of"))
