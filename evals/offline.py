@@ -93,26 +93,25 @@ class ShopFile:
     def _of(self, customer_id: str) -> list[Order]:
         return [self.orders[key] for key in self.customers[customer_id].orders]
 
-    def _find_customer(
-        self, email: str = "", name: str = "", zip: str = "", customer_id: str = ""
-    ) -> dict[str, Any]:
-        fits = [
-            c
-            for c in self.customers.values()
-            if (email and c.email == email.lower())
-            or (
-                not email
-                and name
-                and zip
-                and f"{c.first_name} {c.last_name}" == name
-                and c.address.zip == zip
-            )
-            or (not email and not name and customer_id == c.customer_id and zip == c.address.zip)
-        ]
-        fits = [c for c in fits if not name or set(name.split()) <= {c.first_name, c.last_name}]
-        fits = [c for c in fits if customer_id in ("", c.customer_id)]
-        one = fits[0].customer_id if len(fits) == 1 else ""
-        return {"customer_id": one, "verified": bool(one), "why": "found" if one else "not found"}
+    def _find_customer(self, name: str = "", zip: str = "", customer_id: str = "", **emails: str) -> Any:
+        said = {email.lower() for email in emails.values() if email}
+        found = {c.customer_id for c in self.customers.values() if c.email in said}
+        everybody = self.customers.values()
+        if name and zip:
+            found |= {c.customer_id for c in everybody if _name(c) == name and c.address.zip == zip}
+        elif customer_id and zip and not said:
+            found |= {
+                c.customer_id for c in everybody if c.customer_id == customer_id and c.address.zip == zip
+            }
+        one = next(iter(found)) if len(found) == 1 else ""
+        fits = (
+            one and customer_id in ("", one) and set(name.split()) <= set(_name(self.customers[one]).split())
+        )
+        return {
+            "customer_id": one if fits else "",
+            "verified": bool(fits),
+            "why": "found" if fits else "nobody",
+        }
 
     def _get_profile(self, customer_id: str) -> Customer:
         return self.customers[customer_id]
@@ -148,6 +147,10 @@ class ShopFile:
 
     def _search_handbook(self, query: str, limit: int = 3) -> dict[str, Any]:
         return {"passages": []}
+
+
+def _name(customer: Customer) -> str:
+    return f"{customer.first_name} {customer.last_name}"
 
 
 def _customer(key: str, user: dict[str, Any]) -> Customer:

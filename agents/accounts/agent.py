@@ -8,6 +8,8 @@ from meshwright.agent import Agent, Job
 from meshwright.errors import ToolRefused
 from meshwright.findings import Claim, Evidence, Finding, Gap, Proposal, Subtask
 
+#: What a customer may say of themselves; `find_customer` checks it.
+MARKS = ("name", "zip", "email", "email2", "email3", "customer_id")
 FIELDS = ("address1", "address2", "city", "state", "zip", "country")
 INSTRUCTIONS = """\
 You find out who is writing and look after profiles. A customer is verified by their e-mail, or by name
@@ -34,35 +36,20 @@ async def playbook(subtask: Subtask, job: Job) -> Finding:
 
 
 async def identified(subtask: Subtask, job: Job) -> Finding:
-    """Who is writing. Several e-mails may be given, one of them mistyped: all that are known must be one
-    customer's.
-    """
-    said = {
-        key: str(value)
-        for key, value in subtask.details.items()
-        if key in ("name", "zip", "email", "customer_id")
-    }
-    emails = said.pop("email", "").split() or [""]
-    found: dict[str, str] = {}
-    why = ""
-    for email in emails:
-        try:
-            answer = await job.tools.call("find_customer", **{**said, "email": email} if email else said)
-        except ToolRefused as refusal:
-            why = why or str(refusal)
-            continue
-        if answer["verified"]:
-            found[answer["customer_id"]] = answer["why"]
-        else:
-            why = why or answer["why"]
-    if len(found) != 1:
-        why = why if not found else "the e-mails belong to different customers"
+    """Who is writing, by everything they said of themselves."""
+    said = {key: str(subtask.details[key]) for key in MARKS if subtask.details.get(key)}
+    try:
+        answer = await job.tools.call("find_customer", **said)
+    except ToolRefused as refusal:
+        answer = {"customer_id": "", "verified": False, "why": str(refusal)}
+    if not answer["verified"]:
+        why = str(answer["why"]) or "the message does not say who is writing"
         return Finding(
             facts={"customer_id": "", "verified": False, "why": why},
-            gaps=[Gap(what="who is writing", why=why or "the message does not say who is writing")],
+            gaps=[Gap(what="who is writing", why=why)],
             reply="We could not find your account with what you told us; a colleague will ask you for it.",
         )
-    customer_id, why = next(iter(found.items()))
+    customer_id, why = str(answer["customer_id"]), str(answer["why"])
     evidence = [Evidence(source="tool:customers.find_customer", quote=f"{customer_id}: {why}")]
     return Finding(
         facts={"customer_id": customer_id, "verified": True, "why": why},
@@ -105,6 +92,7 @@ async def moved(subtask: Subtask, job: Job, customer_id: str) -> Finding:
             Proposal(
                 action="change_profile_address",
                 arguments={"customer_id": customer_id, **address},
+                about=f"customer:{customer_id}",
                 why="the customer wants this as their default address",
                 evidence=[Evidence(source="ticket", quote=words)],
                 proposed_by="accounts",

@@ -13,6 +13,10 @@ and with the source of every statement. No opinions, no recommendations, nothing
 sources do not say is a gap."""
 
 
+#: Said when nothing was found.
+ASKING = "We could not find the answer to your question; a colleague will write to you."
+
+
 async def playbook(subtask: Subtask, job: Job) -> Finding:
     """Answer each question from the records or the handbook; one that they do not answer is a gap."""
     asked: list[dict[str, Any]] = list(subtask.details.get("questions") or ())
@@ -23,7 +27,10 @@ async def playbook(subtask: Subtask, job: Job) -> Finding:
             await _product(question, job, finding)
         else:
             await _policy(question, job, finding)
-    finding.reply = " ".join(claim.text for claim in finding.claims)
+    said = list(dict.fromkeys(claim.text for claim in finding.claims))
+    if finding.gaps:
+        said.append("A colleague will answer what we could not find." if said else ASKING)
+    finding.reply = "\n".join(said)
     return finding
 
 
@@ -67,8 +74,14 @@ async def _policy(question: dict[str, Any], job: Job, finding: Finding) -> None:
         return
     best = found[0]
     evidence = Evidence(source=f"handbook:{best['article']}", quote=best["text"][:400])
-    text = f"{best['title']}: {best['text'][:600]}"
+    text = f"{best['title']}: {_whole_sentences(best['text'])}"
     finding.claims.append(Claim(text=text, about=f"policy:{best['article']}", evidence=[evidence]))
+
+
+def _whole_sentences(text: str, most: int = 600) -> str:
+    """The beginning of a passage on one line, cut after a sentence."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else flat[: flat.rfind(". ", 0, most) + 1] or flat[:most]
 
 
 AGENT = Agent("advisor", playbook=playbook, instructions=INSTRUCTIONS)

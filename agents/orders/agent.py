@@ -63,7 +63,11 @@ def _open(subtask: Subtask, why: str, what: str = "") -> Finding:
                 evidence=[Evidence(source="ticket", quote=subtask.instruction[:400])],
             )
         ],
-        reply="A colleague will look at the change to your order.",
+        reply=(
+            "A colleague will look at your question about your order."
+            if subtask.skill == "order-status"
+            else "A colleague will look at the change to your order."
+        ),
     )
 
 

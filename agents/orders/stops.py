@@ -30,10 +30,16 @@ async def _covered(request: dict[str, Any], sheet: Worksheet) -> list[str]:
     for phrase in request.get("items", ()):
         for line in await sheet.lines(phrase, request, ["pending"]):
             named.setdefault(line["order_id"], []).append(line["item_id"])
+    covered: list[str] = []
     for order_id, item_ids in named.items():
         held = [item["item_id"] for item in (await sheet.orders())[order_id]["items"]]
-        if sorted(held) != sorted(item_ids) and not request.get("whole"):
+        part = sorted(held) != sorted(item_ids) and not request.get("whole")
+        if part and request.get("otherwise") == "leave":
+            sheet.notes.append(f"Order {order_id} stays: it can only be cancelled as a whole.")
+            continue
+        if part:
             raise Undecided(
                 request, f"one item of order {order_id} cannot be cancelled alone, only the whole order"
             )
-    return list(named)
+        covered.append(order_id)
+    return covered

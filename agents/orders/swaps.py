@@ -18,22 +18,25 @@ async def changed(request: dict[str, Any], sheet: Worksheet) -> None:
             variant = await sheet.variant(line, request)
             if variant["outcome"] == "unavailable" and request.get("otherwise") == "cancel":
                 _cancel_instead(line["order_id"], request, sheet)
+            elif variant["outcome"] == "unavailable" and request.get("otherwise") == "leave":
+                sheet.notes.append(f"The {line['name']} stays as it is: what you would like is not in stock.")
             elif variant["outcome"] != "found":
                 raise Undecided(request, variant["why"])
             else:
-                plan = sheet.plan(line["order_id"], request)
-                if any(
-                    line["item_id"] == old["item_id"] and request["wish"] != old["wish"]
-                    for old, _ in plan.swaps
-                ):
-                    raise Undecided(request, f"two wishes for one {line['name']}")
-                pay = list(request.get("pay", ()))
-                if plan.swaps and plan.pay != pay:
-                    raise Undecided(
-                        request, f"two payment methods for one change of order {line['order_id']}"
-                    )
-                plan.pay = pay
-                plan.swaps.append(({**line, "wish": request["wish"]}, variant))
+                await _plan_swap(line, variant, request, sheet)
+
+
+async def _plan_swap(
+    line: dict[str, Any], variant: dict[str, Any], request: dict[str, Any], sheet: Worksheet
+) -> None:
+    """One line and what it becomes. As many lines of an item can change as the order holds. Raises Undecided."""
+    plan = sheet.plan(line["order_id"], request)
+    taken = [old for old, _ in plan.swaps if old["item_id"] == line["item_id"]]
+    held = [i for i in (await sheet.orders())[line["order_id"]]["items"] if i["item_id"] == line["item_id"]]
+    if len(taken) >= len(held):
+        raise Undecided(request, f"two wishes for one {line['name']}")
+    plan.pay.append(list(request.get("pay", ())))
+    plan.swaps.append((line, variant))
 
 
 def _cancel_instead(order_id: str, request: dict[str, Any], sheet: Worksheet) -> None:

@@ -26,7 +26,7 @@ class Plan:
     address: dict[str, str] = field(default_factory=dict)
     method: str = ""
     swaps: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
-    pay: list[str] = field(default_factory=list)
+    pay: list[list[str]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
 
@@ -37,6 +37,7 @@ class Worksheet:
         self.tools = job.tools
         self.customer_id = customer_id
         self.plans: dict[str, Plan] = {}
+        self.notes: list[str] = []
         self._orders: dict[str, dict[str, Any]] = {}
 
     async def orders(self) -> dict[str, dict[str, Any]]:
@@ -135,30 +136,17 @@ class Worksheet:
             finding.claims.append(
                 Claim(text=state, about=f"order:{order_id}", value=order["status"], evidence=evidence[:1])
             )
-        finding.reply = " ".join(replies)
+        finding.reply = " ".join([*replies, *dict.fromkeys(self.notes)])
         return finding
 
     async def _change(self, order_id: str, plan: Plan, evidence: list[Evidence]) -> Proposal:
         more = sum(int(new["price_cents"]) - int(old["price_cents"]) for old, new in plan.swaps)
-        why = ""
-        for phrase in plan.pay or [""]:
-            method = await self.tools.call(
-                "match_method",
-                customer_id=self.customer_id,
-                phrase=phrase,
-                order_id=order_id,
-                need_cents=max(more, 0),
-            )
-            if method["payment_method_id"]:
-                break
-            why = why or method["why"]
-        else:
-            raise Undecided({"words": " ".join(plan.words)}, why)
+        method = await self._method(order_id, plan, max(more, 0))
         arguments = {
             "order_id": order_id,
             "item_ids": [old["item_id"] for old, _ in plan.swaps],
             "new_item_ids": [new["item_id"] for _, new in plan.swaps],
-            "payment_method_id": method["payment_method_id"],
+            "payment_method_id": method,
         }
         chosen = [
             Evidence(source="tool:orderbook.match_variant", quote=f"{new['item_id']}: {_options(new)}")
@@ -167,12 +155,43 @@ class Worksheet:
         text = f"the customer wants other options in pending order {order_id}"
         return _proposal("change_items", arguments, abs(more), text, [*evidence, *chosen][:32])
 
+    async def _method(self, order_id: str, plan: Plan, need_cents: int) -> str:
+        """The one method of all wishes about this order; silence means the original one. Raises Undecided."""
+        found: set[str] = set()
+        for wishes in plan.pay:
+            why = ""
+            for phrase in wishes or [""]:
+                method = await self.tools.call(
+                    "match_method",
+                    customer_id=self.customer_id,
+                    phrase=phrase,
+                    order_id=order_id,
+                    need_cents=need_cents,
+                )
+                if method["payment_method_id"]:
+                    found.add(str(method["payment_method_id"]))
+                    break
+                why = why or method["why"]
+            else:
+                raise Undecided({"words": " ".join(plan.words)}, why)
+        if len(found) != 1:
+            raise Undecided(
+                {"words": " ".join(plan.words)}, f"two payment methods for one step with {order_id}"
+            )
+        return found.pop()
+
 
 def _proposal(
     action: str, arguments: dict[str, Any], amount: int | None, why: str, evidence: list[Evidence]
 ) -> Proposal:
     return Proposal(
-        action=action, arguments=arguments, amount=amount, why=why, evidence=evidence, proposed_by="orders"
+        action=action,
+        arguments=arguments,
+        about=f"order:{arguments['order_id']}",
+        amount=amount,
+        why=why,
+        evidence=evidence,
+        proposed_by="orders",
     )
 
 

@@ -24,7 +24,7 @@ class Plan:
 
     returns: list[dict[str, Any]] = field(default_factory=list)
     swaps: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
-    pay: list[str] = field(default_factory=list)
+    pay: list[list[str]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
 
 
@@ -35,20 +35,32 @@ class Worksheet:
         self.tools = job.tools
         self.customer_id = customer_id
         self.plans: dict[str, Plan] = {}
+        self.notes: list[str] = []
 
     async def give_back(self, request: dict[str, Any]) -> None:
         """Plan a return. Raises Undecided."""
-        kept = [
-            line["item_id"]
+        minus = [
+            line
             for phrase in request.get("minus", ())
             for line in await self._lines(phrase, request, ["delivered"])
         ]
+        kept = [line["item_id"] for line in minus]
+        if minus and not request.get("order_id"):
+            request = {**request, "order_id": await self._only_order(minus, request)}
         for phrase in request.get("items", ()):
             for line in await self._lines(phrase, request, ["delivered"]):
                 if line["item_id"] in kept:
                     kept.remove(line["item_id"])
                     continue
                 self._plan(line["order_id"], request).returns.append(line)
+
+    async def _only_order(self, minus: list[dict[str, Any]], request: dict[str, Any]) -> str:
+        """`everything except the lamp`: the order that holds the lamp, when no other was delivered."""
+        found = await self.tools.call("list_orders", customer_id=self.customer_id)
+        delivered = [order["order_id"] for order in found["orders"] if order["status"] == "delivered"]
+        if {line["order_id"] for line in minus} != set(delivered) or len(delivered) != 1:
+            raise Undecided(request, "everything of which order?")
+        return str(delivered[0])
 
     async def exchange(self, request: dict[str, Any]) -> None:
         """Plan an exchange of those items that were delivered; pending ones are another agent's. Raises
@@ -59,6 +71,13 @@ class Worksheet:
                 if line["status"] != "delivered":
                     continue
                 variant = await self._variant(line, request)
+                otherwise = request.get("otherwise") if variant["outcome"] == "unavailable" else ""
+                if otherwise == "leave":
+                    self.notes.append(f"The {line['name']} stays: what you would like is not in stock.")
+                    continue
+                if otherwise == "return":
+                    self._plan(line["order_id"], request).returns.append(line)
+                    continue
                 if variant["outcome"] != "found":
                     raise Undecided(request, variant["why"])
                 self._plan(line["order_id"], request).swaps.append((line, variant))
@@ -93,10 +112,8 @@ class Worksheet:
         return match
 
     def _plan(self, order_id: str, request: dict[str, Any]) -> Plan:
-        pay = list(request.get("pay", ()))
-        plan = self.plans.setdefault(order_id, Plan(pay=pay))
-        if plan.pay != pay:
-            raise Undecided(request, f"two payment methods for one step with order {order_id}")
+        plan = self.plans.setdefault(order_id, Plan())
+        plan.pay.append(list(request.get("pay", ())))
         plan.words.append(str(request.get("words", "")))
         return plan
 
@@ -104,6 +121,7 @@ class Worksheet:
         """The plans as proposals. Raises Undecided where two of them cannot both be done."""
         finding = Finding()
         replies: list[str] = []
+        finding.reply = " ".join(dict.fromkeys(self.notes))
         if not self.plans:
             return finding
         found = await self.tools.call("list_orders", customer_id=self.customer_id)
@@ -131,7 +149,9 @@ class Worksheet:
                 finding.proposals.append(await self._exchange(order_id, plan, evidence))
                 changes = "; ".join(f"{old['name']} for {_options(new)}" for old, new in plan.swaps)
                 replies.append(f"From order {order_id} we exchange: {changes}.")
-        finding.reply = " ".join([*replies, "You will get an e-mail on how to send the items back."])
+        finding.reply = " ".join(
+            [*replies, *dict.fromkeys(self.notes), "You will get an e-mail on how to send the items back."]
+        )
         return finding
 
     def _check(self, order_id: str, order: dict[str, Any], plan: Plan) -> None:
@@ -147,20 +167,30 @@ class Worksheet:
             left.remove(line["item_id"])
 
     async def _method(self, order_id: str, plan: Plan, *, refund_only: bool, need_cents: int = 0) -> str:
-        why = ""
-        for phrase in plan.pay or [""]:
-            method = await self.tools.call(
-                "match_method",
-                customer_id=self.customer_id,
-                phrase=phrase,
-                order_id=order_id,
-                refund_only=refund_only,
-                need_cents=need_cents,
+        """The one method of all wishes about this order; silence means the original one. Raises Undecided."""
+        found: set[str] = set()
+        for wishes in plan.pay:
+            why = ""
+            for phrase in wishes or [""]:
+                method = await self.tools.call(
+                    "match_method",
+                    customer_id=self.customer_id,
+                    phrase=phrase,
+                    order_id=order_id,
+                    refund_only=refund_only,
+                    need_cents=need_cents,
+                )
+                if method["payment_method_id"]:
+                    found.add(str(method["payment_method_id"]))
+                    break
+                why = why or method["why"]
+            else:
+                raise Undecided({"words": " ".join(plan.words)}, why)
+        if len(found) != 1:
+            raise Undecided(
+                {"words": " ".join(plan.words)}, f"two payment methods for one step with {order_id}"
             )
-            if method["payment_method_id"]:
-                return str(method["payment_method_id"])
-            why = why or method["why"]
-        raise Undecided({"words": " ".join(plan.words)}, why)
+        return found.pop()
 
     async def _return(self, order_id: str, plan: Plan, evidence: list[Evidence]) -> Proposal:
         arguments = {
@@ -173,6 +203,7 @@ class Worksheet:
         return Proposal(
             action="return_items",
             arguments=arguments,
+            about=f"order:{order_id}",
             amount=back,
             why=why,
             evidence=evidence,
@@ -195,6 +226,7 @@ class Worksheet:
         return Proposal(
             action="exchange_items",
             arguments=arguments,
+            about=f"order:{order_id}",
             amount=abs(more),
             why=f"the customer wants other options for items of delivered order {order_id}",
             evidence=[*evidence, *chosen][:32],

@@ -1,4 +1,4 @@
-"""A message in clauses: sentences cut apart, written in one person, and the harmless ones told from the rest.
+"""A message in sentences, written in one person, with what stands in brackets put where it belongs.
 
 Customers write as "I" or are described as "you"; everything behind this file reads "you".
 """
@@ -8,12 +8,16 @@ from __future__ import annotations
 import re
 
 _PERSON = (
+    (r"[’`]", "'"),
+    (r"\b(?:[Cc]an|[Cc]ould|[Mm]ay) (?:I|we)\b(?=[^.!?]*\?)", "is it possible to"),
     (r"\bI'm\b|\bI am\b", "you are"),
     (r"\bI've\b|\bI have\b", "you have"),
     (r"\bI'd\b", "you would"),
     (r"\bI'll\b|\bI will\b", "you will"),
     (r"\bI\b", "you"),
     (r"\bmy\b", "your"),
+    (r"\bMy\b", "Your"),
+    (r"\bme\b", "you"),
     (r"\bmyself\b", "yourself"),
     (r"\b(?:you|You)'d\b", "you would"),
     (r"\b(?:you|You)'re\b", "you are"),
@@ -22,74 +26,24 @@ _PERSON = (
 )
 _HIDDEN = re.compile(r"\{[^}]*\}")
 _END = re.compile(
-    r"(?<=[.!?;])\s+|\n+|(?<=[a-z]\.)(?=[A-Z][a-z])|(?<=[\w\x00])\s+(?=You (?:are|like|want|also|name|have"
-    r"|do)\b)"
+    r"(?<=[.!?;])\s+|\n+|(?<=[a-z]\.)(?=[A-Z][a-z])|(?<=[\w\x00\x01])\s+(?=You (?:are|like|want|also|name"
+    r"|have|do|just|received|no longer|recently)\b)"
 )
 _PAREN = re.compile(r"\s*\(([^()]*)\)")
+_ASIDE = re.compile(r"\x01(\d+)\x01")
+#: An aside that goes on with the phrase before it: a liking, or an option with its value.
+_SPLICED = re.compile(r"^(?:prefer\w* .+|(?!in |at |on |not |only )[a-z]+ [\w.-]+)$", re.IGNORECASE)
 _LINK = re.compile(
-    r"^(?:and|also|lastly|finally|additionally|in addition|moreover|furthermore|secondly|plus|besides|oh"
-    r"|so|as well)\b"
-    r"[,:]?\s*",
+    r"^(?:and|also|lastly|finally|additionally|in addition|moreover|furthermore|secondly|firstly|plus"
+    r"|besides|oh|well|so|as well|but)\b[,:]?\s*",
     re.IGNORECASE,
 )
-#: What could change what is asked: an action, a thing, money, a condition. Else a clause is harmless.
-_WEIGHTY = re.compile(
-    r"\b(?:if|unless|only|but|except|excluding|apart|instead|otherwise|until|when|without|rather|prefer\w*"
-    r"|mind|confirm\w*|"
-    r"first|order\w*|item\w*|product\w*|thing|things|everything|anything|all|both|return\w*|cancel\w*"
-    r"|exchang\w*|refund\w*|chang\w*|"
-    r"modif\w*|swap\w*|replac\w*|keep\w*|upgrad\w*|switch\w*|remov\w*|add\w*|buy\w*|bought|purchas\w*"
-    r"|receiv\w*|ship\w*|"
-    r"deliver\w*|send\w*|sent|address\w*|pay\w*|card\w*|gift|price\w*|money|cost\w*|id|number\w*|email"
-    r"|color\w*|size\w*|"
-    r"want\w*|wish\w*|need\w*|would|should|must|let|sure|unsure|joking|kidding|undecided|indecisive|hesitant"
-    r"|later|wait\w*|credit|voucher|coupon|discount|compensat\w*|free|wrong|"
-    r"cheap\w*|expensive|it|them|one|ones|ask|asks|asked|agent|not|never|no|n't|don't|won't|\d+)\b",
+#: Why somebody writes at all; `because you no longer need it` is a reason of the handbook and stays.
+_OPENING = re.compile(
+    r"^(?:for some reason,? |(?:due to|because of) (?:(?:some|the|a|your|moving|financial|personal|recent|life) )+"
+    r"[a-z]+(?: [a-z]+)?, (?=you |the ))",
     re.IGNORECASE,
 )
-#: Manner of speaking: how the customer is, not what they want. Taken out before a clause is weighed.
-_MANNER = re.compile(
-    r"(?:and )?(?:that |you )?(?:do not|don't|does not|doesn't|are reluctant to|not) (?:want|like)? "
-    r"?(?:to )?(?:reveal|share|disclose|say|speak) "
-    r"(?:too )?(?:much|many|any|your)?\s?(?:personal )?(?:words|information|details)?(?: about "
-    r"yourself)?(?: at the same time)?"
-    r"(?: unless it's absolutely necessary)?"
-    r"|reveal minimal information about yourself"
-    r"|(?:you )?like to (?:say|do) (?:things piecewise|one thing at a time)"
-    r"|(?:(?:make sure|remember)(?: you| to)* )?(?:briefly )?\bmention (?:these|the|both|all)(?: two| "
-    r"three)?(?: things?| requests?| problems?)? "
-    r"(?:together|at the same time|at once)(?: in the same order)?"
-    r"|want to make sure everything is addressed in one go|get (?:both )?things done|want (?:the refund|it"
-    r"|this|everything)(?: done)? as soon as possible",
-    re.IGNORECASE,
-)
-_GREETING = re.compile(
-    r"^(?:hi|hello|hey|dear \w+|good (?:morning|evening|day)|thanks?(?: you)?(?: so much| very much| a lot"
-    r"| in advance)?|"
-    r"regards|best|cheers|please help|it is urgent|this is urgent|you have (?:a couple|two|three|some|a "
-    r"few) requests?)\b[\w ,:]*$",
-    re.IGNORECASE,
-)
-_MOOD = re.compile(
-    r"^(?:you (?:are|like|seem|feel|tend|sound|live|reside)|be|your (?:memory"
-    r"|mood))\b",
-    re.IGNORECASE,
-)
-_SOFT = re.compile(r"\b(?:but|not|never|first|things?|all|both|everything|anything)\b", re.IGNORECASE)
-_UNKNOWN = re.compile(
-    r"^you (?:do not|don't|cannot|can't) (?:remember|know|recall|have) (?:the|your|any) (?:order|item"
-    r"|tracking)?\s?"
-    r"(?:numbers?|ids?|dates?)(?: of [\w ]+)?$",
-    re.IGNORECASE,
-)
-_CONFIRMED = re.compile(
-    r"^if (?:the agent asks|you are asked|asked)(?: you)? (?:for|to) (?:final |your )?(?:confirmation"
-    r"|confirm|verify|verification)"
-    r"(?: anything| the details)?,? (?:you )?(?:say yes|confirm|agree|you confirm)$",
-    re.IGNORECASE,
-)
-_ELSEWHERE = re.compile(r"^in (?:another|a different) order$", re.IGNORECASE)
-_OPENING = re.compile(r"^for some reason,? ", re.IGNORECASE)
 
 
 def in_second_person(text: str) -> str:
@@ -100,16 +54,26 @@ def in_second_person(text: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences, then what stood in brackets between them. `{'a': 'b'}` is never cut."""
+    """The sentences, each followed by what stood in brackets in it. `{'a': 'b'}` is never cut."""
     kept: list[str] = []
+    asides: list[str] = []
 
     def hide(match: re.Match[str]) -> str:
         kept.append(match.group())
         return f"\x00{len(kept) - 1}\x00"
 
+    def aside(match: re.Match[str]) -> str:
+        words = match.group(1).strip()
+        if _SPLICED.match(words):
+            return f", {words}"
+        asides.append(words)
+        return f"\x01{len(asides) - 1}\x01"
+
     hidden = _HIDDEN.sub(hide, in_second_person(re.sub(r"[ \t]+", " ", text.strip())))
-    asides = _PAREN.findall(hidden)
-    parts = [*_END.split(_PAREN.sub("", hidden)), *asides]
+    hidden = _PAREN.sub(aside, hidden)
+    parts: list[str] = []
+    for part in _END.split(hidden):
+        parts += [_ASIDE.sub("", part), *(asides[int(n)] for n in _ASIDE.findall(part))]
     shown = [re.sub(r"\x00(\d+)\x00", lambda m: kept[int(m.group(1))], part) for part in parts]
     cleaned = [unlinked(part) for part in shown]
     return [part for part in cleaned if re.search(r"\w", part)]
@@ -118,21 +82,7 @@ def sentences(text: str) -> list[str]:
 def unlinked(part: str) -> str:
     """Without the words that only link it to what was said before, and without its full stop."""
     part = part.strip().strip(".!;,").strip()
+    part = part.rstrip("?") if re.match(r"(?:you|You) want to (?!tell you|know)", part) else part
     while (shorter := _OPENING.sub("", _LINK.sub("", part))) != part:
         part = shorter.strip()
     return part
-
-
-def changes_nothing(clause: str) -> bool:
-    """Whether the clause names no action, thing, sum or condition, so that it cannot alter a request."""
-    if any(form.match(clause) for form in (_GREETING, _ELSEWHERE, _UNKNOWN, _CONFIRMED)):
-        return True
-    rest = _MANNER.sub(" ", clause)
-    if not re.search(r"\w{3}", re.sub(r"\byou\b|\band\b", "", rest)):
-        return True
-    return bool(_MOOD.match(clause)) and not weighty(_SOFT.sub(" ", rest))
-
-
-def weighty(text: str) -> bool:
-    """Whether something in it could change what is asked."""
-    return bool(_WEIGHTY.search(text))

@@ -45,11 +45,15 @@ def only_introduces(sentence: str) -> bool:
 
 
 def read(sentence: str) -> dict[str, str]:
-    """The marks in the sentence. Several e-mails are kept, separated by a space: any of them may be the right
-    one.
+    """The marks in the sentence. Several e-mails are kept (`email`, `email2`, `email3`): one may be mistyped.
+
+    More than three are kept together in `email3`, where they name nobody.
     """
+    emails = list(dict.fromkeys(_EMAIL.findall(sentence)))
     marks = {
-        "email": " ".join(dict.fromkeys(_EMAIL.findall(sentence))),
+        "email": emails[0] if emails else "",
+        "email2": emails[1] if len(emails) > 1 else "",
+        "email3": " ".join(emails[2:]),
         "customer_id": next(iter(_USER.findall(_EMAIL.sub(" ", sentence))), ""),
         "zip": next(iter(_ZIP.findall(sentence)[-1:]), ""),
         "name": _name(sentence),

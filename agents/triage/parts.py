@@ -14,8 +14,9 @@ from meshwright.findings import Split, Subtask
 from triage.questions import Question
 from triage.requests import Request
 
-_ALL_OR_NOTHING = re.compile(r"\b(?:all or nothing|both or neither|only if (?:both|all))\b", re.IGNORECASE)
-_URGENT = re.compile(r"\b(?:urgent|immediately|as soon as possible|asap|emergency)\b", re.IGNORECASE)
+#: Skills that tell anybody what they tell: no identity is needed.
+OPEN_TO_ALL = ("policy-answer", "product-answer")
+_WANTING = re.compile(r"^you (?:also |would |just )*(?:want|wish|like|need) to ", re.IGNORECASE)
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Parts:
         returns = self._of("return", "swap")
         profile = self._of("profile_address")
         first = [r["do"] for r in orders]
+        told = [q for q in self.questions if q.about != "outcome" or not self.requests]
         status = [q for q in self.questions if q.about in ("tracking", "total")]
         if orders:
             skill = "order-cancel" if set(first) == {"cancel"} else "order-change"
@@ -47,24 +49,27 @@ class Parts:
             tasks.append(_task("status", "order-status", {"questions": _asked(status)}))
         for skill, kinds in (
             ("product-answer", ("count", "price")),
-            ("policy-answer", ("policy",)),
+            ("policy-answer", ("policy", "outcome")),
             ("profile-read", ("balance",)),
         ):
-            asked = [q for q in self.questions if q.about in kinds]
+            asked = [q for q in told if q.about in kinds]
             if asked:
                 tasks.append(_task(skill, skill, {"questions": _asked(asked)}))
         unread = list(self.unread)
         if not tasks and not unread:
             unread.append("the message states no request")
+        if tasks and not self.subject and not unread and all(task.skill in OPEN_TO_ALL for task in tasks):
+            return Split(topic=self._topic(), subtasks=tasks)
         who = Subtask(
             id="identify", skill="identify-customer", instruction="Find out who is writing.",
             details=dict(self.subject),
             critical=True,
         )  # fmt: skip
+        unread = [_short(piece) for piece in unread]
         return Split(topic=self._topic(), subject=self.subject, subtasks=[who, *tasks], unread=unread)
 
     def _of(self, *kinds: str) -> list[dict[str, Any]]:
-        return [r.detail() for r in self.requests if r.do in kinds]
+        return [{**r.detail(), "words": _short(r.words)} for r in self.requests if r.do in kinds]
 
     def _topic(self) -> str:
         kinds = {r.do for r in self.requests}
@@ -79,16 +84,24 @@ class Parts:
         return "question" if self.questions else "other"
 
 
+def _short(words: str) -> str:
+    """`You want to cancel it` → `cancel it`: nobody wants to be told what they want."""
+    return _WANTING.sub("", words)
+
+
 def _asked(questions: list[Question]) -> list[dict[str, str]]:
-    return [{"about": q.about, "product": q.product, "words": q.words} for q in questions]
+    return [{"about": q.about, "product": q.product, "words": _short(q.words)} for q in questions]
 
 
 def _task(name: str, skill: str, details: dict[str, Any]) -> Subtask:
-    said = [part.get("words", "") for part in (*details.get("requests", ()), *details.get("questions", ()))]
+    said = [
+        _short(part.get("words", ""))
+        for part in (*details.get("requests", ()), *details.get("questions", ()))
+    ]
     return Subtask(
         id=name,
         skill=skill,
         instruction=" ".join(dict.fromkeys(said))[:8000],
         details=details,
-        needs=["identify"],
+        needs=[] if skill in OPEN_TO_ALL else ["identify"],
     )

@@ -11,76 +11,78 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from triage.phrases import (
+    PAYS,
+    cancel_reason,
+    hurried,
+    listed,
+    one_order,
+    order_ids,
+    payment,
+    per_order,
+    reason,
+)
+
 Do = Literal["return", "swap", "cancel", "readdress", "profile_address", "repay"]
 
-#: `to the same type as the one you received`: the wish is an item of another order.
+#: `the same type as the one in your pending order`: the wish is an item of another order.
 _LIKE = re.compile(
-    r"^(?:be )?(?:the |an? )?(?:exact )?(?:same )?(?:type|kind|one|model|version|item)?\s*(?:as|that is) "
-    r"(?:the one )?(?:that )?"
-    r"(?:(?:is )?in your (?P<a>pending|delivered) order|you (?:have )?(?:already |just )?(?P<b>received))$",
+    r"^(?:be |become )?(?:the |an? )?(?:exact |exactly )?(?:the )?(?:same )?(?:type|kind|one|model|version|item"
+    r"|specs|options)?\s*(?:as|that is|of)\s*(?:the )?(?:one |same )?(?:that )?"
+    r"(?:(?:(?:is |you have )?in|from|of) your (?P<a>pending|delivered) order"
+    r"|you (?:have )?(?:already |just )?(?P<b>received)(?: already)?)$",
     re.IGNORECASE,
 )
 _MINUS = re.compile(
-    r"^(?P<all>everything|all(?: of)?(?: the| your)? ?(?:items|things)?)(?: in it)? (?:except|apart from"
-    r"|other than|but)(?: for)? (?P<minus>.+)$",
+    r"^(?P<all>everything|all(?: of)?(?: the| your)? ?(?:items|things|products)?)(?: in it| you (?:have )?(?:just"
+    r" |recently )?(?:received|bought|ordered|got))? (?:except|apart from|other than|but)(?: for)? (?P<minus>.+)$",
     re.IGNORECASE,
 )
-
 VERBS = (
-    r"return|send back|refund|get (?:a )?(?:full )?refund|exchange|swap|change|modify|switch|replace"
-    r"|update|adjust|cancel|correct"
+    r"return|send back|give back|refund|get (?:a )?(?:full )?refund|exchange|swap|change|modify|switch|replace"
+    r"|update|adjust|upgrade|cancel|correct|remove"
 )
 _WANT = (
-    r"(?:you (?:also |now |just |really |both )?(?:would )?(?:also )?(?:want|wish|need|like|'d like|are "
-    r"looking|wanna|have decided)"
-    r"(?: the agent)? (?:also )?to (?:also )?)"
+    r"(?:you (?:also |now |just |really |both |then |would )*(?:want|wish|need|like|are looking|wanna"
+    r"|have decided|decided|intend)(?: the agent)?(?: to)? (?:also )?(?:to )?(?:help you (?:to )?|make sure to )?)"
 )
-_LEAD = re.compile(rf"^(?:{_WANT}|to )?(?:also )?(?:please )?(?=(?:{VERBS})\b)", re.IGNORECASE)
+_LEAD = re.compile(
+    rf"^(?:{_WANT}|to |(?:please )?make sure (?:to |you |that you )+|(?:you )?ask (?:the agent )?to )?"
+    rf"(?:also )?(?:please )?(?:help you (?:to )?)?(?=(?:{VERBS})\b)",
+    re.IGNORECASE,
+)
 _NEXT = re.compile(
-    rf"(?:,\s*|\s+)(?:and\s+)?(?:then\s+|also\s+|lastly,?\s+|finally,?\s+)*(?={_WANT}(?:\w+)\b|you "
-    rf"(?:also )?(?:want|need|would like) )"
-    rf"|(?:,\s*and|\s+and|,|,\s*but)\s+(?:then\s+|also\s+)*(?=(?:{VERBS})\s+(?:the|your|all|both|order|it"
-    rf"|an?|any)\b)",
+    rf"(?:,\s*|\s+)(?:and\s+|so\s+|but\s+)?(?:then\s+|also\s+|now\s+|lastly,?\s+|finally,?\s+)*(?={_WANT}(?:\w+)\b"
+    rf"|you (?:also )?(?:want|need|wish|would like) )"
+    rf"|(?:,\s*and|\s+and|,|,\s*but)\s+(?:then\s+|also\s+)*(?=(?:{VERBS})\s+(?:the|your|all|both|order|it|them"
+    rf"|an?|any|everything|#W\d+)\b)",
     re.IGNORECASE,
-)
-_ORDER = re.compile(
-    r"\s*\b(?:(?:in|from|of|for|on|with|within|to)\s+)?(?:the |your |that )?(?:pending |delivered |recent )?"
-    r"(?:order\s+)?(?:number\s+|id\s+|no\.?\s+)?#(W\d{4,})|\s*\b(?:in |from |of |for |on )?(?:the |your "
-    r")?order (?:number |id )?(W\d{4,})",
-    re.IGNORECASE,
-)
-_PAY_WORD = (
-    r"(?:gift card|gc|giftcard|paypal|credit card|visa|mastercard|amex|american express|original "
-    r"payment|original method|\w+ card)"
-)
-_PAY = re.compile(
-    r",?\s*(?:and\s+)?(?:you\s+(?:want|would like)\s+)?(?:to\s+)?(?:"
-    r"(?:get|receive|have|issue)?\s*(?:the|a|your|full|any)?\s*(?:full )?refund(?:ed)?\s+(?:it |them "
-    r"|should |to |go |be |issued |back |made |processed )*"
-    r"(?:to|via|on|onto|through|using|with)|(?:get|have) (?:it|them|the money) (?:refunded |back )?(?:to"
-    r"|via|on)|"
-    r"(?:use|using|via|pay with|paying with|with payment by|with)"
-    rf")\s+(?P<pay>(?:the |your |my |a |an )?(?:\w+ )?{_PAY_WORD}[\w ]*?)(?:\s+to (?:cover|pay)[\w ]*"
-    rf"|\s+for (?:any|the) (?:\w+ )*(?:difference|charges?|refund))?$",
-    re.IGNORECASE,
-)
-_BECAUSE = re.compile(
-    r",?\s*\b(?:because|since|due to) (?P<why>(?:it|you|your|they|of|the|some)\b[^,]*?)(?=$|, [^,]+ would "
-    r"be \w+$)",
-    re.IGNORECASE,
-)
-_SOON = re.compile(
-    r"\s*\b(?:as soon as possible|asap|right away|immediately|too|as well|today|please|for you)(?=$|[ ,])",
-    re.I,
 )
 _TO = re.compile(r"\s+(?:to|for|with|into|by)\s+(?:be\s+|have\s+)?", re.IGNORECASE)
 _REPAY = re.compile(
     rf"^(?:{_WANT})?(?:also )?(?:please )?(?:change|modify|switch|update) (?:the |your )?payment(?: "
-    rf"method)?(?: (?:of|for|on) (?P<what>[^,]+?))? "
-    rf"(?:to|with) (?P<pay>(?:the |your |my |a |an )?(?:\w+ )?{_PAY_WORD})$",
+    rf"method)?(?: (?:of|for|on|in) (?P<what>[^,]+?))? (?:to|with) (?P<pay>{PAYS})$",
     re.IGNORECASE,
 )
-_PAIR = re.compile(r"(?:,\s*and|,|\s+and)\s+(?=(?:the|your|a)\s+[^,]*?\s+(?:to|for|into)\s+)", re.IGNORECASE)
+_PAIR = re.compile(
+    r"(?:[,;]\s*and|[,;]|\s+and)\s+(?=(?:the|your|a|one|another)\s+[^,{]*?(?:\{[^}]*\})?\s*(?:to|for|into)\s+)"
+    r"|[;,]\s*(?:and\s+)?(?=[\w -]+ \{[^}]*\} (?:to|for|into) )",
+    re.IGNORECASE,
+)
+_OPTION_OF = re.compile(
+    r"^the (?P<key>[a-z]+(?: [a-z]+)?) (?:of|for|on) (?P<what>(?:the|your) [\w -]+?) (?:to|into) (?P<value>.+)$",
+    re.IGNORECASE,
+)
+_PASSIVE = re.compile(
+    r"^(?P<what>[\w' -]+?)(?: also)? (?:needs?|has|have|should|must)(?: also)? (?:to )?(?:be )(?P<verb>returned"
+    r"|exchanged|cancell?ed)$",
+    re.IGNORECASE,
+)
+_WITH_IT = re.compile(
+    r"^(?:the |your )?(?:whole |entire |pending |other )*order (?:with|containing|of|for|that (?:has|includes"
+    r"|contains)|including|holding) (?P<items>(?:the|your|an?) .+)$",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -94,6 +96,7 @@ class Request:
     pay: list[str] = field(default_factory=list)
     reason: str = ""
     whole: bool = False
+    each: bool = False
     otherwise: str = ""
     fallbacks: list[str] = field(default_factory=list)
     like: str = ""
@@ -113,8 +116,11 @@ def clauses(sentence: str) -> list[str]:
 
 def read(clause: str) -> list[Request] | None:
     """The requests in the clause; None when it is none, or one that is not understood."""
+    if passive := _PASSIVE.match(clause):
+        active = {"r": "return", "e": "exchange", "c": "cancel"}[passive["verb"][0].lower()]
+        return read(f"{active} {passive['what']}")
     if repay := _REPAY.match(clause):
-        found = _one_order(repay["what"] or "")
+        found = one_order(repay["what"] or "")
         if found is None:
             return None
         text, order_id = found
@@ -126,143 +132,124 @@ def read(clause: str) -> list[Request] | None:
     lead = _LEAD.match(clause)
     if not lead:
         return _no_longer_needed(clause)
-    text = _SOON.sub("", clause[lead.end() :]).strip(" ,")
-    plain, reason = _reason(text)
+    plain, why = reason(hurried(clause[lead.end() :]))
     if plain is None:
         return None
-    text = plain
-    verb = re.match(rf"(?:{VERBS})(?:\s+for|\s+of)?\b", text, re.IGNORECASE)
+    verb = re.match(rf"(?:{VERBS})(?:\s+for|\s+of)?\b", plain, re.IGNORECASE)
     if not verb:
         return None
-    word, rest = verb.group().lower(), text[verb.end() :].strip()
-    paid = _PAY.search(rest)
-    pay = [paid.group("pay")] if paid else []
-    rest = rest[: paid.start()].strip(" ,") if paid else rest
+    word = verb.group().lower()
+    rest, pay = payment(plain[verb.end() :].strip())
     if re.search(r"\baddress(?:es)?\b|\bpayment\b", rest, re.IGNORECASE):
         return None
-    if word.startswith("cancel"):
-        return _cancel(rest, reason, clause) if not pay else None
-    if word.startswith(("return", "send", "refund", "get")):
+    if word.startswith(("cancel", "remove")):
+        return _cancel(rest, why, clause) if not pay else None
+    if word.startswith(("return", "send", "give", "refund", "get")):
         return _returns(rest, pay, clause)
     return _swaps(rest, pay, clause)
 
 
-def _reason(text: str) -> tuple[str | None, str]:
-    """The text without its `because ...`; None when the reason says more than why."""
-    found = _BECAUSE.search(text)
-    if not found:
-        return text, ""
-    why = found.group("why")
-    if re.search(
-        r"\b(?:if|unless|but|except|instead|only|prefer|want|would|should|need|replacement|return|cancel"
-        r"|exchange|refund)\b",
-        why,
-        re.I,
-    ):
-        return None, ""
-    return (text[: found.start()] + text[found.end() :]).strip(" ,"), cancel_reason(why)
-
-
-def cancel_reason(words: str) -> str:
-    """The handbook's reason that the words state; empty when they state none."""
-    if re.search(r"\bmistake|\baccident|\bwrong(?:ly)?\b|\berror\b", words, re.IGNORECASE):
-        return "ordered by mistake"
-    if re.search(
-        r"\b(?:no longer|not|don't|do not|doesn't) (?:\w+ )?(?:need|want)|\bchanged? (?:your|the) mind",
-        words,
-        re.I,
-    ):
-        return "no longer needed"
-    return ""
-
-
-def _one_order(text: str) -> tuple[str, str] | None:
-    """The text without its order number, and the number; None when there are two."""
-    ids = dict.fromkeys((a or b).upper() for a, b in _ORDER.findall(text))
-    if len(ids) > 1:
-        return None
-    return " ".join(_ORDER.sub(" ", text).split()).strip(" ,"), f"#{next(iter(ids))}" if ids else ""
-
-
-def listed(phrase: str) -> list[str]:
-    """`the lamp, a watch and both mugs` → its parts. Options in `{...}` are not cut."""
-    phrase = re.sub(r"^(?:the following|these)(?: items)?:?\s*", "", phrase.strip(" ,:"))
-    parts = re.split(r",\s*(?:and\s+)?(?![^{]*\})|\s+and\s+(?![^{]*\})|\s*&\s*", phrase)
-    return [part.strip() for part in parts if part.strip()]
-
-
 def _no_longer_needed(clause: str) -> list[Request] | None:
-    found = re.match(
-        r"^(?:due to [\w ]+, )?you no longer (?:need|want) (?P<items>.+)$", clause, re.IGNORECASE
-    )
+    found = re.match(r"^you no longer (?:need|want) (?P<items>.+)$", clause, re.IGNORECASE)
     if not found:
         return None
-    read_order = _one_order(found.group("items"))
+    read_order = one_order(hurried(found.group("items")))
     if read_order is None:
         return None
+    text, order_id = read_order
+    whole = bool(order_id) and not text
     return [
         Request(
-            "cancel", listed(read_order[0]), order_id=read_order[1], reason="no longer needed", words=clause
+            "cancel", listed(text), order_id=order_id, whole=whole, reason="no longer needed", words=clause
         )
     ]
 
 
-def _cancel(rest: str, reason: str, clause: str) -> list[Request] | None:
-    several = re.fullmatch(
-        r"(?:both )?(?:the |your )?orders? (#W\d+(?:(?:,| and|, and) (?:order )?#W\d+)+)", rest, re.IGNORECASE
+def _cancel(rest: str, why: str, clause: str) -> list[Request] | None:
+    rest = re.sub(
+        r",? (?:with|for|and) (?:the )?(?:cancell?ation )?reason (?:of|as|is|being|:)? ?['\"]?(?P<why>no longer needed"
+        r"|ordered by mistake)['\"]?$",
+        lambda m: f" \x02{m['why']}",
+        rest,
+        flags=re.IGNORECASE,
     )
-    if several:
-        ids = re.findall(r"#W\d+", several.group(1))
-        return [Request("cancel", order_id=one, whole=True, reason=reason, words=clause) for one in ids]
-    found = _one_order(rest)
+    rest, _, named = rest.partition(" \x02")
+    if named and why not in ("", named.lower()):
+        return None
+    why = why or named.lower()
+    ids = order_ids(rest)
+    bare = r"(?:the |your |whole |entire |pending |orders?|both |and |two |items |in |all |of |everything |,|#W\d+|\s)*"
+    if ids and re.fullmatch(bare, re.sub(r"(?<!#)\b(W\d{4,})", r"#\1", rest), re.IGNORECASE):
+        if "both" in rest.lower() and len(ids) != 2:
+            return None
+        return [Request("cancel", order_id=one, whole=True, reason=why, words=clause) for one in ids]
+    found = one_order(rest)
     if found is None:
         return None
     text, order_id = found
-    if order_id and re.fullmatch(r"(?:the |your |whole |entire |pending |order)*", text, re.IGNORECASE):
-        return [Request("cancel", order_id=order_id, whole=True, reason=reason, words=clause)]
-    return [Request("cancel", listed(text), order_id=order_id, reason=reason, words=clause)] if text else None
+    if holding := _WITH_IT.match(text):
+        return [
+            Request("cancel", listed(holding["items"]), "", order_id, whole=True, reason=why, words=clause)
+        ]
+    text = re.sub(r"\s+(?:from|in) (?:the|your|that) (?:pending )?order$", "", text, flags=re.IGNORECASE)
+    return [Request("cancel", listed(text), order_id=order_id, reason=why, words=clause)] if text else None
 
 
 def _returns(rest: str, pay: list[str], clause: str) -> list[Request] | None:
-    found = _one_order(rest)
+    if len(order_ids(rest)) > 1:
+        ids = order_ids(rest)
+        if re.fullmatch(
+            r"(?:both |the |your |orders?|all |and |everything |in |from |of |,|#W\d+|\s)*", rest, re.I
+        ):
+            return [Request("return", ["everything"], "", one, list(pay), words=clause) for one in ids]
+        parts = per_order(rest)
+        if parts is None or len({order_id for _, order_id in parts}) != len(ids):
+            return None
+        return [Request("return", listed(text), "", one, list(pay), words=clause) for text, one in parts]
+    found = one_order(rest)
     if found is None:
         return None
     text, order_id = found
+    text = re.sub(r"^(?:the |your )?(?:whole |entire )?order$", "", text, flags=re.I) if order_id else text
     if not text and order_id:
         text = "everything"
-    if (kept := _MINUS.match(text)) and order_id:
+    if kept := _MINUS.match(text):
         return [
-            Request(
-                "return",
-                ["everything"],
-                order_id=order_id,
-                pay=pay,
-                minus=listed(kept["minus"]),
-                words=clause,
-            )
+            Request("return", ["everything"], "", order_id, pay, minus=listed(kept["minus"]), words=clause)
         ]
     return [Request("return", listed(text), order_id=order_id, pay=pay, words=clause)] if text else None
 
 
 def _swaps(rest: str, pay: list[str], clause: str) -> list[Request] | None:
-    found = _one_order(rest)
-    if found is None:
-        return None
-    text, order_id = found
-    requests = []
+    rest = re.sub(r"\s+instead$", "", rest, flags=re.IGNORECASE)
+    if option := _OPTION_OF.match(rest):
+        rest = f"{option['what']} to {option['key']} {option['value']}"
     good = re.fullmatch(
-        r"(?P<what>[^,]+), (?P<wish>[^,]+) would be (?:good|great|fine|nice|perfect)", text, re.IGNORECASE
+        r"(?P<what>[^,]+), (?P<wish>[^,]+) would be (?:good|great|fine|nice|perfect)", rest, re.IGNORECASE
     )
     if good:
-        return [Request("swap", listed(good["what"]), good["wish"], order_id, pay, words=clause)]
-    for part in _PAIR.split(text):
-        sides = _TO.split(part, maxsplit=1)
+        rest = f"{good['what']} to {good['wish']}"
+    requests = []
+    shared = one_order(rest)
+    for part in _PAIR.split(rest):
+        found = one_order(part)
+        if found is None:
+            return None
+        text, order_id = found
+        sides = _TO.split(text, maxsplit=1)
+        if len(sides) == 1 and len(_PAIR.split(rest)) == 1 and not pay:
+            return [Request("swap", listed(text), "", order_id, words=clause)]
         if len(sides) != 2 or not sides[1].strip():
             return None
         what = re.sub(r"\s+that you(?:'ve| have)? (?:placed|ordered|bought)$", "", sides[0].strip(" ,"))
-        items = listed(what)
         wish = sides[1].strip(" ,")
         like = _LIKE.match(wish)
         meant = "" if not like else "delivered" if like["b"] else str(like["a"]).lower()
-        requests.append(Request("swap", items, wish, order_id, list(pay), like=meant, words=clause))
+        order_id = order_id or (shared[1] if shared else "")
+        requests.append(Request("swap", listed(what), wish, order_id, list(pay), like=meant, words=clause))
+    if shared is None and not all(request.order_id for request in requests):
+        return None
     return requests
+
+
+__all__ = ["PAYS", "Do", "Request", "cancel_reason", "clauses", "read"]

@@ -58,13 +58,9 @@ def demo(
     up.ticket_teller(team)
     folder = home or Path(tempfile.mkdtemp(prefix="meshwright-demo-"))
     base = surroundings.free_base(team, ports)
-    try:
-        told = up.begin(
-            _perform(team, Home.at(folder), base, seed, deadline, began, keep=keep, as_json=json_)
-        )
-    finally:
-        if home is None:
-            shutil.rmtree(folder, ignore_errors=True)
+    told = up.begin(_perform(team, Home.at(folder), base, seed, deadline, began, keep=keep, as_json=json_))
+    if home is None:  # after a failure it stays: the error names a log in it
+        shutil.rmtree(folder, ignore_errors=True)
     if told is None or any(each.outcome == "failed" for each in told):
         raise typer.Exit(FAILED)
 

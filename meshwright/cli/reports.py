@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OUTCOMES = {
     "done": ("green", "done"),
     "waiting": ("yellow", "waits for a person"),
-    "escalated": ("yellow", "a person has it"),
+    "escalated": ("yellow", "handed to a person"),
     "degraded": ("yellow", "answered, with gaps"),
     "failed": ("red", "failed"),
 }

@@ -63,7 +63,7 @@ class Desk:
         if tool == "match_method":
             return {"payment_method_id": arguments["phrase"] or "card", "why": ""}
         if tool == "find_customer":
-            known = arguments.get("email") == "a@example.com"
+            known = "a@example.com" in (arguments.get("email"), arguments.get("email2"))
             return {
                 "customer_id": "c" if known else "",
                 "verified": known,
@@ -172,6 +172,35 @@ async def test_a_swap_is_proposed_by_the_one_whose_state_the_order_has() -> None
     assert not other.gaps
 
 
+async def test_a_proposal_names_what_it_changes() -> None:
+    desk = Desk([order("#W1", "delivered", "1")], {"lamp": [line("1", "#W1", "delivered")]})
+    finding = await returns(task("order-return", {"do": "return", "items": ["lamp"]}), job(desk))
+    assert [p.about for p in finding.proposals] == ["order:#W1"]
+    desk = Desk([order("#W2", "pending", "1")], {})
+    asked = {"do": "cancel", "order_id": "#W2", "reason": "no longer needed"}
+    finding = await orders(task("order-cancel", asked), job(desk))
+    assert [p.about for p in finding.proposals] == ["order:#W2"]
+
+
+async def test_silence_about_money_beside_another_method_is_open() -> None:
+    desk = Desk([order("#W1", "delivered", "1", "2")],
+                {"lamp": [line("1", "#W1", "delivered")], "mug": [line("2", "#W1", "delivered")]})  # fmt: skip
+    asked = [{"do": "return", "items": ["lamp"], "pay": ["gift"]}, {"do": "return", "items": ["mug"]}]
+    finding = await returns(task("order-return", *asked), job(desk))
+    assert not finding.proposals
+    assert "two payment methods" in finding.gaps[0].why
+
+
+async def test_what_is_not_in_stock_stays_when_the_customer_said_so() -> None:
+    gone = {"outcome": "unavailable", "why": "none in stock", "item_id": ""}
+    desk = Desk([order("#W1", "delivered", "1")], {"lamp": [line("1", "#W1", "delivered")]}, {"red": gone})
+    asked = {"do": "swap", "items": ["lamp"], "wish": "red"}
+    left = await returns(task("order-exchange", {**asked, "otherwise": "leave"}), job(desk))
+    back = await returns(task("order-exchange", {**asked, "otherwise": "return"}), job(desk))
+    assert (left.proposals, left.gaps) == ([], [])
+    assert [name for name, _ in actions(back)] == ["return_items"]
+
+
 async def test_one_item_of_an_order_cannot_be_cancelled_alone() -> None:
     desk = Desk([order("#W2", "pending", "1", "2")], {"lamp": [line("1", "#W2", "pending")]})
     part = {"do": "cancel", "items": ["lamp"], "reason": "no longer needed"}
@@ -227,7 +256,7 @@ async def test_of_two_e_mails_the_known_one_identifies() -> None:
         id="identify",
         skill="identify-customer",
         instruction="who",
-        details={"email": "b@example.com a@example.com"},
+        details={"email": "b@example.com", "email2": "a@example.com"},
     )
     finding = await accounts(who, job(Desk([], {})))
     assert finding.facts["customer_id"] == "c"

@@ -29,7 +29,32 @@ def test_an_e_mail_and_a_user_id_say_who_is_writing() -> None:
 
 def test_two_e_mails_are_both_kept() -> None:
     read = split("Your name is Ada Byron and your emails are a@example.com and b@example.com.")
-    assert read.subject["email"] == "a@example.com b@example.com"
+    assert (read.subject["email"], read.subject["email2"]) == ("a@example.com", "b@example.com")
+
+
+@pytest.mark.parametrize(
+    "text", ["How long does a refund take?", "How do I return something?", "Can I pay with a gift card?"]
+)
+def test_a_question_about_the_rules_needs_nobody_to_say_who_they_are(text: str) -> None:
+    read = split(text)
+    assert [(part.skill, part.needs) for part in read.subtasks] == [("policy-answer", [])]
+    assert read.unread == []
+
+
+def test_a_question_about_an_order_needs_to_know_who_asks() -> None:
+    read = split("How long does a refund take? Where is my order?")
+    assert [part.skill for part in read.subtasks] == ["identify-customer", "order-status", "policy-answer"]
+    assert [part.needs for part in read.subtasks] == [[], ["identify"], []]
+    assert read.unread == []
+
+
+def test_a_question_that_hangs_an_action_on_its_answer_is_unread() -> None:
+    assert split(WHO + "Is my order late, and if so cancel it?").unread
+
+
+def test_what_is_handed_on_does_not_tell_the_customer_what_they_want() -> None:
+    read = split(WHO + "I want to return the lamp.")
+    assert read.subtasks[1].instruction == "return the lamp"
 
 
 def test_identity_comes_first_and_the_others_need_it() -> None:

@@ -31,6 +31,9 @@ async def ask(tmp_path: Path, **said: str) -> Identity:
         {"name": "Ada", "email": "ada.novak@example.com"},
         {"name": "Ada Novak", "zip": "97201", "email": "old@example.com"},
         {"name": "Ada Novak", "zip": "99999", "email": "ada.novak@example.com"},
+        {"email": "mistyped@example.com", "email2": "ada.novak@example.com"},
+        {"email": "a@example.com", "email2": "b@example.com", "email3": "ada.novak@example.com"},
+        {"email": "ada.novak@example.com", "email2": "ADA.novak@example.com"},
     ],
 )
 async def test_these_name_one_customer(tmp_path: Path, said: dict[str, str]) -> None:
@@ -55,6 +58,10 @@ async def test_these_name_one_customer(tmp_path: Path, said: dict[str, str]) -> 
         {"customer_id": "ben", "name": "Ada Novak", "zip": "97201"},
         {"name": "Ben Ibsen", "email": "ada.novak@example.com"},
         {"name": "Ben Ibsen", "zip": "97201", "email": "ada.novak@example.com"},
+        {"email": "ada.novak@example.com", "email2": "ben.ibsen@example.com"},
+        {"email": "ben.ibsen@example.com", "email2": "x@example.com", "email3": "ada.novak@example.com"},
+        {"email": "x@example.com", "email2": "y@example.com"},
+        {"name": "Ben Ibsen", "email": "x@example.com", "email2": "ada.novak@example.com"},
         {"email": "%@example.com"},
         {"email": "' OR 1=1 --"},
     ],

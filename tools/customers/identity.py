@@ -1,7 +1,8 @@
 """Whether what somebody says about themselves names exactly one customer.
 
 Enough is: the e-mail address on the account; or the full name with the zip code; or a customer id with one
-of the two. What is given beyond that must not contradict it. A refusal never says which part was wrong, so
+of the two. What is given beyond that must not contradict it: of several e-mails all that are known must be
+one customer's. A refusal never says which part was wrong, so
 that it teaches nothing to somebody who tries names.
 """
 
@@ -18,17 +19,26 @@ NO_MATCH = Identity(verified=False, why=f"these details do not identify one cust
 
 
 def identify(
-    db: sqlite3.Connection, *, email: str = "", name: str = "", zip: str = "", customer_id: str = ""
+    db: sqlite3.Connection,
+    *,
+    email: str = "",
+    name: str = "",
+    zip: str = "",
+    customer_id: str = "",
+    email2: str = "",
+    email3: str = "",
 ) -> Identity:
     """The customer whom these details name, or why they do not. Case and stray spaces do not count."""
-    email, name, zip, customer_id = folded(email), folded(name), zip.strip(), customer_id.strip()
-    by_email, by_name = bool(email), bool(name and zip)
+    name, zip, customer_id = folded(name), zip.strip(), customer_id.strip()
+    emails = [said for said in (folded(email), folded(email2), folded(email3)) if said]
+    by_email, by_name = bool(emails), bool(name and zip)
     if not (by_email or by_name or (customer_id and zip)):
         return TOO_LITTLE
     found: set[str] = set()
     how: list[str] = []
     if by_email:
-        found |= _ids(db.execute("SELECT * FROM customers WHERE email_key = ?", (email,)))
+        for said in emails:
+            found |= _ids(db.execute("SELECT * FROM customers WHERE email_key = ?", (said,)))
         how += ["e-mail"] if found else []
     if by_name:
         # a lost mailbox is no reason to turn somebody away who has name and zip right

@@ -28,11 +28,18 @@ def build(settings: Settings) -> ToolServer:
 
     @server.read
     async def find_customer(
-        email: Detail = "", name: Detail = "", zip: Detail = "", customer_id: Detail = ""
+        email: Detail = "",
+        name: Detail = "",
+        zip: Detail = "",
+        customer_id: Detail = "",
+        email2: Annotated[str, Field(max_length=200, description="another e-mail they gave")] = "",
+        email3: Annotated[str, Field(max_length=200, description="a third e-mail they gave")] = "",
     ) -> Identity:
         """Check who is writing: by e-mail, or full name and zip code, or customer id with one of them."""
         return await shop.read(
-            lambda db: identify(db, email=email, name=name, zip=zip, customer_id=customer_id)
+            lambda db: identify(
+                db, email=email, name=name, zip=zip, customer_id=customer_id, email2=email2, email3=email3
+            )
         )
 
     @server.read

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from orderbook.scales import Step, Unclear, steps_in
 from orderbook.wording import SIZE_WORDS, joined, spans, those, words
 from shop.models import Product, Variant
 
@@ -18,8 +19,7 @@ _EMPTY = those(
     "with for to that has have having your my and but available new something spec specification "
     "color size kind style id number i you attribute following sort made another"
 )
-#: What the market calls one thing by two names.
-_KNOWN_AS = {"google home": "google assistant", "compatible with": ""}
+_KNOWN_AS = {"compatible with": ""}
 _SAME = frozenset({"same", "keep", "keeping", "unchanged", "retain", "retaining", "maintain", "maintaining"})
 _REST = frozenset(
     {
@@ -35,12 +35,10 @@ _REST = frozenset(
         "detail",
     }
 )
-_UP = frozenset({"larger", "bigger", "greater", "higher", "longer", "more"})
-_DOWN = frozenset({"smaller", "lower", "shorter", "fewer", "less"})
-_TOP = frozenset({"largest", "biggest", "highest", "longest", "most"})
-_BOTTOM = frozenset({"smallest", "lowest", "shortest", "fewest", "least"})
-_SIZES = frozenset({"larger", "bigger", "smaller", "largest", "biggest", "smallest"})
-_LENGTHS = frozenset({"longer", "shorter", "longest", "shortest"})
+_OTHERS_STAY = re.compile(
+    r"\b(?:without changing|keep(?:ing)?|with|and|but)? ?(?:(?:all|any) )?(?:of )?(?:the |its )?(?:other|rest of the) "
+    r"(?:options?|specs?|specifications?|features|details)(?: (?:the )?same| unchanged| as (?:it is|they are))?$"
+)
 _CHEAPEST = re.compile(r"\b(?:the )?(?:cheapest|least expensive|lowest[- ]priced?)\b")
 _DEAREST = re.compile(r"\b(?:the )?(?:most expensive|highest[- ]priced?|priciest)\b")
 _ANY = re.compile(
@@ -48,19 +46,13 @@ _ANY = re.compile(
 )
 _ITEM_ID = re.compile(r"\b\d{10}\b")
 
-Step = Literal["up", "down", "top", "bottom"]
-
-
-class Unclear(Exception):
-    """The wish, or a part of it, does not decide. The text says what."""
-
 
 @dataclass
 class Reading:
     """What was read: per option values allowed, steps along a scale, what is free, what is preferred."""
 
     values: dict[str, set[str]] = field(default_factory=dict)
-    steps: dict[str, tuple[Step, float | None]] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
     free: set[str] = field(default_factory=set)
     preferred: list[tuple[str, str]] = field(default_factory=list)
     price: Literal["", "cheapest", "dearest"] = ""
@@ -72,7 +64,7 @@ def read_wish(product: Product, current: Variant, wish: str) -> Reading:
     text = wish.strip(" .").lower()
     for said, meant in _KNOWN_AS.items():
         text = text.replace(said, meant)
-    text = re.sub(r"\bif (?:it is |it's |that is )?(?:available|possible|in stock)\b", " ", text)
+    text = re.sub(r"\bif (?:it is |it's |that is |both are )?(?:available|possible|in stock)\b", " ", text)
     literal = re.search(r"\{[^}]*\}", text)
     if literal:
         _listed(product, literal.group(), read)
@@ -91,6 +83,10 @@ def read_wish(product: Product, current: Variant, wish: str) -> Reading:
         " ",
         text,
     )
+    if _OTHERS_STAY.search(text) and not _ANY.search(text):
+        if read.price:
+            raise Unclear(f"'{wish}': the price decides, or the other options stay?")
+        text = _OTHERS_STAY.sub(" ", text)
     name = product.name.lower()
     mode = ""
     for chunk in _chunks(text):
@@ -103,6 +99,9 @@ def read_wish(product: Product, current: Variant, wish: str) -> Reading:
 def _chunks(text: str) -> list[str]:
     """The wish in pieces, each of which says one thing; `prefer` begins a piece and stays in it."""
     text = re.sub(r"\b(?:you(?:'d)? )?(?:would )?prefer(?:ably|ring)?\b", ", prefer ", text)
+    liked = re.search(r", prefer (.*)$", text)
+    if liked:
+        text = text[: liked.start(1)] + re.sub(r"\s*>\s*|\bover\b|\bthan\b", ", prefer ", liked.group(1))
     text = re.sub(r"\binstead of\b|\brather than\b", ", insteadof ", text)
     return [c.strip() for c in re.split(r",|;|\bwhile\b|\bwith\b|\band\b|\bbut\b", text) if c.strip()]
 
@@ -142,7 +141,11 @@ def _chunk(product: Product, current: Variant, chunk: str, mode: str, read: Read
     keyed = {at for at in rest if any(tokens[at] in words(key) for key in known)}
     if not keys:
         keys = {key for key in known if any(tokens[at] in words(key) for at in keyed)}
-    stepped = _steps(known, tokens, rest, keys, read)
+    steps, stepped = steps_in(known, tokens, rest, keys)
+    for key, step in steps.items():
+        if key in read.steps:
+            raise Unclear(f"two wishes about the {key} of {product.name}")
+        read.steps[key] = step
     valued: list[tuple[str, str]] = []
     for start, end in spans(tokens):
         run = set(range(start, end))
@@ -231,39 +234,3 @@ def _negated(
         elif yes and not denied and not ({"same", "prefer", "insteadof"} & set(tokens)):
             found.append((key, "yes"))
     return found
-
-
-def _steps(
-    known: dict[str, set[str]], tokens: list[str], rest: set[int], keys: set[str], read: Reading
-) -> set[int]:
-    """`1000 more pieces`, `one size smaller`, `larger`, `longest`: where they stand; the steps go into
-    `read`.
-    """
-    for at in sorted(rest):
-        word = tokens[at]
-        kinds: list[tuple[frozenset[str], Step]] = [
-            (_UP, "up"),
-            (_DOWN, "down"),
-            (_TOP, "top"),
-            (_BOTTOM, "bottom"),
-        ]
-        step = next((s for group, s in kinds if word in group), None)
-        if step is None:
-            continue
-        about = set(keys)
-        if not about and word in _SIZES:
-            about = {k for k in known if "size" in words(k)}
-        if not about and word in _LENGTHS:
-            about = {k for k in known if "length" in words(k)}
-        if len(about) != 1:
-            raise Unclear(f"'{word}' in which respect?")
-        key = about.pop()
-        stepped, by = {at}, None
-        if at and tokens[at - 1].replace(".", "").isdigit():
-            stepped.add(at - 1)
-            by = float(tokens[at - 1])
-        if "one size" in " ".join(tokens):
-            by = 1.0
-        read.steps[key] = (step, by)
-        return stepped
-    return set()

@@ -25,6 +25,11 @@ _ALL = frozenset({"all", "every", "everything", "both", "each", "any"})
 _WHOLE = frozenset({"everything", "item", "thing", "order", "product"})
 _STATES = {"pending": "pending", "delivered": "delivered", "received": "delivered", "receive": "delivered"}
 _DENIALS = frozenset({"no", "not", "non", "none", "yes", "without"})
+_BESIDE = re.compile(
+    r"^(?P<what>(?:the|your|my|an?) [\w -]+?) (?:that )?(?:you|i) (?:have )?(?:received|bought|ordered|got)"
+    r" (?:together )?with (?P<beside>(?:the|your|my|an?) [\w -]+)$",
+    re.IGNORECASE,
+)
 _COUNTS = {str(n): n for n in range(2, 13)}
 _PRICIER = (("most", "expensive"), ("more", "expensive"), ("pricier",), ("priciest",))
 _CHEAPER = (("least", "expensive"), ("less", "expensive"), ("cheaper",), ("cheapest",))
@@ -131,6 +136,9 @@ def match_items(
     chosen = [o for o in orders if not order_id or o.order_id == order_id]
     if order_id and not chosen:
         return ItemMatch(why=f"order {order_id} is not among this customer's orders")
+    beside = _BESIDE.match(phrase)
+    if beside and not order_id:
+        return _with_it(orders, beside["what"], beside["beside"], statuses)
     tokens = words(phrase)
     wanted = {_STATES[t] for t in tokens if t in _STATES}
     if statuses:
@@ -139,6 +147,17 @@ def match_items(
     if not pool:
         return ItemMatch(why=f"no order in a state that allows this holds '{phrase}'")
     return _narrow(pool, chosen, tokens, phrase)
+
+
+def _with_it(orders: Sequence[Order], what: str, beside: str, statuses: Sequence[str]) -> ItemMatch:
+    """`the backpack you received with the vacuum cleaner`: the one in the order that holds the other."""
+    other = match_items(orders, beside, "", statuses)
+    ids = {line.order_id for line in other.lines or other.candidates}
+    found = [match_items(orders, what, one, statuses) for one in sorted(ids)]
+    fits = [match for match in found if match.lines]
+    if len(fits) == 1 and not any(match.candidates for match in found if not match.lines):
+        return fits[0]
+    return ItemMatch(why=f"cannot tell which '{what}' came with '{beside}'")
 
 
 def _narrow(pool: list[Line], orders: Sequence[Order], tokens: list[str], phrase: str) -> ItemMatch:
@@ -157,28 +176,36 @@ def _narrow(pool: list[Line], orders: Sequence[Order], tokens: list[str], phrase
         one = "order" in tokens and len({line.order_id for line in pool}) == 1
         if not whole or not (cities or one or any(t in _ALL for t in tokens)):
             return ItemMatch(why=f"nothing in the orders is called '{phrase}'")
-        if any(at not in explained and t not in _WHOLE for at, t in enumerate(tokens)):
+        if any(at not in explained and t not in _WHOLE and t not in _COUNTS for at, t in enumerate(tokens)):
             return ItemMatch(why=f"cannot tell which items '{phrase}' are")
         several = len({line.order_id for line in found}) > 1
         if several and not cities and not re.search(r"\borders\b", phrase, re.IGNORECASE):
             return ItemMatch(why=f"'{phrase}': of which order?")
+        held = len({line.order_id for line in found})
+        need = 2 if "both" in tokens else next((_COUNTS[t] for t in tokens if t in _COUNTS), held)
+        if held != need:
+            return ItemMatch(why=f"'{phrase}' says {need} orders, there are {held}")
         return ItemMatch(lines=found)
     price = _phrases(tokens, _PRICIER), _phrases(tokens, _CHEAPER)
     explained |= {*price[0], *price[1]}
-    counted = [_COUNTS[t] for at, t in enumerate(tokens) if t in _COUNTS and at == 0]
-    for start, end in spans(tokens):
-        if explained & set(range(start, end)):
+    start = next((at for at, t in enumerate(tokens) if t not in ("the", "your", "my", "these")), 0)
+    counted = [_COUNTS[tokens[start]]] if tokens[start] in _COUNTS else []
+    if tokens[start] in ("one", "another"):
+        counted.append(1)
+        explained.add(start)
+    for first, end in spans(tokens):
+        if explained & set(range(first, end)):
             continue
-        run = "".join(tokens[start:end])
-        before = tokens[start - 1] if start else ""
+        run = "".join(tokens[first:end])
+        before = tokens[first - 1] if first else ""
         kept = [line for line in found if _holds(line, run) or (before and _stated(line, before, run))]
         if kept:
             found = kept
-            explained |= set(range(start, end))
+            explained |= set(range(first, end))
     keys = {word for line in found for key in line.options for word in words(key)}
     left = [
         t for at, t in enumerate(tokens)
-        if at not in explained and t not in keys and not (at == 0 and t in _COUNTS)
+        if at not in explained and t not in keys and not (at == start and t in _COUNTS)
     ]  # fmt: skip
     if left:
         return ItemMatch(why=f"'{' '.join(left)}' in '{phrase}' fits nothing in the orders", candidates=found)
@@ -203,6 +230,8 @@ def _counted(
     both = "both" in tokens
     if counted or both:
         need = 2 if both else counted[0]
+        if need == 1 and len({(line.order_id, line.item_id) for line in found}) == 1:
+            return ItemMatch(lines=found[:1])  # one of several that are the same
         if len(found) == need:
             return ItemMatch(lines=found)
         return ItemMatch(why=f"'{phrase}' says {need}, the orders hold {len(found)}", candidates=found)

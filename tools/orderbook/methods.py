@@ -5,6 +5,7 @@ What the words do not decide stays empty, with a `why`. Pure functions over the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from orderbook.wording import CITIES, joined, those, words
@@ -27,14 +28,15 @@ class AddressMatch(Record):
 
 def place_of(phrase: str) -> str:
     """A city's full name for its usual short one, as part of a phrase."""
-    return " ".join(CITIES.get(word, word) for word in phrase.lower().split())
+    full = " ".join(CITIES.get(word, word) for word in phrase.lower().split())
+    return re.sub(r"\b(\w+) \1\b", r"\1", full)  # `Washington DC` is one place
 
 
 _METHOD_WORDS = {"gift": "gift_card", "gc": "gift_card", "giftcard": "gift_card", "credit": "credit_card",
                  "paypal": "paypal"}  # fmt: skip
 _METHOD_EMPTY = those(
     "the a an your my card account method payment original on file same one to existing used use "
-    "order for it was paid with back credit gift saved balance default you i"
+    "order for of form it was paid with back credit gift saved balance default you i"
 )
 _BRANDS = {"amex": "american express", "mc": "mastercard", "master": "mastercard"}
 
@@ -73,7 +75,11 @@ def _meant(customer: Customer, order: Order | None, phrase: str, refund_only: bo
         if original and any(m.id == original for m in customer.payment_methods):
             return MethodMatch(payment_method_id=original)
         return MethodMatch(why="the order's original payment method is not on the profile any more")
-    fitting, left = _methods(customer, tokens)
+    if ids := re.findall(r"\b[a-z]+(?:_[a-z]+)*_\d+\b", phrase):
+        fitting = [m for m in customer.payment_methods if ids == [m.id]]
+        left: list[str] = []
+    else:
+        fitting, left = _methods(customer, tokens)
     if left:
         return MethodMatch(why=f"cannot tell which payment method '{phrase}' is")
     if refund_only:

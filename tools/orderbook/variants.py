@@ -11,7 +11,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from orderbook.interpretation import Reading, Step, Unclear, read_wish
+from orderbook.interpretation import Reading, read_wish
+from orderbook.scales import Step, Unclear
 from orderbook.wording import rank
 from shop.models import Product, Record, Variant
 
@@ -52,8 +53,8 @@ def _choose(product: Product, current: Variant, read: Reading, wish: str) -> Var
     else:
         fits = [v for v in others if _meets(v, current, read)]
     stock = [v for v in fits if v.available]
-    for key, (step, _) in read.steps.items():
-        stock = _extreme(stock, key, step) if step in ("top", "bottom") else stock
+    for key, step in read.steps.items():
+        stock = _edge(stock, current, key, step)
     if read.price and stock:
         edge = (min if read.price == "cheapest" else max)(v.price_cents for v in stock)
         stock = [v for v in stock if v.price_cents == edge]
@@ -80,24 +81,20 @@ def _meets(variant: Variant, current: Variant, read: Reading) -> bool:
             if value not in read.values[key]:
                 return False
         elif key in read.steps:
-            if not _stepped(value, now, *read.steps[key]):
+            if not read.steps[key].meets(value, now):
                 return False
         elif key not in read.free and not read.price and value != now:
             return False
     return True
 
 
-def _stepped(value: str, now: str, step: Step, by: float | None) -> bool:
-    there, here = rank(value), rank(now)
-    if there is None or here is None:
-        return False
-    if step in ("top", "bottom"):
-        return True
-    sign = 1 if step == "up" else -1
-    return (there - here) * sign == by if by is not None else (there - here) * sign > 0
-
-
-def _extreme(variants: list[Variant], key: str, step: Step) -> list[Variant]:
+def _edge(variants: list[Variant], current: Variant, key: str, step: Step) -> list[Variant]:
+    """Those at the end of the scale, or next to the current value, where the step says so."""
+    if step.way not in ("top", "bottom") and not step.nearest:
+        return variants
+    here = rank(current.options[key]) or 0.0
     ranks = [rank(v.options[key]) or 0.0 for v in variants]
-    edge = (max if step == "top" else min)(ranks, default=0.0)
+    if step.nearest:
+        ranks = [-abs(at - here) for at in ranks]
+    edge = (min if step.way == "bottom" and not step.nearest else max)(ranks, default=0.0)
     return [v for v, at in zip(variants, ranks, strict=True) if at == edge]

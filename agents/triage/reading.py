@@ -1,0 +1,154 @@
+"""The message read sentence by sentence: what each adds to, or changes in, what was read before it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from triage import addresses, conditions, questions, requests
+from triage.conditions import plain
+from triage.manner import changes_nothing, stated
+from triage.parts import Parts
+from triage.requests import Request
+
+_ABOUT = re.compile(
+    r"^(?:(?:for|in|from) (?:the |your )?(?:order )?(?P<a>#?W\d{4,}), |you (?:have )?received (?:the |your )?order "
+    r"(?P<b>#?W\d{4,}) and )(?=you |want |wish |please |return |exchange |modify |change |cancel )",
+    re.IGNORECASE,
+)
+_FOR_THING = re.compile(
+    r"^for (?:the|your) (?P<thing>(?!orders?\b)[\w -]+), you (?:would like|want|wish) to (?:exchange|change|modify"
+    r"|switch|swap|upgrade) (?:it )?(?:to|for|into) (?P<wish>.+)$",
+    re.IGNORECASE,
+)
+#: `you want it in red`, after the thing was named and not what it is to become.
+_WISHED = re.compile(
+    r"^you (?:would )?(?:want|like|prefer|are looking for)(?: (?:it|the new one|the replacement)(?: to (?:be|have))?)?"
+    r" (?!to\b)(?P<wish>.+)$",
+    re.IGNORECASE,
+)
+_MORE_SWAPS = re.compile(
+    r"^(?:one |another |the |your )?[\w -]+ \{[^}]*\} (?:to|for|into|with) .*\{[^}]*\}.*$", re.I
+)
+_MORE_ITEMS = re.compile(r"^(?:one |another |the |your )?[\w -]+ \{[^}]*\}$", re.IGNORECASE)
+_ONE = re.compile(r"\bones?\b", re.IGNORECASE)
+_PRONOUNS = ("it", "them", "both", "both of them", "these", "those", "that")
+
+
+@dataclass
+class Reading:
+    """One message being read. `topic` is the thing that `it` and `one` stand for."""
+
+    parts: Parts = field(default_factory=Parts)
+    topic: str = ""
+    paid_with: str = ""
+
+    @property
+    def requests(self) -> list[Request]:
+        return self.parts.requests
+
+    def sentence(self, sentence: str) -> None:
+        """Read one sentence; what is not understood of it is unread."""
+        if conditions.apply(sentence, self.requests):
+            self.paid_with = sentence if conditions.is_payment(sentence) else self.paid_with
+            return
+        if addresses.is_hint(sentence):
+            return
+        new, replaces = conditions.at_confirmation(sentence)
+        if new:
+            self._at_confirmation(sentence, new, replaces)
+            return
+        if question := questions.read(sentence):
+            self.parts.questions.append(question)
+            return
+        if sentence.endswith("?"):
+            self.parts.unread.append(sentence)  # a question that holds more than a question
+            return
+        about = _ABOUT.match(sentence)
+        order_id = ""
+        if about:
+            order_id = "#" + (about["a"] or about["b"]).lstrip("#").upper()
+            rest = sentence[about.end() :]
+            sentence = rest if rest.lower().startswith("you ") else f"you {rest}"
+            sentence = re.sub(r"^you (?=return|exchange|modify|change|cancel)", "you want to ", sentence)
+            sentence = re.sub(r"^you please ", "you want to ", sentence)
+        for clause in [sentence] if addresses.read(sentence, order_id) else requests.clauses(sentence):
+            self._clause(clause, order_id)
+
+    def close(self) -> None:
+        """What the message as a whole leaves open."""
+        for request in [r for r in self.requests if r.do == "swap" and not r.wish]:
+            self.requests.remove(request)
+            later = {plain(item) for r in self.requests if r.do == "swap" for item in r.items}
+            if not request.items or not {plain(item) for item in request.items} <= later:
+                self.parts.unread.append(request.words)
+        if self.requests:  # `is it too late to keep it?` beside a request may take it back
+            acting = [question for question in self.parts.questions if question.acts]
+            self.parts.unread += [question.words for question in acting]
+        money = [r for r in self.requests if r.do in ("return", "swap")]
+        if self.paid_with and any(not r.pay for r in money):
+            self.parts.unread.append(self.paid_with)  # said before another request: for that one too?
+
+    def _clause(self, clause: str, order_id: str) -> None:
+        if thing := stated(clause):
+            self.topic = thing
+            return
+        asked = addresses.read(clause, order_id) or requests.read(clause) or self._more(clause)
+        if asked:
+            self._add([self._about(request, order_id) for request in asked])
+        elif question := questions.read(clause):
+            self.parts.questions.append(question)
+        elif not (changes_nothing(clause) or conditions.apply(clause, self.requests)):
+            self.parts.unread.append(clause)
+
+    def _add(self, asked: list[Request]) -> None:
+        self.requests.extend(asked)
+
+    def _more(self, clause: str) -> list[Request] | None:
+        """A clause that goes on with the request before it: its wish, or another item with its options."""
+        if found := _FOR_THING.match(clause):
+            return [Request("swap", [f"the {found['thing']}"], found["wish"], words=clause)]
+        last = self.requests[-1] if self.requests else None
+        if last is None:
+            return None
+        if last.do == "swap" and not last.wish and len(last.items) == 1 and (found := _WISHED.match(clause)):
+            self.requests.remove(last)
+            last.wish, last.words = found["wish"], f"{last.words}. {clause}"
+            return [last]
+        if last.do == "swap" and "{" in last.wish and _MORE_SWAPS.match(clause):
+            more = requests.read(f"exchange {clause}") or []
+        elif last.do == "return" and last.items[-1].endswith("}") and _MORE_ITEMS.match(clause):
+            more = requests.read(f"return {clause}") or []
+        else:
+            return None
+        for request in more:
+            request.order_id = request.order_id or last.order_id
+            request.pay = request.pay or list(last.pay)
+        return more or None
+
+    def _about(self, request: Request, order_id: str) -> Request:
+        """The request with what was said before put in for `it`, `one` and a missing order number."""
+        if self.topic:
+            noun = _singular(self.topic.split()[-1])
+            request.items = [
+                self.topic if item.lower() in _PRONOUNS else _ONE.sub(noun, item) for item in request.items
+            ]
+        request.order_id = request.order_id or order_id
+        return request
+
+    def _at_confirmation(self, sentence: str, new: str, replaces: bool) -> None:
+        asked = [self._about(r, "") for part in requests.clauses(new) for r in requests.read(part) or ()]
+        old = [r for r in self.requests if asked and r.do == asked[0].do]
+        whole = len(asked) == len(requests.clauses(new)) and bool(asked)
+        if not whole or (replaces and (len(asked) != 1 or len(old) != 1)):
+            self.parts.unread.append(sentence)
+            return
+        if replaces:
+            self.requests.remove(old[0])
+        for request in asked:
+            request.words = sentence
+        self._add(asked)
+
+
+def _singular(noun: str) -> str:
+    return noun[:-1] if noun.endswith("s") and not noun.endswith("ss") else noun
