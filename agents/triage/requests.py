@@ -96,7 +96,6 @@ class Request:
     pay: list[str] = field(default_factory=list)
     reason: str = ""
     whole: bool = False
-    each: bool = False
     otherwise: str = ""
     fallbacks: list[str] = field(default_factory=list)
     like: str = ""

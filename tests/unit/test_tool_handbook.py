@@ -29,6 +29,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         ("my lamp arrived broken", "damaged-or-faulty-goods"),
         ("Can I swap the jacket for a bigger size after delivery?", "exchanging-delivered-items"),
         ("when will my refund for the return arrive", "when-a-return-s-refund-arrives"),
+        ("How long does a refund take?", "when-a-return-s-refund-arrives"),
+        ("How do I return something?", "returning-a-delivered-order"),
+        ("How long does shipping take?", "shipping-time"),
         ("I want to update the shipping address", "changing-the-shipping-address-of-an-order"),
         ("Do you have LOYALTY points?", "loyalty-points"),
         (

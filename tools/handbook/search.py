@@ -38,7 +38,7 @@ _EMPTY = frozenset(
         " but by can could did do does doing done for from get give go good got had has have having hello"
         " help her here hey hi him his how i if in into is it its just know let like long made make may me"
         " might mine much must my need no not now of off ok on one only or our out please policies policy"
-        " possible question really regarding rule rules say see she should so some sorry store sure take"
+        " possible question really regarding rule rules say see she should so some something sorry store sure take"
         " tell than thank thanks that the their them then there these they thing this those to too two up us"
         " use very want was we well were what whats when where whether which while who why will wish with"
         " work works would yes you your yours d ll m re s t ve"
@@ -56,13 +56,16 @@ _SAME = (
     "colour color",
     "voucher coupon discount promo",
     "human person agent representative",
+    "howlong arrive days hours weeks",
 )
+#: Questions that ask for a duration without naming one.
+_DURATION = re.compile(r"\bhow (?:long|soon|fast|quickly|many days)\b|\bwhen (?:do|does|will|is|are|can)\b")
 _KIN = {word: _listed(group) for group in _SAME for word in group.split()}
 
 
 def telling_words(query: str) -> list[str]:
     """The words of the query that say what it is about, each once."""
-    plain = query.lower().replace("money back", "moneyback")
+    plain = _DURATION.sub(" howlong ", query.lower().replace("money back", "moneyback"))
     return [word for word in dict.fromkeys(_WORD.findall(plain)) if word not in _EMPTY]
 
 
