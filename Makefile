@@ -2,6 +2,7 @@
 #   make demo    a mesh of twelve processes works through twelve tickets, and goes down again
 #   make up      the same mesh, until Ctrl-C
 #   make test    the tests
+#   make bench   what a start costs, in CPU seconds and seconds
 #   make check   ruff, its formatter, mypy --strict
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
@@ -11,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check evals three-files clean
+.PHONY: help demo up test check bench evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +30,9 @@ check: $(VENV)/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/mesh.installed
+	@$(BIN)/python -m benchmarks.start
 
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)
