@@ -2,7 +2,7 @@
 #   make demo    a mesh of twelve processes works through twelve tickets, and goes down again
 #   make up      the same mesh, until Ctrl-C
 #   make test    the tests
-#   make bench   what a start costs, in CPU seconds and seconds
+#   make bench   what a start costs, and a hop; make bench-hop is the hop alone, with ARGS='--only NAME'
 #   make check   ruff, its formatter, mypy --strict
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench evals three-files clean
+.PHONY: help demo up test check bench bench-hop evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -31,8 +31,12 @@ check: $(VENV)/dev.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/mesh.installed
+bench: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.start
+	@$(BIN)/python -m benchmarks.hop $(ARGS)
+
+bench-hop: $(VENV)/bench.installed
+	@$(BIN)/python -m benchmarks.hop $(ARGS)
 
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)
@@ -54,6 +58,11 @@ $(VENV)/mesh.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing the mesh into $(VENV)"
 	@$(INSTALL) --editable '.[mesh]'
 	@touch $@
+
+$(VENV)/bench.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the mesh and what it is measured against into $(VENV)"
+	@$(INSTALL) --editable '.[mesh,bench]'
+	@touch $@ $(VENV)/mesh.installed
 
 $(VENV)/dev.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing the mesh and its tools for developers into $(VENV)"

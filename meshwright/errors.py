@@ -18,6 +18,8 @@
     │   └── PeerTaskFailed       it worked and the task failed        not retryable, does not indict
     ├── BreakerOpen            we did not even ask                    not retryable now, does not indict
     ├── NoPeer                 nobody offers the skill                not retryable
+    ├── StoreUnavailable       the database is gone, locked or full   retryable later: nothing was acknowledged
+    ├── LeaseLost              another replica has the task now       not retryable here, does not indict
     └── ToolRefused            a tool said no, in words               not retryable, does not indict
 
 `retryable` and `indicts` are read by the retry and by the breaker; nothing switches on strings.
@@ -111,7 +113,13 @@ class PeerAnsweredBadly(PeerError):
 
 
 class PeerRefused(PeerError):
-    """It answered that our request is wrong (4xx, or an A2A error about the request)."""
+    """It answered that our request is wrong (4xx, or an A2A error about the request).
+
+    `unknown_task`: it does not know the task that was asked about. `over`: that task does not allow this any more.
+    """
+
+    unknown_task = False
+    over = False
 
 
 class PeerTaskFailed(PeerError):
@@ -129,6 +137,16 @@ class BreakerOpen(MeshError):
 
 class NoPeer(MeshError):
     """Nobody in the directory offers the skill."""
+
+
+class StoreUnavailable(MeshError):
+    """The database is gone, locked or full. What was asked for is not stored, so it is not acknowledged either."""
+
+    retryable = True
+
+
+class LeaseLost(MeshError):
+    """Another replica has the task now, or it was cancelled: nothing that is written here counts any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +174,8 @@ WIRE: dict[type[MeshError], Wire] = {
     PeerTaskFailed: Wire(502, "PEER_TASK_FAILED"),
     BreakerOpen: Wire(503, "BREAKER_OPEN"),
     NoPeer: Wire(503, "NO_PEER"),
+    StoreUnavailable: Wire(503, "STORE_UNAVAILABLE"),
+    LeaseLost: Wire(503, "LEASE_LOST"),
     ToolRefused: Wire(422, "TOOL_REFUSED"),
 }
 

@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from meshwright.settings import Settings, SettingsError
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from meshwright.agent import Agent
     from meshwright.toolserver import ToolServer
 
-#: Seconds a process gives work in flight after SIGTERM.
-GRACE = 10
+#: Seconds that connections have after the grace of their work, before they are cut.
+FAREWELL = 2
 
 
 def serve(agent: Agent) -> None:
@@ -82,7 +83,7 @@ def _listen(name: str, app: ASGIApp, settings: Settings) -> None:
         log_config=None,
         log_level=settings.log_level.lower(),
         timeout_keep_alive=75,  # longer than any client of ours keeps a connection, so that it is the client who closes
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=int(settings.grace) + FAREWELL,
         proxy_headers=False,  # X-Forwarded-* is read where the card is made, nowhere else
         server_header=False,
     )
@@ -90,8 +91,19 @@ def _listen(name: str, app: ASGIApp, settings: Settings) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     gc.enable()
+    server = uvicorn.Server(config)
+    leaving = server.handle_exit
+
+    def handle_exit(sig: int, frame: FrameType | None) -> None:
+        # uvicorn waits for open requests first, and they for their work: whoever works has to hear it before that.
+        drain = getattr(getattr(app, "state", None), "drain", None)
+        if drain is not None and not server.should_exit:
+            drain()
+        leaving(sig, frame)
+
+    server.handle_exit = handle_exit  # type: ignore[method-assign]
     try:
-        uvicorn.Server(config).run()
+        server.run()
     except SystemExit:
         _stop(name, f"cannot listen on {settings.host}:{settings.port}: set MESHWRIGHT_PORT to a free port")
 

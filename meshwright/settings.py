@@ -40,7 +40,7 @@ Addresses = Annotated[tuple[Address, ...], BeforeValidator(_split)]
 
 
 class Settings(BaseModel):
-    """Each field is the variable `MESHWRIGHT_<FIELD>`; times are in seconds."""
+    """Each field is the variable `MESHWRIGHT_<FIELD>`; times are in seconds, `retention` is in days."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,6 +58,10 @@ class Settings(BaseModel):
     access: Path | None = None
     deadline: float = Field(default=30.0, gt=0, le=3600)
     deadline_max: float = Field(default=120.0, gt=0, le=3600)
+    lease: float = Field(default=3.0, ge=0.2, le=300)
+    claims: int = Field(default=10, ge=1)
+    grace: float = Field(default=8.0, ge=0, le=600)
+    retention: float = Field(default=30.0, gt=0)
     budget_tokens: int = Field(default=50_000, ge=0)
     refresh: float = Field(default=15.0, gt=0)
     max_body: int = Field(default=1_048_576, ge=1024)
@@ -97,9 +101,9 @@ class Settings(BaseModel):
         except ValueError:
             return False
 
-    @property
-    def database_url(self) -> str:
-        return self.database or f"sqlite:///{self.home / 'mesh.db'}"
+    def database_of(self, name: str) -> str:
+        """Where the process `name` keeps what must last: the database that is set, else a file of its own in the home."""
+        return self.database or f"sqlite:///{self.home / name}.db"
 
     @property
     def shop_path(self) -> Path:

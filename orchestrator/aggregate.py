@@ -27,7 +27,8 @@ async def aggregate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         instruction="Merge these findings into one answer.",
         details={"findings": findings},
     )
-    asked = await ask(drive, part, drive.by.share(SHARES.aggregate), answers=Resolution, stand_in=False)
+    by = drive.by.share(SHARES.aggregate)
+    asked = await ask(drive, part, by, answers=Resolution, stand_in=False, turn=state["round"])
     steps = [*state["steps"], asked.step]
     if asked.answer is None:
         gap = Gap(

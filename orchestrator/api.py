@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from a2a.auth.user import User
-from a2a.server.context import ServerCallContext
-from a2a.types import Message, Role, SendMessageConfiguration, SendMessageRequest
-from a2a.utils.errors import A2AError
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -21,15 +15,11 @@ from meshwright.errors import WIRE, Forbidden, InvalidRequest, MeshError, PeerOv
 from meshwright.inbound.cardroute import PATH as CARD_PATH
 from meshwright.inbound.cardroute import base_address
 from meshwright.inbound.doorman import caller_of
-from meshwright.parts import text_part
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
 
-    from meshwright.inbound.handler import MeshRequestHandler
     from orchestrator.driver import Driver
-
-log = logging.getLogger(__name__)
 
 CATALOG_VERSION = "1.0"
 CATALOG_TYPE = "application/ai-catalog+json"
@@ -41,14 +31,12 @@ Endpoint = Callable[[Request], Awaitable[JSONResponse]]
 
 
 class Api:
-    """The routes. `driver` and `handler` are there once the process has started."""
+    """The routes. `driver` is there once the process has started."""
 
     def __init__(self, card: AgentCard, public_url: str | None) -> None:
         self._card = card
         self._public_url = public_url
         self.driver: Driver | None = None
-        self.handler: MeshRequestHandler | None = None
-        self._resuming: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[Route]:
         return [
@@ -134,8 +122,8 @@ class Api:
 
     async def reviews(self, request: Request) -> JSONResponse:
         state = request.query_params.get("state", "open")
-        if state not in ("open", "approve", "reject", "all"):
-            raise InvalidRequest("state must be open, approve, reject or all")
+        if state not in ("open", "approve", "reject", "withdrawn", "all"):
+            raise InvalidRequest("state must be open, approve, reject, withdrawn or all")
         return JSONResponse({"reviews": await self._live.store.reviews(state=state)})
 
     async def decide(self, request: Request) -> JSONResponse:
@@ -144,55 +132,10 @@ class Api:
         decision = body.get("decision") if isinstance(body, dict) else None
         if decision not in ("approve", "reject"):
             raise InvalidRequest('send {"decision": "approve"} or {"decision": "reject"}, and a "reason"')
-        store = self._live.store
         reason = str(body.get("reason", ""))[:2000]
         by = caller_of(request.scope).name
-        review = await store.decide(request.path_params["id"], decision, by=by, reason=reason)
-        if await store.undecided(review["run"]) == 0:
-            resuming = asyncio.ensure_future(self._go_on(await store.get(review["run"])))
-            self._resuming.add(resuming)
-            resuming.add_done_callback(self._resumed)
-        return JSONResponse(review)
-
-    async def _go_on(self, run: dict[str, Any]) -> None:
-        """Continue on the run's own A2A task, so that whoever listens there hears the end of it."""
-        assert self.handler is not None
-        message = Message(message_id=f"review-{run['id']}", role=Role.ROLE_USER, task_id=run["task_id"])
-        message.parts.append(text_part("the reviews are decided"))
-        params = SendMessageRequest(
-            message=message, configuration=SendMessageConfiguration(return_immediately=True)
-        )
-        context = ServerCallContext(user=_Owner(run["caller"]))
-        try:
-            await self.handler.on_message_send(params, context)
-        except A2AError as error:
-            log.info("run %s goes on without its task: %s", run["id"], type(error).__name__)
-            await self._live.take_up(run)
-
-    def _resumed(self, task: asyncio.Task[None]) -> None:
-        self._resuming.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("a decided run did not go on; its next message takes it up again", exc_info=error)
-
-    async def aclose(self) -> None:
-        """Wait for what is being resumed."""
-        if self._resuming:
-            await asyncio.wait(self._resuming)
-
-
-class _Owner(User):
-    """The caller a task belongs to, as a2a-sdk asks for it."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    @property
-    def is_authenticated(self) -> bool:
-        return bool(self._name)
-
-    @property
-    def user_name(self) -> str:
-        return self._name
+        store, key = self._live.store, request.path_params["id"]
+        return JSONResponse(await store.decide(key, decision, by=by, reason=reason, agent=self._live.name))
 
 
 def _for_operators(endpoint: Endpoint) -> Endpoint:

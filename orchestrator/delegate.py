@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,15 @@ from meshwright.errors import (
     BreakerOpen,
     DeadlineExceeded,
     InvalidRequest,
+    LeaseLost,
     MeshError,
     NoPeer,
     PeerAnsweredBadly,
+    PeerTaskFailed,
     PeerTimedOut,
+    StoreUnavailable,
 )
+from meshwright.extension import canonical
 from meshwright.findings import Finding, Gap, Part, Subtask
 from meshwright.outbound.peer import Answer, Peer
 from meshwright.parts import read_as
@@ -76,7 +81,7 @@ async def _one(drive: Drive, state: Work, part: dict[str, Any], by: Deadline) ->
         return Asked(None, why, _step(subtask, None, "gap", why, Trail(), 0))
     subtask = subtask.model_copy(update={"context": {**subtask.context, **context}})
     await drive.say(f"asking for {subtask.skill}")
-    return await ask(drive, subtask, by, text=state["request"])
+    return await ask(drive, subtask, by, text=state["request"], turn=state["round"])
 
 
 def _critical(state: Work, need: str) -> bool:
@@ -92,8 +97,12 @@ async def ask(
     content: dict[str, Any] | None = None,
     text: str = "",
     stand_in: bool = True,
+    turn: int = 0,
 ) -> Asked:
-    """Ask the owners of a skill, one after the other; then, with `stand_in`, those who stand in for anyone."""
+    """Ask the owners of a skill, one after the other; then, with `stand_in`, those who stand in for anyone.
+
+    `turn` is the round of planning: in another round the same subtask is another question.
+    """
     trail = Trail()
     began = time.monotonic()
     why = "nobody offers it"
@@ -110,15 +119,12 @@ async def ask(
             break
         started = time.monotonic()
         try:
-            message = content or {"subtask": subtask.model_dump(mode="json")}
-            answer = await peer.ask(
-                message,
-                by=by if last else by.share(FIRST_SHARE),
-                text=text,
-                tokens=drive.budget.left,
-                run=drive.run,
-            )
+            body = {"content": content or {"subtask": subtask.model_dump(mode="json")}, "text": text}
+            key = str(uuid.uuid5(uuid.NAMESPACE_URL, canonical([drive.run, turn, subtask.id, peer.url])))
+            answer = await _sent(drive, peer, by if last else by.share(FIRST_SHARE), key, body)
             part = _read(peer, answer, answers)
+        except (LeaseLost, StoreUnavailable):
+            raise  # about our own hold on the run, not about the peer
         except MeshError as error:
             why = str(error)
             trail.add(peer.name, _outcome(error), _ms(started))
@@ -128,6 +134,40 @@ async def ask(
         reason = f"stands in: {why}" if spare else f"offers {subtask.skill}"
         return Asked(part, "", _step(subtask, peer.name, outcome, reason, trail, _ms(began), part), spare)
     return Asked(None, why, _step(subtask, None, "gap", why, trail, _ms(began)))
+
+
+async def _sent(drive: Drive, peer: Peer, by: Deadline, key: str, body: dict[str, Any]) -> Answer:
+    """Ask one peer through the outbox: who does this again after a crash finds the letter, the peer's task, or the answer.
+
+    Raises LeaseLost, StoreUnavailable, or what `peer.ask` raises.
+    """
+    letter = drive.letters.get(key) or await drive.outbox.post(key, peer.url, body)
+    if letter.answer is not None:
+        return Answer(letter.remote, letter.answer["data"], letter.answer["text"], letter.answer["notes"])
+    if letter.state == "off":
+        raise PeerTaskFailed(peer.name, f"asked before the restart: {letter.why}")
+
+    async def began(task_id: str) -> None:
+        await drive.outbox.sent(key, task_id)
+
+    try:
+        answer = await peer.ask(
+            letter.body["content"],
+            by=by,
+            text=letter.body["text"],
+            tokens=drive.budget.left,
+            run=drive.run,
+            message_id=key,
+            remote=letter.remote,
+            began=began,
+        )
+    except (LeaseLost, StoreUnavailable):
+        raise
+    except MeshError as error:
+        await drive.outbox.given_up(key, str(error))
+        raise
+    await drive.outbox.answered(key, {"data": answer.data, "text": answer.text, "notes": dict(answer.notes)})
+    return answer
 
 
 def _read(peer: Peer, answer: Answer, answers: type[Part]) -> Part:

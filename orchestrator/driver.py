@@ -1,23 +1,24 @@
-"""Drives runs through the graph: starts them, parks those that wait for a person, takes them up again."""
+"""Drives runs through the graph, from wherever they stand: new ones, those that waited for a person, those whose driver died."""
 
 from __future__ import annotations
 
-import uuid
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshwright.budget import Budget
-from meshwright.deadline import Deadline
-from meshwright.errors import InvalidRequest, NotFound
+from meshwright.errors import DeadlineExceeded, InvalidRequest, NotFound
 from meshwright.inbound.executor import Incoming, Outcome
+from meshwright.tasks.outbox import Outbox
 from orchestrator.aggregate import MERGE
 from orchestrator.graph import RECURSION_LIMIT
 from orchestrator.plan import SPLIT
-from orchestrator.work import GRAPH_VERSION, Drive, Work, new_work, report
+from orchestrator.resume import ready_to_go_on
+from orchestrator.work import GRAPH_VERSION, Drive, new_work, report
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
+    from meshwright.database import Database
     from meshwright.outbound.directory import Directory
     from meshwright.outbound.toolbox import Toolbox
     from meshwright.policy.rules import Policy
@@ -31,59 +32,54 @@ PATIENCE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """Everything a run needs. `work` is what the A2A server calls."""
+    """Everything a run needs. `work` is what the A2A server calls, for each message of a task and after each crash."""
 
     graph: CompiledStateGraph[Any, Drive, Any, Any]
     directory: Directory
     toolbox: Toolbox
     policy: Policy
     store: RunStore
-    deadline: float
+    database: Database
+    name: str
 
     async def work(self, incoming: Incoming) -> Outcome:
-        """One message: a new request, or word that a waiting one may go on."""
-        if incoming.follow_up:
-            run = await self.store.by_task(incoming.task_id)
-            if run is None:
-                raise NotFound("this task belongs to no run; send a new message without taskId")
-            return await self._resume(run, incoming)
-        if not incoming.text:
-            raise InvalidRequest("the ticket is empty: say in a text part what you need")
-        if len(incoming.text) > MAX_REQUEST:
-            raise InvalidRequest(
-                f"the ticket has {len(incoming.text)} characters; at most {MAX_REQUEST} are read"
+        """One message: a new request, or word that a waiting one may go on. Where the run stands decides what happens."""
+        run = await self._run_of(incoming)
+        if run["state"] not in ("working", "waiting"):
+            return _ended(run)
+        if run["state"] == "waiting":
+            undecided = await self.store.undecided(run["id"])
+            if undecided:
+                return Outcome(data=run["report"], name="report", waits=_waits(undecided))
+        else:
+            await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
+        return await self._drive(run, incoming)
+
+    async def _run_of(self, incoming: Incoming) -> dict[str, Any]:
+        """The run of the task; made with its first message, found again ever after."""
+        if not incoming.follow_up:
+            if not incoming.text:
+                raise InvalidRequest("the ticket is empty: say in a text part what you need")
+            if len(incoming.text) > MAX_REQUEST:
+                raise InvalidRequest(
+                    f"the ticket has {len(incoming.text)} characters; at most {MAX_REQUEST} are read"
+                )
+            await self.store.start(
+                run_id(incoming.task_id),
+                task_id=incoming.task_id,
+                caller=incoming.caller,
+                request=incoming.text,
+                graph_version=GRAPH_VERSION,
             )
-        run_id = uuid.uuid4().hex[:12]
-        await self.store.start(
-            run_id,
-            task_id=incoming.task_id,
-            caller=incoming.caller,
-            request=incoming.text,
-            graph_version=GRAPH_VERSION,
-        )
-        await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
-        return await self._drive(run_id, new_work(run_id, incoming.text), incoming)
+        run = await self.store.by_task(incoming.task_id)
+        if run is None:
+            raise NotFound("this task belongs to no run; send a new message without taskId")
+        return run
 
-    async def _resume(self, run: dict[str, Any], incoming: Incoming) -> Outcome:
-        if run["state"] != "waiting":
-            raise InvalidRequest(
-                f"the run {run['id']} is {run['state']} and waits for nothing; send a new message"
-            )
-        undecided = await self.store.undecided(run["id"])
-        if undecided:
-            return Outcome(data=run["report"], name="report", waits=_waits(undecided))
-        return await self._drive(run["id"], None, incoming)
-
-    async def take_up(self, run: dict[str, Any]) -> None:
-        """Go on with a decided run whose A2A task this process no longer knows."""
-
-        async def say(line: str) -> None:
-            return None
-
-        by = Deadline.after(self.deadline)
-        await self._resume(run, Incoming("", [], by, Budget(), say, task_id=run["task_id"], follow_up=True))
-
-    async def _drive(self, run: str, begin: Work | None, incoming: Incoming) -> Outcome:
+    async def _drive(self, run: dict[str, Any], incoming: Incoming) -> Outcome:
+        assert incoming.claim is not None
+        key, claim = run["id"], incoming.claim
+        outbox = Outbox(self.database, self.name, claim)
         drive = Drive(
             incoming.by,
             incoming.budget,
@@ -92,29 +88,50 @@ class Driver:
             self.policy,
             self.store,
             incoming.say,
-            run,
+            outbox,
+            await outbox.letters(),
+            claim,
+            key,
         )
-        config: Any = {"configurable": {"thread_id": run}, "recursion_limit": RECURSION_LIMIT}
+        config: Any = {
+            "configurable": {"thread_id": key, "claim": claim},
+            "recursion_limit": RECURSION_LIMIT,
+        }
+        fresh = new_work(key, run["request"])
+        begin = None if await ready_to_go_on(self.graph, config) else fresh
         finished = False
         try:
             state: Any = await self.graph.ainvoke(begin, config, context=drive, durability="sync")
             finished = True
         finally:
-            if not finished:
-                # The caller's time is up, or something broke: the run must not look as if it were still going on.
+            if not finished and incoming.by.expired:
+                # The time is up: the run must not look as if it went on. In every other case it does, here or elsewhere.
                 now = await self.graph.aget_state(config)
-                await self.store.save(run, "failed", report({**(begin or new_work(run, "")), **now.values}))
+                await self.store.save(key, "failed", report({**fresh, **now.values}), claim)
         waiting = "__interrupt__" in state
         if not waiting and not state.get("outcome"):
-            await self.store.save(run, "failed", report(state))
-            raise RuntimeError(f"run {run} ended without an outcome")
+            await self.store.save(key, "failed", report(state), claim)
+            raise RuntimeError(f"run {key} ended without an outcome")
         summary = report(state, waiting=waiting)
-        await self.store.save(run, summary["outcome"], summary)
+        await self.store.save(key, summary["outcome"], summary, claim)
         if waiting:
-            return Outcome(data=summary, name="report", waits=_waits(await self.store.undecided(run)))
-        return Outcome(
-            text=state["reply"], data=summary, name="report", metadata={"outcome": summary["outcome"]}
-        )
+            return Outcome(data=summary, name="report", waits=_waits(await self.store.undecided(key)))
+        return _ended({"state": summary["outcome"], "report": summary})
+
+
+def run_id(task_id: str) -> str:
+    """The run of a task: derived, so that whoever takes the task up finds it."""
+    return hashlib.sha256(task_id.encode()).hexdigest()[:12]
+
+
+def _ended(run: dict[str, Any]) -> Outcome:
+    """What an ended run came to, as often as somebody asks. Raises DeadlineExceeded for one whose time ran out."""
+    if run["state"] == "failed":
+        raise DeadlineExceeded("the run ended without an answer: its time was up before it was done")
+    summary = run["report"]
+    return Outcome(
+        text=summary["reply"], data=summary, name="report", metadata={"outcome": summary["outcome"]}
+    )
 
 
 def _waits(reviews: int) -> str:

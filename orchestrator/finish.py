@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 
 from meshwright.errors import MeshError
 from meshwright.findings import Proposal
+from orchestrator.apply import effect
 from orchestrator.gate import action_key, judge
 from orchestrator.work import Drive, Work
 
@@ -49,8 +50,7 @@ async def _effect(drive: Drive, state: Work, action: str, arguments: dict[str, A
     if verdict.decision != "apply":
         return f"{action}: {verdict.why}"
     try:
-        tools = drive.toolbox.session(by=drive.by, ticket=state["id"])
-        await tools.apply(action, arguments, action_key(state["id"], proposal))
+        await effect(drive, state["id"], action, arguments, action_key(state["id"], proposal), drive.by)
     except MeshError as error:
         return f"{action}: {error}"
     return ""

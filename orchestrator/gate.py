@@ -39,7 +39,7 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
             }
         )
         if verdict.decision == "review":
-            await drive.store.open_review(key, state["id"], proposal, verdict)
+            await drive.store.open_review(key, state["id"], proposal, verdict, drive.claim)
     return {"actions": rows}
 
 

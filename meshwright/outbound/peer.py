@@ -1,7 +1,8 @@
 """One call to one agent over A2A: breaker, deadline, then the wire; what comes back is an answer or a MeshError.
 
 A call streams where the peer can, because the first event tells the task's id: whoever gives up can then say CancelTask,
-also to a peer that does not know what a deadline is.
+also to a peer that does not know what a deadline is; and whoever loses the connection, or dies, can come back to that task
+instead of asking again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,17 +31,20 @@ from meshwright.errors import (
 from meshwright.extension import HEADER_RUN, URI
 from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Attempt, Breaker
-from meshwright.parts import data_in, data_part, text_in, text_part, whole_numbers
+from meshwright.outbound.seen import Seen
+from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.records.tracing import span, trace_headers
 
 if TYPE_CHECKING:
     from a2a.client import Client
-    from a2a.types import AgentCard, StreamResponse, Task
+    from a2a.types import AgentCard, SendMessageRequest, StreamResponse
 
 log = logging.getLogger(__name__)
 
 #: A call that was given less than this many seconds says nothing about its peer when it times out.
 FLOOR = 0.25
+#: How often a call comes back to a task whose stream broke off, and seconds before the first of them.
+COME_BACK, PAUSE = 3, 0.1
 #: Seconds a CancelTask may take; nobody waits for it.
 CANCEL_SECONDS = 1.0
 
@@ -59,9 +63,17 @@ class Peer:
     """An agent that we can ask."""
 
     def __init__(
-        self, card: AgentCard, breaker: Breaker, http: httpx.AsyncClient, identity: Identity, audience: str
+        self,
+        card: AgentCard,
+        breaker: Breaker,
+        http: httpx.AsyncClient,
+        identity: Identity,
+        audience: str,
+        url: str = "",
     ) -> None:
         self.name = card.name
+        #: The address it was found under.
+        self.url = url
         self.breaker = breaker
         self._card = card
         self._http = http
@@ -80,8 +92,13 @@ class Peer:
         run: str = "",
         message_id: str = "",
         context_id: str = "",
+        remote: str = "",
+        began: Callable[[str], Awaitable[None]] | None = None,
     ) -> Answer:
         """Send `content` as a data part (and `text` beside it) and wait for the task's end, at most until `by`.
+
+        `began` hears the id of the peer's task as soon as it is known. With such an id as `remote` nothing is sent: the call
+        comes back to that task; only if the peer does not know it any more is the message sent again.
 
         Raises BreakerOpen, DeadlineExceeded (before sending), or a PeerError.
         """
@@ -96,7 +113,7 @@ class Peer:
             message.parts.append(text_part(text))
         with self.breaker.admit() as attempt:
             with span(f"invoke_agent {self.name}", agent=self.name):
-                seen = _Seen()
+                seen = Seen(remote, began)
                 headers = self._headers(by, tokens, run)
                 try:
                     async with asyncio.timeout(given):
@@ -118,26 +135,75 @@ class Peer:
                     raise
                 return self._judge(seen, attempt)
 
-    async def _follow(self, request: Any, headers: dict[str, str], seen: _Seen) -> None:
-        """Drive the call to its end, keeping what was seen. SDK errors become ours here and nowhere else."""
-        from a2a.client import ClientCallContext
-        from a2a.client.errors import A2AClientError, A2AClientTimeoutError
-        from a2a.utils.errors import A2AError, InternalError
+    async def _follow(self, request: SendMessageRequest, headers: dict[str, str], seen: Seen) -> None:
+        """Drive the call to its end, keeping what was seen; come back to the task while its stream breaks off."""
+        if not seen.remote or not await self._came_back(headers, seen):
+            await self._stream(seen, self._connected().send_message, request, headers)
+        for attempt in range(COME_BACK):
+            if seen.settled or seen.task is None:
+                return
+            await asyncio.sleep(PAUSE * 2**attempt)
+            await self._came_back(headers, seen)
+
+    async def _came_back(self, headers: dict[str, str], seen: Seen) -> bool:
+        """See the task `seen.remote` again, to its end where it goes on. False if the peer does not know it."""
+        from a2a.types import GetTaskRequest, SubscribeToTaskRequest
+
+        client = self._connected()
+
+        async def get(request: Any, context: Any) -> AsyncIterator[StreamResponse]:
+            from a2a.types import StreamResponse
+
+            yield StreamResponse(task=await client.get_task(request, context=context))
+
+        def subscribe(request: Any, context: Any) -> AsyncIterator[StreamResponse]:
+            return client.subscribe(request, context=context)
 
         try:
-            events: AsyncIterator[StreamResponse] = self._connected().send_message(
-                request, context=ClientCallContext(service_parameters=headers)
-            )
-            async for event in events:
-                seen.take(event)
+            await self._stream(seen, get, GetTaskRequest(id=seen.remote), headers)
+            if not seen.settled:
+                await self._stream(seen, subscribe, SubscribeToTaskRequest(id=seen.remote), headers)
+        except PeerRefused as refusal:
+            if refusal.unknown_task:
+                return False
+            if not refusal.over:
+                raise
+            await self._stream(seen, get, GetTaskRequest(id=seen.remote), headers)
+        return True
+
+    async def _stream(
+        self,
+        seen: Seen,
+        call: Callable[..., AsyncIterator[StreamResponse]],
+        request: Any,
+        headers: dict[str, str],
+    ) -> None:
+        """One request and what it streams. SDK errors become ours here and nowhere else."""
+        from a2a.client import ClientCallContext
+        from a2a.client.errors import A2AClientError, A2AClientTimeoutError
+        from a2a.utils.errors import A2AError, InternalError, TaskNotFoundError, UnsupportedOperationError
+
+        try:
+            async for event in call(request, context=ClientCallContext(service_parameters=headers)):
+                await seen.take(event)
         except A2AClientTimeoutError:
             raise PeerTimedOut(self.name, "no connection in time") from None
         except A2AClientError as error:
-            raise self._translated(error) from None
+            lost = self._translated(error)
+            if not (seen.task is not None and isinstance(lost, PeerUnreachable | PeerAnsweredBadly)):
+                raise lost from None
+            log.info("%s: the stream of task %s broke off; coming back to it", self.name, seen.remote)
+        except httpx.HTTPError:
+            if seen.task is None:
+                raise
+            log.info("%s: the stream of task %s broke off; coming back to it", self.name, seen.remote)
         except InternalError:
             raise PeerUnreachable(self.name, "reported an internal error") from None
         except A2AError as error:
-            raise PeerRefused(self.name, str(error)[:300]) from None
+            refusal = PeerRefused(self.name, str(error)[:300])
+            refusal.unknown_task = isinstance(error, TaskNotFoundError)
+            refusal.over = isinstance(error, UnsupportedOperationError)
+            raise refusal from None
 
     def _translated(self, error: Exception) -> MeshError:
         cause = error.__cause__
@@ -159,7 +225,7 @@ class Peer:
             return PeerUnreachable(self.name, f"cannot be reached ({type(cause).__name__})")
         return PeerAnsweredBadly(self.name, "not an A2A answer")
 
-    def _judge(self, seen: _Seen, attempt: Attempt) -> Answer:
+    def _judge(self, seen: Seen, attempt: Attempt) -> Answer:
         from a2a.types import TaskState
 
         task = seen.task
@@ -209,7 +275,7 @@ class Peer:
             self._client = ClientFactory(config).create(self._card)
         return self._client
 
-    def _cancel(self, seen: _Seen) -> None:
+    def _cancel(self, seen: Seen) -> None:
         """Tell the peer to stop, without waiting: our own time is up."""
         if seen.task is not None and self._client is not None:
             farewell = asyncio.ensure_future(self._say_cancel(self._client, seen.task.id))
@@ -229,47 +295,3 @@ class Peer:
                 await client.cancel_task(CancelTaskRequest(id=task_id), context=context)
         except (TimeoutError, A2AClientError, A2AError, httpx.HTTPError) as error:
             log.info("%s: task %s was not cancelled: %s", self.name, task_id, type(error).__name__)
-
-
-class _Seen:
-    """What a stream has shown so far, folded into one task."""
-
-    def __init__(self) -> None:
-        self.task: Task | None = None
-        self.notes: dict[str, Any] = {}
-
-    def take(self, event: StreamResponse) -> None:
-        from a2a.types import Task, TaskState
-
-        kind = event.WhichOneof("payload")
-        if kind == "task":
-            self.task = event.task
-            self._note(event.task.metadata)
-        elif kind == "message":
-            task = Task(id=event.message.task_id)
-            task.status.state = TaskState.TASK_STATE_COMPLETED
-            artifact = task.artifacts.add()
-            artifact.parts.extend(event.message.parts)
-            self.task = task
-        elif self.task is not None and kind == "status_update":
-            self.task.status.CopyFrom(event.status_update.status)
-            self._note(event.status_update.metadata)
-        elif self.task is not None and kind == "artifact_update":
-            self._artifact(event.artifact_update)
-
-    def _artifact(self, update: Any) -> None:
-        assert self.task is not None
-        same = next((a for a in self.task.artifacts if a.artifact_id == update.artifact.artifact_id), None)
-        if same is not None and update.append:
-            same.parts.extend(update.artifact.parts)
-        elif same is not None:
-            same.CopyFrom(update.artifact)
-        else:
-            self.task.artifacts.append(update.artifact)
-
-    def _note(self, metadata: Any) -> None:
-        from google.protobuf.json_format import MessageToDict
-
-        notes = whole_numbers(MessageToDict(metadata)).get(URI)
-        if isinstance(notes, dict):
-            self.notes |= notes

@@ -6,20 +6,12 @@ import json
 import time
 from typing import Any, Literal
 
+from meshwright.database import Database, Row, Transaction
 from meshwright.errors import AlreadyDecided, NotFound
 from meshwright.findings import Proposal, Verdict
-from meshwright.records.database import Database
-
-SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS runs (
-        id TEXT PRIMARY KEY, task_id TEXT NOT NULL, caller TEXT NOT NULL, request TEXT NOT NULL, state TEXT NOT NULL,
-        graph_version TEXT NOT NULL, started DOUBLE PRECISION NOT NULL, ended DOUBLE PRECISION, report TEXT)""",
-    "CREATE INDEX IF NOT EXISTS runs_by_task ON runs (task_id)",
-    """CREATE TABLE IF NOT EXISTS reviews (
-        id TEXT PRIMARY KEY, run TEXT NOT NULL REFERENCES runs (id), action TEXT NOT NULL, arguments TEXT NOT NULL,
-        amount BIGINT, proposed_by TEXT NOT NULL, policy TEXT NOT NULL, why TEXT NOT NULL, created DOUBLE PRECISION NOT NULL,
-        state TEXT NOT NULL, decided_by TEXT, reason TEXT, decided DOUBLE PRECISION)""",
-)
+from meshwright.tasks.accept import signal
+from meshwright.tasks.lease import check
+from meshwright.tasks.snapshot import Claim
 
 Decision = Literal["approve", "reject"]
 
@@ -30,23 +22,26 @@ class RunStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def prepare(self) -> None:
-        for statement in SCHEMA:
-            await self._database.execute(statement)
-
     async def start(self, run: str, *, task_id: str, caller: str, request: str, graph_version: str) -> None:
+        """A run begins; one that has begun already goes on as it was."""
         await self._database.execute(
-            "INSERT INTO runs (id, task_id, caller, request, state, graph_version, started) VALUES (?,?,?,?,?,?,?)",
-            *(run, task_id, caller, request, "working", graph_version, time.time()),
+            "INSERT INTO runs (id, task_id, caller, request, state, graph_version, started)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            *(run, task_id, caller, request.replace("\0", "\ufffd"), "working", graph_version, time.time()),
         )
 
-    async def save(self, run: str, state: str, report: dict[str, Any]) -> None:
-        """Where the run stands now. A run that has ended stays as it ended."""
-        ended = None if state in ("working", "waiting") else time.time()
-        await self._database.execute(
-            "UPDATE runs SET state=?, ended=?, report=? WHERE id=? AND ended IS NULL",
-            *(state, ended, json.dumps(report), run),
-        )
+    async def save(self, run: str, state: str, report: dict[str, Any], claim: Claim) -> None:
+        """Where the run stands now. A run that has ended stays as it ended. Raises LeaseLost."""
+        going_on = state in ("working", "waiting")
+
+        async def op(tx: Transaction) -> None:
+            await check(tx, claim)
+            await tx.execute(
+                "UPDATE runs SET state=?, ended=CASE WHEN ?=1 THEN NULL ELSE EPOCH() END, report=? WHERE id=? AND ended IS NULL",
+                *(state, int(going_on), json.dumps(report), run),
+            )
+
+        await self._database.write(op)
 
     async def get(self, run: str) -> dict[str, Any]:
         """Raises NotFound."""
@@ -63,14 +58,21 @@ class RunStore:
         rows = await self._database.execute("SELECT * FROM runs ORDER BY started DESC LIMIT ?", limit)
         return [_run(row) for row in rows]
 
-    async def open_review(self, key: str, run: str, proposal: Proposal, verdict: Verdict) -> None:
-        """Put a proposal before people. The same proposal twice is one review."""
-        await self._database.execute(
-            "INSERT INTO reviews (id, run, action, arguments, amount, proposed_by, policy, why, created, state)"
-            " VALUES (?,?,?,?,?,?,?,?,?,'open') ON CONFLICT (id) DO NOTHING",
-            *(key, run, proposal.action, json.dumps(proposal.arguments, sort_keys=True), proposal.amount),
-            *(proposal.proposed_by, verdict.policy, verdict.why, time.time()),
-        )
+    async def open_review(
+        self, key: str, run: str, proposal: Proposal, verdict: Verdict, claim: Claim
+    ) -> None:
+        """Put a proposal before people. The same proposal twice is one review. Raises LeaseLost."""
+
+        async def op(tx: Transaction) -> None:
+            await check(tx, claim)
+            await tx.execute(
+                "INSERT INTO reviews (id, run, action, arguments, amount, proposed_by, policy, why, created, state)"
+                " VALUES (?,?,?,?,?,?,?,?,EPOCH(),'open') ON CONFLICT (id) DO NOTHING",
+                *(key, run, proposal.action, json.dumps(proposal.arguments, sort_keys=True)),
+                *(proposal.amount, proposal.proposed_by, verdict.policy, verdict.why),
+            )
+
+        await self._database.write(op)
 
     async def reviews(self, *, state: str = "open") -> list[dict[str, Any]]:
         """Oldest first. `state` is open, approve, reject, or all."""
@@ -79,18 +81,40 @@ class RunStore:
         rows = await self._database.execute(f"SELECT * FROM reviews{where} ORDER BY created", *values)
         return [_review(row) for row in rows]
 
-    async def decide(self, key: str, decision: Decision, *, by: str, reason: str) -> dict[str, Any]:
-        """Decide a review; one decision counts. Raises NotFound or AlreadyDecided."""
-        rows = await self._database.execute(
-            "UPDATE reviews SET state=?, decided_by=?, reason=?, decided=? WHERE id=? AND state='open' RETURNING *",
-            *(decision, by, reason, time.time(), key),
-        )
-        if rows:
-            return _review(rows[0])
-        found = await self._database.execute("SELECT * FROM reviews WHERE id=?", key)
-        if not found:
+    async def decide(
+        self, key: str, decision: Decision, *, by: str, reason: str, agent: str = ""
+    ) -> dict[str, Any]:
+        """Decide a review; one decision counts. Raises NotFound or AlreadyDecided.
+
+        When it was the run's last open one, the run's task (of `agent`) is told in the same transaction: a decision that
+        is stored is one that the run goes on with.
+        """
+        reason = reason.replace("\0", "\ufffd")
+
+        async def op(tx: Transaction) -> tuple[dict[str, Any], bool]:
+            rows = await tx.execute(
+                "UPDATE reviews SET state=?, decided_by=?, reason=?, decided=EPOCH() WHERE id=? AND state='open' RETURNING *",
+                *(decision, by, reason, key),
+            )
+            if not rows:
+                found = await tx.execute("SELECT * FROM reviews WHERE id=?", key)
+                return (_review(found[0]) if found else {}), False
+            review = _review(rows[0])
+            # takes the run's row, so that of two decisions at once the later one sees both
+            run = await tx.execute("UPDATE runs SET state=state WHERE id=? RETURNING task_id", review["run"])
+            left = await tx.execute(
+                "SELECT count(*) AS n FROM reviews WHERE run=? AND state='open'", review["run"]
+            )
+            if not left[0]["n"]:
+                await signal(tx, agent, run[0]["task_id"], f"decided-{key}")
+            return review, True
+
+        review, decided = await self._database.write(op)
+        if not review:
             raise NotFound(f"there is no review {key!r}; `meshwright reviews` lists the open ones")
-        raise AlreadyDecided(f"{found[0]['decided_by']} already decided this review: {found[0]['state']}")
+        if not decided:
+            raise AlreadyDecided(f"{review['decided_by']} already decided this review: {review['state']}")
+        return review
 
     async def decisions(self, keys: list[str]) -> dict[str, dict[str, Any]]:
         """Those of the reviews that are decided, as {id: {decision, by, reason}}."""
@@ -110,9 +134,23 @@ class RunStore:
         return int(rows[0]["n"])
 
 
-def _run(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "report": json.loads(row["report"]) if row["report"] else None}
+async def end_with_task(tx: Transaction, task_id: str, state: str, why: str) -> None:
+    """The task of a run was cancelled or given up: the run ends with it, and nobody needs to decide its reviews any more."""
+    report = {"outcome": state, "why": why}
+    rows = await tx.execute(
+        "UPDATE runs SET state=?, ended=EPOCH(), report=coalesce(report, ?) WHERE task_id=? AND ended IS NULL RETURNING id",
+        *(state, json.dumps(report), task_id),
+    )
+    for row in rows:
+        await tx.execute(
+            "UPDATE reviews SET state='withdrawn', reason=?, decided=EPOCH() WHERE run=? AND state='open'",
+            *(why, row["id"]),
+        )
 
 
-def _review(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "arguments": json.loads(row["arguments"])}
+def _run(row: Row) -> dict[str, Any]:
+    return {**dict(row), "report": json.loads(row["report"]) if row["report"] else None}
+
+
+def _review(row: Row) -> dict[str, Any]:
+    return {**dict(row), "arguments": json.loads(row["arguments"])}

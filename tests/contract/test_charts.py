@@ -14,8 +14,11 @@ import pytest
 import yaml
 
 from meshwright.cli import topology
-from meshwright.serve import GRACE
+from meshwright.serve import FAREWELL
 from meshwright.settings import Settings
+
+#: Seconds from SIGTERM until a process is gone.
+LEAVING = int(Settings().grace) + FAREWELL
 
 ROOT = Path(__file__).parents[2]
 MESH = {process.name: process for process in topology.load().processes}
@@ -186,7 +189,7 @@ def test_memory_is_reserved_whole_and_cpu_is_not_capped(releases: dict[str, Rele
 def test_a_pod_has_time_to_leave_in_order(releases: dict[str, Release]) -> None:
     for release in releases.values():
         quiet = container_of(release)["lifecycle"]["preStop"]["sleep"]["seconds"]
-        assert pod_of(release)["terminationGracePeriodSeconds"] >= quiet + GRACE + 5
+        assert pod_of(release)["terminationGracePeriodSeconds"] >= quiet + LEAVING + 5
 
 
 def test_liveness_asks_the_process_and_only_readiness_what_it_waits_for(releases: dict[str, Release]) -> None:

@@ -13,8 +13,11 @@ import pytest
 import yaml
 
 from meshwright.cli import topology
-from meshwright.serve import GRACE
+from meshwright.serve import FAREWELL
 from meshwright.settings import PREFIX, Settings
+
+#: Seconds from SIGTERM until a process is gone.
+LEAVING = int(Settings().grace) + FAREWELL
 
 ROOT = Path(__file__).parents[2]
 MESH = {process.name: process for process in topology.load().processes}
@@ -111,7 +114,7 @@ def test_every_process_is_asked_whether_it_is_ready_and_given_time_to_leave() ->
     for service in PROCESSES.values():
         assert "/readyz" in service["healthcheck"]["test"][-1]
         compile(service["healthcheck"]["test"][-1], "healthcheck", "exec")
-        assert int(service["stop_grace_period"].removesuffix("s")) >= GRACE + 5
+        assert int(service["stop_grace_period"].removesuffix("s")) >= LEAVING + 5
 
 
 def test_what_is_mounted_or_joined_is_declared() -> None:

@@ -1,0 +1,121 @@
+"""What the rest of the house sees of a database: operations in transactions, and word of what was committed.
+
+An operation is written once, as `async def op(tx)`, and means the same on both engines. In its SQL `?` stands for a
+parameter and `EPOCH()` for the database's own clock in seconds, so that replicas need not agree on the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from meshwright.settings import SettingsError
+
+Value = str | int | float | bytes | None
+T = TypeVar("T")
+
+
+class Row(Protocol):
+    """One row: `row["name"]`, and `dict(row)`."""
+
+    def __getitem__(self, key: str, /) -> Any: ...
+
+    def keys(self) -> Iterable[str]: ...
+
+
+class Transaction(Protocol):
+    """What an operation works with. It may wait for nothing else: others share its commit."""
+
+    #: Ends a SELECT that takes rows for itself and passes over those that others hold.
+    skip_locked: str
+
+    async def execute(self, sql: str, *values: Value) -> list[Row]: ...
+
+    def wake(self, topic: str) -> None:
+        """Tell everyone who listens, in every process, once this is committed."""
+        ...
+
+
+Operation = Callable[[Transaction], Awaitable[T]]
+#: Called with a topic, or None when anything may have changed; and whether the commit was this process's own.
+Listener = Callable[[str | None, bool], None]
+
+
+class Verdict:
+    """What became of operations: an error of theirs belongs to whoever asked for them, not to the writer that runs them."""
+
+    __slots__ = ("error",)
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def __enter__(self) -> Verdict:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Exception):
+            self.error = error
+            return True
+        return False
+
+
+class Database(Protocol):
+    """Runs operations.
+
+    Raises StoreUnavailable when the database is gone, locked, or full: then nothing of the operation is stored, or,
+    where the connection broke at the commit, it cannot be known, and whoever holds a lease must let go of it.
+    """
+
+    async def write(self, op: Operation[T]) -> T:
+        """Run `op` and commit. Operations asked for at the same time share one commit (and its fsync).
+
+        One that raises is undone, alone; for that the others of its commit run again, so an operation must not
+        change anything but the database.
+        """
+        ...
+
+    async def read(self, op: Operation[T]) -> T:
+        """Run `op`, which only reads."""
+        ...
+
+    async def execute(self, sql: str, *values: Value) -> list[Row]:
+        """One statement, committed."""
+        ...
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` after commits, those of other processes included. Returns how to stop that."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+async def open_database(url: str) -> Database:
+    """From `sqlite:///path`, `postgresql://…`, or `memory:` (nothing lasts), with its schema made or brought up to date.
+
+    Raises SettingsError for anything else, if it cannot be opened, or if its schema is of a build too new for this one.
+    """
+    from meshwright.database.migrations import upgrade
+
+    database = await connect(url)
+    try:
+        await upgrade(database)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+async def connect(url: str) -> Database:
+    """The same, with the schema as it is found."""
+    if url == "memory:" or url.startswith("sqlite:///"):
+        from meshwright.database.sqlite import Sqlite
+
+        return Sqlite.open(Path(url.removeprefix("sqlite:///")) if url != "memory:" else None)
+    if url.startswith(("postgresql://", "postgres://")):
+        try:
+            from meshwright.database.postgres import Postgres
+        except ImportError:
+            raise SettingsError("PostgreSQL needs the extra: pip install 'meshwright[postgres]'") from None
+        return await Postgres.open(url)
+    raise SettingsError("MESHWRIGHT_DATABASE must be sqlite:///PATH, postgresql://USER@HOST/NAME, or memory:")

@@ -1,0 +1,101 @@
+"""The schema, version by version. A version is never edited once released; a new one is added below it.
+
+Replicas that start at once upgrade one after the other, under a lock. A build meets a newer schema after a rollback: it goes on
+as long as that version says it may (`oldest`), and refuses to start otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshwright.database.schema import VERSIONS
+from meshwright.settings import SettingsError
+
+if TYPE_CHECKING:
+    from meshwright.database.door import Database, Transaction
+
+#: Any number, as long as it is ours alone among the advisory locks of one database.
+LOCK = 7_301_001
+
+_TABLE = """CREATE TABLE IF NOT EXISTS schema_versions (
+    version BIGINT PRIMARY KEY, title TEXT NOT NULL, oldest BIGINT NOT NULL, applied DOUBLE PRECISION NOT NULL)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Which schema version a database has, which this build brings, and what is still to be applied."""
+
+    found: int
+    known: int
+    pending: tuple[str, ...]
+
+    @property
+    def current(self) -> bool:
+        return not self.pending
+
+
+async def status(database: Database) -> Status:
+    """What stands in the database, changing nothing."""
+    try:
+        rows = await database.read(_versions)
+    except StoreMissing:
+        rows = []
+    found = max((int(row["version"]) for row in rows), default=0)
+    pending = tuple(f"{v.number}: {v.title}" for v in VERSIONS if v.number > found)
+    return Status(found, VERSIONS[-1].number, pending)
+
+
+class StoreMissing(Exception):
+    """The database has no schema of ours yet."""
+
+
+async def _versions(tx: Transaction) -> list[Any]:
+    if not await _has_versions(tx):
+        raise StoreMissing
+    return list(await tx.execute("SELECT version, oldest FROM schema_versions"))
+
+
+async def _has_versions(tx: Transaction) -> bool:
+    if tx.skip_locked:
+        rows = await tx.execute("SELECT to_regclass('schema_versions') IS NOT NULL AS there")
+    else:
+        rows = await tx.execute("SELECT count(*) AS there FROM sqlite_master WHERE name = 'schema_versions'")
+    return bool(rows[0]["there"])
+
+
+async def upgrade(database: Database) -> int:
+    """Apply what is missing, in one transaction. Returns the version that stands now.
+
+    Raises SettingsError when the database is too new for this build.
+    """
+
+    async def op(tx: Transaction) -> int:
+        if (
+            tx.skip_locked
+        ):  # CREATE TABLE IF NOT EXISTS is no protection against another replica doing the same
+            await tx.execute("SELECT pg_advisory_xact_lock(?)", LOCK)
+        await tx.execute(_TABLE)
+        rows = await tx.execute("SELECT version, oldest FROM schema_versions")
+        found = max((int(row["version"]) for row in rows), default=0)
+        oldest = max((int(row["oldest"]) for row in rows), default=0)
+        known = VERSIONS[-1].number
+        if oldest > known:
+            raise SettingsError(
+                f"the database has schema {found}, which needs a build that knows schema {oldest}; "
+                f"this one knows {known}: start a newer build"
+            )
+        for version in VERSIONS:
+            if version.number > found:
+                for statement in version.statements:
+                    await tx.execute(statement if tx.skip_locked else statement.replace(" BYTES", " BLOB"))
+                await tx.execute(
+                    "INSERT INTO schema_versions (version, title, oldest, applied) VALUES (?, ?, ?, EPOCH())",
+                    *(version.number, version.title, version.oldest),
+                )
+        return max(found, known)
+
+    if (await status(database)).current:
+        # Nothing to do is the common case; a start of many replicas need not queue for the lock.
+        return (await status(database)).found
+    return await database.write(op)

@@ -1,0 +1,281 @@
+"""PostgreSQL through asyncpg: a few connections that write, each taking all who wait into one commit; one that listens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+
+from meshwright.database.door import Listener, Operation, Row, Value, Verdict
+from meshwright.errors import StoreUnavailable
+from meshwright.settings import SettingsError
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+#: Connections that write and that read, at most.
+WRITERS, READERS = 3, 4
+#: Operations that share one commit, at most.
+BATCH = 128
+#: Seconds a statement may take before the server gives it up; a lock that is held longer is a fault.
+STATEMENT = 20.0
+CHANNEL = "meshwright"
+_LOST = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncio.TimeoutError)
+_GONE = (
+    *_LOST,
+    asyncpg.exceptions.AdminShutdownError,
+    asyncpg.exceptions.CrashShutdownError,
+    asyncpg.exceptions.CannotConnectNowError,
+    asyncpg.exceptions.TooManyConnectionsError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.QueryCanceledError,
+)
+#: Two commits that met in the wrong order: the same again, alone, gets through.
+_AGAIN = (asyncpg.exceptions.DeadlockDetectedError, asyncpg.exceptions.SerializationError)
+
+
+@functools.cache
+def translated(sql: str) -> str:
+    """Our SQL in PostgreSQL's words: numbered parameters, its clock, its type for bytes."""
+    count = 0
+
+    def number(_: re.Match[str]) -> str:
+        nonlocal count
+        count += 1
+        return f"${count}"
+
+    sql = re.sub(r"\?", number, sql)
+    sql = sql.replace("EPOCH()", "extract(epoch from clock_timestamp())::float8")
+    return sql.replace(" BYTES", " BYTEA")
+
+
+class PostgresTransaction:
+    """Statements on one connection, inside its transaction."""
+
+    skip_locked = " FOR UPDATE SKIP LOCKED"
+
+    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+        self._connection = connection
+        self.topics: set[str] = set()
+
+    async def execute(self, sql: str, *values: Value) -> list[Row]:
+        rows: list[Row] = await self._connection.fetch(translated(sql), *values)
+        return rows
+
+    def wake(self, topic: str) -> None:
+        self.topics.add(topic)
+
+
+class Postgres:
+    """One database on a server."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._jobs: deque[tuple[Operation[Any], asyncio.Future[Any]]] = deque()
+        self._waiting = asyncio.Semaphore(0)
+        self._listeners: list[Listener] = []
+        self._writers: list[asyncio.Task[None]] = []
+        self._idle: list[asyncpg.Connection[Any]] = []
+        self._readers = asyncio.Semaphore(READERS)
+        self._pids: set[int] = set()
+        self._ear: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @classmethod
+    async def open(cls, url: str) -> Postgres:
+        """Raises SettingsError when there is no answer."""
+        database = cls(url)
+        try:
+            database._idle.append(await database._connect())
+        except (*_GONE, asyncpg.PostgresError, ValueError) as error:
+            raise SettingsError(
+                f"MESHWRIGHT_DATABASE: no use of PostgreSQL ({type(error).__name__}: {error})"
+            ) from None
+        database._writers = [asyncio.ensure_future(database._write_jobs()) for _ in range(WRITERS)]
+        return database
+
+    async def write(self, op: Operation[T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("the database is closed")
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._jobs.append((op, future))
+        self._waiting.release()
+        return await future
+
+    async def read(self, op: Operation[T]) -> T:
+        async with self._reader() as connection:
+            try:
+                return await op(PostgresTransaction(connection))
+            except _GONE as error:
+                raise StoreUnavailable(f"the database is gone ({type(error).__name__})") from error
+
+    async def execute(self, sql: str, *values: Value) -> list[Row]:
+        async with self._reader() as connection:
+            try:
+                rows: list[Row] = await connection.fetch(translated(sql), *values)
+            except _GONE as error:
+                raise StoreUnavailable(f"the database is gone ({type(error).__name__})") from error
+            return rows
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        self._listeners.append(listener)
+        if self._ear is None:
+            self._ear = asyncio.ensure_future(self._hear())
+
+        def stop() -> None:
+            with contextlib.suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return stop
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for _ in self._writers:
+            self._waiting.release()
+        if self._ear is not None:
+            self._ear.cancel()
+        if tasks := [*self._writers, *([self._ear] if self._ear else [])]:
+            await asyncio.wait(tasks)
+        for connection in self._idle:
+            await _close(connection)
+        self._idle.clear()
+
+    async def _connect(self) -> asyncpg.Connection[Any]:
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
+            self._url, timeout=10, command_timeout=STATEMENT, server_settings={"jit": "off"}
+        )
+        pid = connection.get_server_pid()
+        self._pids.add(pid)
+        connection.add_termination_listener(lambda _: self._pids.discard(pid))
+        return connection
+
+    @contextlib.asynccontextmanager
+    async def _reader(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        if self._closed:
+            raise StoreUnavailable("the database is closed")
+        async with self._readers:
+            connection = await self._live()
+            try:
+                yield connection
+            finally:
+                if connection.is_closed() or self._closed:
+                    await _close(connection)
+                else:
+                    self._idle.append(connection)
+
+    async def _live(self) -> asyncpg.Connection[Any]:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        try:
+            return await self._connect()
+        except _GONE as error:
+            raise StoreUnavailable(f"the database does not answer ({type(error).__name__})") from error
+
+    async def _write_jobs(self) -> None:
+        """One writer: everything that waits goes into its next commit."""
+        connection: asyncpg.Connection[Any] | None = None
+        while True:
+            await self._waiting.acquire()
+            batch = [self._jobs.popleft() for _ in range(min(len(self._jobs), BATCH))]
+            if not batch:
+                if self._closed:
+                    break
+                continue
+            try:
+                if connection is None or connection.is_closed():
+                    connection = await self._live()
+            except StoreUnavailable as error:
+                for _, future in batch:
+                    _fail(future, error)
+                continue
+            await self._commit(connection, batch)
+        if connection is not None:
+            await _close(connection)
+
+    async def _commit(
+        self, connection: asyncpg.Connection[Any], jobs: list[tuple[Operation[Any], asyncio.Future[Any]]]
+    ) -> None:
+        """Run the jobs in one transaction; if one of them fails, each in one of its own."""
+        transaction = PostgresTransaction(connection)
+        results: list[Any] = []
+        with Verdict() as verdict:
+            async with connection.transaction():
+                for op, _ in jobs:
+                    results.append(await op(transaction))
+                if transaction.topics:
+                    await connection.execute(
+                        "SELECT pg_notify($1, t) FROM unnest($2::text[]) t", CHANNEL, list(transaction.topics)
+                    )
+        error = verdict.error
+        if error is None:
+            for (_, future), result in zip(jobs, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
+            for topic in transaction.topics:
+                self._tell(topic, True)
+        elif isinstance(error, _GONE) and not isinstance(error, ValueError):  # that one is a wrong argument
+            for _, future in jobs:
+                _fail(future, StoreUnavailable(f"the database is gone ({type(error).__name__})"))
+            if not connection.is_closed():
+                connection.terminate()
+        elif len(jobs) > 1 or isinstance(error, _AGAIN):
+            for job in jobs:
+                await self._commit(connection, [job])
+        else:
+            _fail(jobs[0][1], error)
+
+    def _tell(self, topic: str | None, mine: bool) -> None:
+        for listener in list(self._listeners):
+            listener(topic, mine)
+
+    async def _hear(self) -> None:
+        """LISTEN on a connection of its own, for as long as the database is open; after a gap anything may have changed."""
+        pause = 0.1
+        while True:
+            try:
+                connection = await self._connect()
+            except (*_GONE, asyncpg.PostgresError) as error:
+                log.warning("not listening to the database (%s); trying again", type(error).__name__)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+                continue
+            lost = asyncio.Event()
+            try:
+                connection.add_termination_listener(functools.partial(_ring, lost))
+                await connection.add_listener(CHANNEL, self._heard)
+                self._tell(None, False)
+                pause = 0.1
+                await lost.wait()
+            except _GONE:
+                continue
+            finally:
+                await _close(connection)
+
+    def _heard(self, connection: Any, pid: int, channel: str, payload: Any) -> None:
+        if pid not in self._pids:
+            self._tell(str(payload), False)
+
+
+def _ring(bell: asyncio.Event, _: Any) -> None:
+    bell.set()
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+async def _close(connection: asyncpg.Connection[Any]) -> None:
+    with contextlib.suppress(*_GONE, asyncpg.PostgresError):
+        await connection.close(timeout=2)

@@ -1,0 +1,80 @@
+"""What is kept, table by table. Times are seconds since the epoch by the database's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One step of the schema. `oldest` is the oldest version whose build can work with the schema after this step."""
+
+    number: int
+    title: str
+    oldest: int
+    statements: tuple[str, ...]
+
+
+#: As 0.1.0 made them; it had no version table, so they may already be there.
+RUNS = (
+    """CREATE TABLE IF NOT EXISTS runs (
+        id TEXT PRIMARY KEY, task_id TEXT NOT NULL, caller TEXT NOT NULL, request TEXT NOT NULL, state TEXT NOT NULL,
+        graph_version TEXT NOT NULL, started DOUBLE PRECISION NOT NULL, ended DOUBLE PRECISION, report TEXT)""",
+    "CREATE INDEX IF NOT EXISTS runs_by_task ON runs (task_id)",
+    "CREATE INDEX IF NOT EXISTS runs_by_start ON runs (started)",
+    """CREATE TABLE IF NOT EXISTS reviews (
+        id TEXT PRIMARY KEY, run TEXT NOT NULL REFERENCES runs (id), action TEXT NOT NULL, arguments TEXT NOT NULL,
+        amount BIGINT, proposed_by TEXT NOT NULL, policy TEXT NOT NULL, why TEXT NOT NULL, created DOUBLE PRECISION NOT NULL,
+        state TEXT NOT NULL, decided_by TEXT, reason TEXT, decided DOUBLE PRECISION)""",
+    "CREATE INDEX IF NOT EXISTS reviews_by_run ON reviews (run)",
+)
+
+#: `work` is queued (has a place in the queue: `due`), running (has a holder and a lease), parked (waits for a message) or ended.
+#: `body` is the task as it stood at `body_version`; what came after is in `events`. Messages up to `answered` are worked off.
+TASKS = (
+    """CREATE TABLE tasks (
+        id TEXT PRIMARY KEY, agent TEXT NOT NULL, owner TEXT NOT NULL, context_id TEXT NOT NULL, state TEXT NOT NULL,
+        version BIGINT NOT NULL, body BYTES NOT NULL, body_version BIGINT NOT NULL,
+        created DOUBLE PRECISION NOT NULL, updated DOUBLE PRECISION NOT NULL,
+        asked BIGINT NOT NULL, answered BIGINT NOT NULL,
+        work TEXT NOT NULL, due DOUBLE PRECISION NOT NULL, holder TEXT NOT NULL, token BIGINT NOT NULL,
+        lease_until DOUBLE PRECISION NOT NULL, claims BIGINT NOT NULL, why TEXT NOT NULL, pushes BIGINT NOT NULL)""",
+    "CREATE INDEX tasks_queued ON tasks (agent, due) WHERE work = 'queued'",
+    "CREATE INDEX tasks_running ON tasks (agent, lease_until) WHERE work = 'running'",
+    "CREATE INDEX tasks_ended ON tasks (updated) WHERE work = 'ended'",
+    "CREATE INDEX tasks_listed ON tasks (agent, owner, updated DESC, id DESC)",
+    """CREATE TABLE events (
+        task_id TEXT NOT NULL, version BIGINT NOT NULL, turn BIGINT NOT NULL, kind TEXT NOT NULL, body BYTES NOT NULL,
+        PRIMARY KEY (task_id, version))""",
+)
+
+#: The inbox dedupes by (agent, owner, message_id, about): the same message twice is one row, and one piece of work.
+MESSAGES = (
+    """CREATE TABLE inbox (
+        agent TEXT NOT NULL, owner TEXT NOT NULL, message_id TEXT NOT NULL, about TEXT NOT NULL, digest BYTES NOT NULL,
+        task_id TEXT NOT NULL, turn BIGINT NOT NULL, body BYTES NOT NULL, headers TEXT NOT NULL,
+        until DOUBLE PRECISION NOT NULL,
+        PRIMARY KEY (agent, owner, message_id, about))""",
+    "CREATE UNIQUE INDEX inbox_by_task ON inbox (task_id, turn)",
+    """CREATE TABLE outbox (
+        id TEXT PRIMARY KEY, agent TEXT NOT NULL, task_id TEXT NOT NULL, kind TEXT NOT NULL, address TEXT NOT NULL,
+        body TEXT NOT NULL, state TEXT NOT NULL, remote TEXT NOT NULL, answer TEXT NOT NULL, attempts BIGINT NOT NULL,
+        due DOUBLE PRECISION NOT NULL, created DOUBLE PRECISION NOT NULL, why TEXT NOT NULL)""",
+    "CREATE INDEX outbox_by_task ON outbox (task_id)",
+    "CREATE INDEX outbox_due ON outbox (agent, kind, due) WHERE state = 'open'",
+    "CREATE TABLE push_configs (task_id TEXT NOT NULL, id TEXT NOT NULL, body BYTES NOT NULL, PRIMARY KEY (task_id, id))",
+)
+
+CHECKPOINTS = (
+    """CREATE TABLE run_checkpoints (
+        thread TEXT NOT NULL, place TEXT NOT NULL, id TEXT NOT NULL, parent TEXT NOT NULL, body TEXT NOT NULL,
+        notes TEXT NOT NULL, PRIMARY KEY (thread, place, id))""",
+    """CREATE TABLE run_writes (
+        thread TEXT NOT NULL, place TEXT NOT NULL, checkpoint TEXT NOT NULL, task TEXT NOT NULL, number BIGINT NOT NULL,
+        path TEXT NOT NULL, channel TEXT NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (thread, place, checkpoint, task, number))""",
+)
+
+VERSIONS = (
+    Version(1, "runs, reviews, tasks, messages, checkpoints", 1, (*RUNS, *TASKS, *MESSAGES, *CHECKPOINTS)),
+)

@@ -1,0 +1,263 @@
+"""SQLite: WAL and full sync, one thread that writes, one commit for all who wait.
+
+What was committed survives kill -9 and a loss of power: with synchronous=FULL SQLite syncs the log at every commit
+(https://www.sqlite.org/pragma.html#pragma_synchronous). Reads run on a connection of their own, on the caller's thread: a row
+from the page cache takes microseconds, a hop between threads ten times as long, and a reader in WAL waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from meshwright.database.door import Listener, Operation, Row, Value, Verdict
+from meshwright.errors import StoreUnavailable
+from meshwright.settings import SettingsError
+
+T = TypeVar("T")
+
+#: Seconds a commit waits for another process that is writing.
+BUSY = 10.0
+#: Seconds between two looks whether another process has committed (one pragma, no disk).
+LOOK = 0.1
+#: Operations that share one commit, at most.
+BATCH = 256
+
+
+class SqliteTransaction:
+    """Statements on the connection that holds the transaction. Nothing here ever suspends."""
+
+    skip_locked = ""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.topics: set[str] = set()
+
+    async def execute(self, sql: str, *values: Value) -> list[Row]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def wake(self, topic: str) -> None:
+        self.topics.add(topic)
+
+
+class _Job:
+    """One operation that waits for its commit."""
+
+    __slots__ = ("error", "future", "loop", "op", "result")
+
+    def __init__(self, op: Operation[Any]) -> None:
+        self.op = op
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.result: Any = None
+        self.error: Exception | None = None
+
+    def settle(self) -> None:
+        if self.future.cancelled():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Sqlite:
+    """One file, or, without a path, one database in memory that ends with this process and has no thread."""
+
+    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
+        self._writer, self._reader = writer, reader
+        self._listeners: list[Listener] = []
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._closed = False
+        if reader is not writer:
+            self._thread = threading.Thread(target=self._write_jobs, name="sqlite-writer", daemon=True)
+            self._thread.start()
+
+    @classmethod
+    def open(cls, path: Path | None) -> Sqlite:
+        """Raises SettingsError if the file cannot be opened."""
+        try:
+            if path is None:
+                memory = _connection(":memory:")
+                return cls(memory, memory)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            writer = _connection(str(path))
+            writer.execute("PRAGMA journal_mode=WAL")
+            writer.execute("PRAGMA synchronous=FULL")
+            reader = _connection(str(path))
+            reader.execute("PRAGMA query_only=ON")
+        except (OSError, sqlite3.Error) as error:
+            raise SettingsError(f"MESHWRIGHT_DATABASE: cannot open {path}: {error}") from None
+        return cls(writer, reader)
+
+    async def write(self, op: Operation[T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("the database is closed")
+        job = _Job(op)
+        if self._thread is None:
+            topics = self._commit([job])
+            self._settled([job], topics)
+        else:
+            self._jobs.put(job)
+        result: T = await job.future
+        return result
+
+    async def read(self, op: Operation[T]) -> T:
+        if self._closed:
+            raise StoreUnavailable("the database is closed")
+        try:
+            return _drive(op, SqliteTransaction(self._reader))
+        except sqlite3.Error as error:
+            raise _unavailable(error) from error
+
+    async def execute(self, sql: str, *values: Value) -> list[Row]:
+        async def one(tx: Any) -> list[Row]:
+            rows: list[Row] = await tx.execute(sql, *values)
+            return rows
+
+        return await self.write(one)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        self._listeners.append(listener)
+        if self._thread is not None and self._looking is None:
+            self._looking = asyncio.ensure_future(self._look())
+
+        def stop() -> None:
+            with contextlib.suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return stop
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
+        if self._thread is not None:
+            self._jobs.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._reader.close()
+        self._writer.close()
+
+    def _write_jobs(self) -> None:
+        """The writing thread: everything that waits goes into the next commit."""
+        while (job := self._jobs.get()) is not None:
+            batch = [job]
+            last = False
+            with contextlib.suppress(queue.Empty):
+                while len(batch) < BATCH:
+                    more = self._jobs.get_nowait()
+                    if more is None:
+                        last = True
+                        break
+                    batch.append(more)
+            topics = self._commit(batch)
+            with contextlib.suppress(RuntimeError):  # the loop has gone: nobody waits for this any more
+                batch[0].loop.call_soon_threadsafe(self._settled, batch, topics)
+            if last:
+                return
+
+    def _commit(self, jobs: list[_Job]) -> set[str]:
+        """Run the jobs in one transaction; if one of them fails, each in one of its own."""
+        connection = self._writer
+        transaction = SqliteTransaction(connection)
+        with Verdict() as verdict:
+            connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                job.result, job.error = _drive(job.op, transaction), None
+            connection.execute("COMMIT")
+        error = verdict.error
+        if error is None:
+            return transaction.topics
+        with contextlib.suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        if len(jobs) > 1 and not _is_lasting(error):
+            return set().union(*(self._commit([job]) for job in jobs))
+        for job in jobs:
+            job.error = _unavailable(error)
+        return set()
+
+    def _settled(self, jobs: list[_Job], topics: set[str]) -> None:
+        for job in jobs:
+            job.settle()
+        for topic in topics:
+            self._tell(topic, True)
+
+    def _tell(self, topic: str | None, mine: bool) -> None:
+        for listener in list(self._listeners):
+            listener(topic, mine)
+
+    async def _look(self) -> None:
+        """Notice the commits of other processes on the same file; our own count too, and do no harm."""
+        seen = self._version()
+        while True:
+            await asyncio.sleep(LOOK)
+            now = self._version()
+            if now != seen:
+                seen = now
+                self._tell(None, False)
+
+    def _version(self) -> int:
+        try:
+            found: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error:
+            return -1
+        return found
+
+
+def _connection(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=BUSY)
+    connection.row_factory = sqlite3.Row
+    connection.create_function("EPOCH", 0, time.time)
+    return connection
+
+
+def _drive(op: Operation[T], transaction: SqliteTransaction) -> T:
+    """Run an operation to its end on this thread; its transaction never makes it wait."""
+    running: Coroutine[Any, Any, T] = op(transaction)  # type: ignore[assignment]
+    try:
+        running.send(None)
+    except StopIteration as ended:
+        result: T = ended.value
+        return result
+    running.close()
+    raise RuntimeError("an operation may wait for nothing but its transaction")
+
+
+#: Result codes that say something of the file or the disk, not of the statement (https://www.sqlite.org/rescode.html).
+_ENVIRONMENT = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+}
+
+
+def _is_lasting(error: BaseException) -> bool:
+    """Whether trying the same again at once, alone, would meet the same: locked, full, or broken."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _ENVIRONMENT
+
+
+def _unavailable(error: Exception) -> Exception:
+    """What cannot be had is said so; what is wrong with a statement is a bug and stays one."""
+    if _is_lasting(error):
+        return StoreUnavailable(
+            f"the database cannot be used right now ({getattr(error, 'sqlite_errorname', '')})"
+        )
+    return error

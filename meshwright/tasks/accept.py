@@ -1,0 +1,236 @@
+"""Accepting a message: one transaction holds the task, its first events, the message and what it is deduplicated by.
+
+Nothing is acknowledged before that is committed. The same message again is the first task again; the same messageId with other
+words is refused, because two different wishes under one name would mean that one of them is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
+
+from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
+from meshwright.tasks.events import encode, stamp, state_name, status, store
+from meshwright.tasks.pushes import keep
+from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, find, load
+
+if TYPE_CHECKING:
+    from meshwright.database import Transaction
+
+
+class Met(Exception):
+    """Two replicas accepted the same follow-up at this moment: undo this one, and look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A message that asks to be accepted. `owner` is tenant and user, `seconds` what its deadline leaves it."""
+
+    owner: str
+    caller: str
+    message: Message
+    headers: Mapping[str, str]
+    seconds: float
+    push: TaskPushNotificationConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Where a message went. `claim` is set when the replica that accepted it also leased the task for itself."""
+
+    turn: int
+    snapshot: Snapshot
+    fresh: bool
+    envelope: Envelope | None = None
+    claim: Claim | None = None
+
+    @property
+    def task_id(self) -> str:
+        return self.snapshot.task.id
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Who accepts: the agent, and the replica with its lease in seconds. Without a lease what is accepted is queued."""
+
+    agent: str
+    holder: str
+    lease: float | None
+
+
+async def accept(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
+    """Raises InvalidRequest (messageId used for something else, other context), NotFound, AlreadyDecided."""
+    if ask.message.task_id:
+        return await _follow_up(tx, desk, ask)
+    return await _first(tx, desk, ask)
+
+
+async def _first(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
+    message = Message()
+    message.CopyFrom(ask.message)
+    message.task_id = uuid.uuid4().hex
+    message.context_id = message.context_id or uuid.uuid4().hex
+    about, digest = ask.message.context_id, _digest(ask.message)
+    if not await _into_inbox(tx, desk, ask, message, about, digest, turn=1):
+        return await _again(tx, desk, ask, about, digest)
+    task = Task(id=message.task_id, context_id=message.context_id)
+    task.status.state = TaskState.TASK_STATE_SUBMITTED
+    stamp(task.status)
+    task.history.append(message)
+    first = Task()
+    first.CopyFrom(task)
+    log: list[Task | object] = [first]
+    if desk.lease is not None:
+        begun = status(task.id, task.context_id, TaskState.TASK_STATE_WORKING)
+        task.status.CopyFrom(begun.status)
+        log.append(begun)
+    claim = Claim(task.id, 1) if desk.lease is not None else None
+    version, pushes = len(log), int(ask.push is not None)
+    await tx.execute(
+        "INSERT INTO tasks (id, agent, owner, context_id, state, version, body, body_version, created, updated, asked, answered,"
+        " work, due, holder, token, lease_until, claims, why, pushes)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, EPOCH(), EPOCH(), 1, 0, ?, EPOCH(), ?, 1, EPOCH() + ?, 0, '', ?)",
+        *(task.id, desk.agent, ask.owner, task.context_id, state_name(task.status.state), version),
+        *(encode(task)[1], version, "running" if claim else "queued", desk.holder if claim else ""),
+        *(desk.lease or 0.0, pushes),
+    )
+    await store(tx, task.id, 1, log, 0)  # type: ignore[arg-type]
+    if ask.push is not None:
+        await keep(tx, task.id, ask.push)
+    if claim is None:
+        tx.wake(desk.agent)
+    snapshot = Snapshot(
+        *(task, version, "running" if claim else "queued", 1, 0, desk.holder, 1, 0, pushes, version)
+    )
+    return Accepted(1, snapshot, True, _envelope(1, message, ask), claim)
+
+
+async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
+    about, digest = ask.message.task_id, _digest(ask.message)
+    known = await tx.execute(
+        "SELECT 1 AS there FROM inbox WHERE agent = ? AND owner = ? AND message_id = ? AND about = ?",
+        *(desk.agent, ask.owner, ask.message.message_id, about),
+    )
+    if known:
+        return await _again(tx, desk, ask, about, digest)
+    rows = await tx.execute(  # takes the row: whoever follows up at the same time comes after
+        "UPDATE tasks SET version = version + 1, asked = asked + 1, updated = EPOCH()"
+        f" WHERE id = ? AND agent = ? AND owner = ? AND work <> 'ended' RETURNING {COLUMNS}",
+        *(about, desk.agent, ask.owner),
+    )
+    if not rows:
+        found = await find(tx, desk.agent, ask.owner, about)
+        if found is None:
+            raise NotFound(f"there is no task {about!r}")
+        raise AlreadyDecided(f"the task {about} is {state_name(found.task.status.state)}; send a new message")
+    row = rows[0]
+    before = await load(tx, row)
+    message = Message()
+    message.CopyFrom(ask.message)
+    message.context_id = before.task.context_id
+    if ask.message.context_id and ask.message.context_id != message.context_id:
+        raise InvalidRequest(f"the task {about} does not belong to the context {ask.message.context_id!r}")
+    turn: int = row["asked"]
+    if not await _into_inbox(tx, desk, ask, message, about, digest, turn):
+        raise Met  # the same message, accepted elsewhere in this very moment: undo, and look again
+    await store(tx, about, row["version"], [message], 0)
+    before.task.history.append(message)
+    if ask.push is not None:
+        before.pushes += await keep(tx, about, ask.push)
+        await tx.execute("UPDATE tasks SET pushes = ? WHERE id = ?", before.pushes, about)
+    claim = await _to_be_worked_on(tx, desk, before) if before.work == "parked" else None
+    tx.wake(about)
+    return Accepted(turn, before, True, _envelope(turn, message, ask), claim)
+
+
+async def _to_be_worked_on(tx: Transaction, desk: Desk, parked: Snapshot) -> Claim | None:
+    """A parked task has work again: leased at once by this replica, or queued for any."""
+    task_id = parked.task.id
+    if desk.lease is None:
+        parked.work = "queued"
+        await tx.execute("UPDATE tasks SET work = 'queued', due = EPOCH() WHERE id = ?", task_id)
+        tx.wake(desk.agent)
+        return None
+    parked.work, parked.token, parked.holder, parked.claims = "running", parked.token + 1, desk.holder, 0
+    await tx.execute(
+        "UPDATE tasks SET work = 'running', holder = ?, token = ?, lease_until = EPOCH() + ?, claims = 0 WHERE id = ?",
+        *(desk.holder, parked.token, desk.lease, task_id),
+    )
+    return Claim(task_id, parked.token)
+
+
+async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
+    """Put a message of our own into a task's inbox, in the transaction that causes it: `name` says which, once.
+
+    It has no words and no place in the history. False when the task is unknown or has ended.
+    """
+    rows = await tx.execute(
+        "UPDATE tasks SET version = version + 1, asked = asked + 1, updated = EPOCH(),"
+        " due = CASE WHEN work = 'parked' THEN EPOCH() ELSE due END,"
+        " work = CASE WHEN work = 'parked' THEN 'queued' ELSE work END"
+        " WHERE id = ? AND agent = ? AND work <> 'ended' RETURNING asked, owner",
+        *(task_id, agent),
+    )
+    if not rows:
+        return False
+    message = Message(message_id=name, task_id=task_id)
+    await tx.execute(
+        "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, '{}', 0.0)",
+        *(
+            agent,
+            rows[0]["owner"],
+            name,
+            task_id,
+            b"",
+            task_id,
+            rows[0]["asked"],
+            message.SerializeToString(),
+        ),
+    )
+    tx.wake(agent)
+    tx.wake(task_id)
+    return True
+
+
+async def _into_inbox(
+    tx: Transaction, desk: Desk, ask: Ask, message: Message, about: str, digest: bytes, turn: int
+) -> bool:
+    """False when the same message (by its key) is there already."""
+    rows = await tx.execute(
+        "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, EPOCH() + ?) ON CONFLICT DO NOTHING RETURNING turn",
+        *(desk.agent, ask.owner, message.message_id, about, digest, message.task_id, turn),
+        *(message.SerializeToString(), json.dumps({"caller": ask.caller, **ask.headers}), ask.seconds),
+    )
+    return bool(rows)
+
+
+async def _again(tx: Transaction, desk: Desk, ask: Ask, about: str, digest: bytes) -> Accepted:
+    """The task that the same message made or followed up before."""
+    rows = await tx.execute(
+        "SELECT digest, task_id, turn FROM inbox WHERE agent = ? AND owner = ? AND message_id = ? AND about = ?",
+        *(desk.agent, ask.owner, ask.message.message_id, about),
+    )
+    if bytes(rows[0]["digest"]) != digest:
+        raise InvalidRequest(
+            f"messageId {ask.message.message_id!r} was used before, with another content; a new message needs a new id"
+        )
+    found = await find(tx, desk.agent, ask.owner, rows[0]["task_id"])
+    if found is None:
+        raise NotFound("the task of this message is no longer kept")
+    return Accepted(rows[0]["turn"], found, False)
+
+
+def _digest(message: Message) -> bytes:
+    return hashlib.sha256(message.SerializeToString(deterministic=True)).digest()
+
+
+def _envelope(turn: int, message: Message, ask: Ask) -> Envelope:
+    return Envelope(turn, message, ask.headers, ask.caller, ask.seconds)

@@ -1,0 +1,112 @@
+"""What happens to a task, as a log: each event has a version, none is ever changed, and a task is the sum of its events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from a2a.server.tasks.task_manager import append_artifact_to_task
+from a2a.types import Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus, TaskStatusUpdateEvent
+
+if TYPE_CHECKING:
+    from meshwright.database import Transaction
+
+#: A `Message` in the log is a follow-up that was accepted; it goes into the history and is not streamed.
+Event = Task | TaskStatusUpdateEvent | TaskArtifactUpdateEvent | Message
+
+TERMINAL = frozenset(
+    {
+        TaskState.TASK_STATE_COMPLETED,
+        TaskState.TASK_STATE_FAILED,
+        TaskState.TASK_STATE_CANCELED,
+        TaskState.TASK_STATE_REJECTED,
+    }
+)
+INTERRUPTED = frozenset({TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED})
+SETTLED = TERMINAL | INTERRUPTED
+
+_KINDS: dict[str, type[Event]] = {
+    "task": Task,
+    "status": TaskStatusUpdateEvent,
+    "artifact": TaskArtifactUpdateEvent,
+    "message": Message,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def state_name(state: int) -> str:
+    """`TASK_STATE_INPUT_REQUIRED` as `input_required`, the way it stands in the table."""
+    return TaskState.Name(state).removeprefix("TASK_STATE_").lower()
+
+
+def fold(task: Task, event: Event) -> None:
+    """Apply `event` to `task`, as A2A clients do: a status that is replaced leaves its message in the history."""
+    if isinstance(event, TaskStatusUpdateEvent):
+        if task.status.HasField("message"):
+            task.history.append(task.status.message)
+        task.status.CopyFrom(event.status)
+        if event.HasField("metadata"):
+            task.metadata.MergeFrom(event.metadata)
+    elif isinstance(event, TaskArtifactUpdateEvent):
+        append_artifact_to_task(task, event)
+    elif isinstance(event, Message):
+        task.history.append(event)
+    else:
+        task.CopyFrom(event)
+
+
+def encode(event: Event) -> tuple[str, bytes]:
+    return _NAMES[type(event)], event.SerializeToString()
+
+
+def decode(kind: str, body: bytes) -> Event:
+    return _KINDS[kind].FromString(bytes(body))
+
+
+async def store(tx: Transaction, task_id: str, version: int, events: Sequence[Event], turn: int) -> None:
+    """Append `events` as the versions from `version` on; the last of them ends `turn` (0: none of them ends one)."""
+    if not events:
+        return
+    values: list[str | int | bytes] = []
+    for place, event in enumerate(events):
+        last = place == len(events) - 1
+        kind, body = encode(event)
+        values += [task_id, version + place, turn if last else 0, kind, body]
+    marks = ", ".join(["(?, ?, ?, ?, ?)"] * len(events))
+    await tx.execute(f"INSERT INTO events (task_id, version, turn, kind, body) VALUES {marks}", *values)
+
+
+async def since(tx: Transaction, task_id: str, version: int) -> list[tuple[int, int, Event]]:
+    """What came after `version`, oldest first, as (version, turn it ended or 0, event)."""
+    rows = await tx.execute(
+        "SELECT version, turn, kind, body FROM events WHERE task_id = ? AND version > ? ORDER BY version",
+        *(task_id, version),
+    )
+    return [(row["version"], row["turn"], decode(row["kind"], row["body"])) for row in rows]
+
+
+def status(
+    task_id: str, context_id: str, state: TaskState, message: Message | None = None
+) -> TaskStatusUpdateEvent:
+    """A status event, stamped with this process's time."""
+    event = TaskStatusUpdateEvent(task_id=task_id, context_id=context_id)
+    event.status.state = state
+    if message is not None:
+        event.status.message.CopyFrom(message)
+    stamp(event.status)
+    return event
+
+
+def stamp(status: TaskStatus) -> None:
+    """This process's time, as a status carries it; protobuf's own GetCurrentTime goes through a datetime, at ten times the cost."""
+    status.timestamp.seconds, status.timestamp.nanos = divmod(time.time_ns() // 1000 * 1000, 1_000_000_000)
+
+
+def ends_in(events: Iterable[Event]) -> TaskStatusUpdateEvent | None:
+    """The last status event among `events`."""
+    found = None
+    for event in events:
+        if isinstance(event, TaskStatusUpdateEvent):
+            found = event
+    return found

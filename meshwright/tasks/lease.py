@@ -1,0 +1,110 @@
+"""Who may work on a task: a lease with an expiry, and a token that every write proves.
+
+The token rises with each claim. A replica that was paused and wakes up still knows its old token and can write nothing, whatever
+it believes. The heartbeat only keeps the lease from being taken; it is not what makes writing safe.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from a2a.types import Message
+
+from meshwright.errors import LeaseLost
+from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from meshwright.database import Transaction
+
+
+async def anything_to_claim(tx: Transaction, agent: str) -> bool:
+    """A look that takes no lock: whether a task is queued, or its lease has run out."""
+    queued = await tx.execute(
+        "SELECT 1 AS found FROM tasks WHERE agent = ? AND work = 'queued' AND due <= EPOCH() LIMIT 1", agent
+    )
+    return bool(queued) or bool(
+        await tx.execute(
+            "SELECT 1 AS found FROM tasks WHERE agent = ? AND work = 'running' AND lease_until < EPOCH() LIMIT 1",
+            agent,
+        )
+    )
+
+
+async def claim(tx: Transaction, agent: str, holder: str, lease: float, limit: int) -> list[Claim]:
+    """Take up to `limit` tasks that are queued, or whose holder let the lease run out; those count as one more try."""
+    rows = await tx.execute(
+        "UPDATE tasks SET holder = ?, token = token + 1, lease_until = EPOCH() + ?,"
+        " claims = claims + CASE WHEN work = 'running' THEN 1 ELSE 0 END, work = 'running'"
+        " WHERE id IN (SELECT id FROM tasks WHERE agent = ? AND ((work = 'queued' AND due <= EPOCH())"
+        f" OR (work = 'running' AND lease_until < EPOCH())) ORDER BY due LIMIT ?{tx.skip_locked})"
+        " RETURNING id, token",
+        *(holder, lease, agent, limit),
+    )
+    return [Claim(row["id"], row["token"]) for row in rows]
+
+
+async def opened(tx: Transaction, claim: Claim) -> tuple[Snapshot, list[Envelope]]:
+    """What there is to do under a claim. Raises LeaseLost."""
+    rows = await tx.execute(
+        f"SELECT {COLUMNS} FROM tasks WHERE id = ? AND token = ? AND work = 'running'",
+        *(claim.task_id, claim.token),
+    )
+    if not rows:
+        raise LeaseLost(f"the task {claim.task_id} is no longer ours")
+    snapshot = await load(tx, rows[0])
+    waiting = await tx.execute(
+        "SELECT turn, body, headers, until - EPOCH() AS seconds FROM inbox WHERE task_id = ? AND turn > ? ORDER BY turn",
+        *(claim.task_id, snapshot.answered),
+    )
+    return snapshot, [_envelope(row) for row in waiting]
+
+
+def _envelope(row: object) -> Envelope:
+    turn, body, headers, seconds = (row[k] for k in ("turn", "body", "headers", "seconds"))  # type: ignore[index]
+    around = json.loads(headers)
+    caller = around.pop("caller", "")
+    return Envelope(turn, Message.FromString(bytes(body)), around, caller, float(seconds), fresh=False)
+
+
+async def renew(tx: Transaction, agent: str, holder: str, lease: float) -> dict[str, int]:
+    """The heartbeat: everything `holder` has, one statement. Returns {task id: token} of what it still has."""
+    rows = await tx.execute(
+        "UPDATE tasks SET lease_until = EPOCH() + ? WHERE agent = ? AND holder = ? AND work = 'running' RETURNING id, token",
+        *(lease, agent, holder),
+    )
+    return {row["id"]: row["token"] for row in rows}
+
+
+async def check(tx: Transaction, claim: Claim) -> None:
+    """Prove a claim inside the transaction of any other write, and note progress. Raises LeaseLost."""
+    rows = await tx.execute(
+        "UPDATE tasks SET claims = 0 WHERE id = ? AND token = ? AND work = 'running' RETURNING id",
+        *(claim.task_id, claim.token),
+    )
+    if not rows:
+        raise LeaseLost(f"the task {claim.task_id} is no longer ours")
+
+
+async def abandon(tx: Transaction, claims: Iterable[Claim]) -> None:
+    """Let leases run out now: something went wrong here, and whoever takes over counts it as one more try."""
+    for held in claims:
+        await tx.execute(
+            "UPDATE tasks SET lease_until = 0.0, holder = '', token = token + 1 WHERE id = ? AND token = ? AND work = 'running'",
+            *(held.task_id, held.token),
+        )
+
+
+async def release(
+    tx: Transaction, agent: str, claims: Iterable[Claim], *, seconds: float = 0.0, why: str = ""
+) -> None:
+    """Put tasks back into the queue, to be taken at once, or in `seconds`; for whoever stops, or cannot do it."""
+    for held in claims:
+        await tx.execute(
+            "UPDATE tasks SET work = 'queued', due = EPOCH() + ?, holder = '', token = token + 1, why = ?"
+            " WHERE id = ? AND token = ? AND work = 'running'",
+            *(seconds, why, held.task_id, held.token),
+        )
+    tx.wake(agent)

@@ -1,0 +1,105 @@
+"""What a task has sent to other agents: written before it leaves, so that a crash finds it again instead of asking twice.
+
+A row is `open` until it was delivered, `sent` once the peer has told the id of its task (`remote`), `answered` when the answer
+is in, and `off` when nobody wants it any more. Its id is derived from the work, not drawn: who does the same work again
+after a crash finds the same row. Every write proves the claim of the task that it belongs to.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshwright.tasks.lease import check
+
+if TYPE_CHECKING:
+    from meshwright.database import Database, Row, Transaction
+    from meshwright.tasks.snapshot import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One delegation. `remote` is the peer's task once it is known, `answer` what came back."""
+
+    id: str
+    address: str
+    body: dict[str, Any]
+    state: str
+    remote: str
+    answer: dict[str, Any] | None
+    why: str
+
+
+class Outbox:
+    """The delegations of one task under one claim."""
+
+    def __init__(self, database: Database, agent: str, claim: Claim) -> None:
+        self._database = database
+        self._agent = agent
+        self._claim = claim
+
+    async def letters(self) -> dict[str, Letter]:
+        """All that this task has sent, by id."""
+
+        async def op(tx: Transaction) -> list[Row]:
+            return await tx.execute(
+                "SELECT * FROM outbox WHERE task_id = ? AND kind = 'ask'", self._claim.task_id
+            )
+
+        return {row["id"]: _letter(row) for row in await self._database.read(op)}
+
+    async def post(self, letter_id: str, address: str, body: dict[str, Any]) -> Letter:
+        """Write a delegation down before it leaves; one that is there already is what it was. Raises LeaseLost."""
+
+        async def op(tx: Transaction) -> Letter:
+            await check(tx, self._claim)
+            await tx.execute(
+                "INSERT INTO outbox (id, agent, task_id, kind, address, body, state, remote, answer, attempts, due, created, why)"
+                " VALUES (?, ?, ?, 'ask', ?, ?, 'open', '', '', 0, EPOCH(), EPOCH(), '') ON CONFLICT (id) DO NOTHING",
+                *(letter_id, self._agent, self._claim.task_id, address, json.dumps(body)),
+            )
+            return _letter((await tx.execute("SELECT * FROM outbox WHERE id = ?", letter_id))[0])
+
+        return await self._database.write(op)
+
+    async def sent(self, letter_id: str, remote: str) -> None:
+        """The peer's task is known. Raises LeaseLost."""
+        await self._mark(letter_id, "state = 'sent', remote = ?", remote)
+
+    async def answered(self, letter_id: str, answer: dict[str, Any]) -> None:
+        """The answer is in; it is what anybody who asks this again will get. Raises LeaseLost."""
+        await self._mark(letter_id, "state = 'answered', answer = ?", json.dumps(answer))
+
+    async def given_up(self, letter_id: str, why: str) -> None:
+        """No answer will be waited for any more. Raises LeaseLost."""
+        await self._mark(letter_id, "state = 'off', why = ?", why[:400])
+
+    async def _mark(self, letter_id: str, change: str, value: str) -> None:
+        async def op(tx: Transaction) -> None:
+            await check(tx, self._claim)
+            await tx.execute(f"UPDATE outbox SET {change} WHERE id = ?", value, letter_id)
+
+        await self._database.write(op)
+
+
+async def call_off(tx: Transaction, agent: str, task_id: str) -> None:
+    """The task was cancelled: what it asked of others becomes a word to them that it is off, for the courier to carry."""
+    await tx.execute(
+        "UPDATE outbox SET kind = 'cancel', state = 'open', due = EPOCH(), attempts = 0"
+        " WHERE task_id = ? AND kind = 'ask' AND state = 'sent'",
+        task_id,
+    )
+    tx.wake(f"{agent}:outbox")
+
+
+def _letter(row: Row) -> Letter:
+    return Letter(
+        row["id"],
+        row["address"],
+        json.loads(row["body"]),
+        row["state"],
+        row["remote"],
+        json.loads(row["answer"]) if row["answer"] else None,
+        row["why"],
+    )

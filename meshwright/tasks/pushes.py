@@ -1,0 +1,107 @@
+"""Push notification configurations, and the notifications themselves: rows of the outbox, written with the event they tell of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from a2a.types import (
+    StreamResponse,
+    TaskArtifactUpdateEvent,
+    TaskPushNotificationConfig,
+    TaskStatusUpdateEvent,
+)
+from google.protobuf.json_format import MessageToDict
+
+from meshwright.errors import NotFound
+from meshwright.tasks.events import Event
+
+if TYPE_CHECKING:
+    from meshwright.database import Transaction
+    from meshwright.tasks.book import TaskBook
+
+#: Says why no notification may go to an address; an empty string lets it.
+Screen = Callable[[str], Awaitable[str]]
+
+
+async def keep(tx: Transaction, task_id: str, config: TaskPushNotificationConfig) -> int:
+    """Store a configuration under its id (the task's, if it has none). Returns 1 if it is a new one, else 0."""
+    config = named(config, task_id)
+    known = await tx.execute(
+        "SELECT 1 AS there FROM push_configs WHERE task_id = ? AND id = ?", task_id, config.id
+    )
+    await tx.execute(
+        "INSERT INTO push_configs (task_id, id, body) VALUES (?, ?, ?)"
+        " ON CONFLICT (task_id, id) DO UPDATE SET body = excluded.body",
+        *(task_id, config.id, config.SerializeToString()),
+    )
+    return 0 if known else 1
+
+
+def named(config: TaskPushNotificationConfig, task_id: str) -> TaskPushNotificationConfig:
+    """A copy of `config` as it is stored: with the task's id, and that as its own where it has none."""
+    copy = TaskPushNotificationConfig()
+    copy.CopyFrom(config)
+    copy.task_id = task_id
+    copy.id = copy.id or task_id
+    return copy
+
+
+async def kept(tx: Transaction, task_id: str) -> list[TaskPushNotificationConfig]:
+    rows = await tx.execute("SELECT body FROM push_configs WHERE task_id = ? ORDER BY id", task_id)
+    return [TaskPushNotificationConfig.FromString(bytes(row["body"])) for row in rows]
+
+
+async def forget(tx: Transaction, task_id: str, config_id: str) -> bool:
+    rows = await tx.execute(
+        "DELETE FROM push_configs WHERE task_id = ? AND id = ? RETURNING id", task_id, config_id
+    )
+    return bool(rows)
+
+
+async def announce(tx: Transaction, agent: str, task_id: str, version: int, events: Sequence[Event]) -> None:
+    """One outbox row for each event and configuration; the courier delivers them."""
+    for config in await kept(tx, task_id):
+        for place, event in enumerate(events):
+            body = notification(event)
+            if body is None:
+                continue
+            await tx.execute(
+                "INSERT INTO outbox (id, agent, task_id, kind, address, body, state, remote, answer, attempts, due, created, why)"
+                " VALUES (?, ?, ?, 'push', ?, ?, 'open', ?, '', 0, EPOCH(), EPOCH(), '')",
+                *(f"{task_id}:{version + place}:{config.id}", agent, task_id, config.url, json.dumps(body)),
+                config.id,
+            )
+    tx.wake(f"{agent}:outbox")
+
+
+def notification(event: Event) -> dict[str, Any] | None:
+    """The JSON of a StreamResponse that holds `event`; None for what is not told."""
+    if isinstance(event, TaskStatusUpdateEvent):
+        told = StreamResponse(status_update=event)
+    elif isinstance(event, TaskArtifactUpdateEvent):
+        told = StreamResponse(artifact_update=event)
+    else:
+        return None
+    return dict(MessageToDict(told))
+
+
+async def add(book: TaskBook, config: TaskPushNotificationConfig, owner: str) -> TaskPushNotificationConfig:
+    """Store a configuration for one of the owner's tasks. Raises NotFound."""
+
+    async def op(tx: Transaction) -> TaskPushNotificationConfig | None:
+        rows = await tx.execute(  # the version moves on, so that whoever works on it notices
+            "UPDATE tasks SET version = version + 1 WHERE id = ? AND agent = ? AND owner = ? RETURNING id",
+            *(config.task_id, book.agent, owner),
+        )
+        if not rows:
+            return None
+        fresh = await keep(tx, config.task_id, config)
+        await tx.execute("UPDATE tasks SET pushes = pushes + ? WHERE id = ?", fresh, config.task_id)
+        return named(config, config.task_id)
+
+    stored = await book.database.write(op)
+    if stored is None:
+        raise NotFound(f"there is no task {config.task_id[:128]!r}")
+    return stored

@@ -1,0 +1,91 @@
+"""A task as its row and its log have it: what every replica answers from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from a2a.types import Message, Task
+
+from meshwright.tasks.events import fold, since
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meshwright.database import Row, Transaction
+
+Work = Literal["queued", "running", "parked", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write to a task: it holds for as long as the row carries this token."""
+
+    task_id: str
+    token: int
+
+
+@dataclass(slots=True)
+class Envelope:
+    """A message in a task's inbox, with what came around it.
+
+    `seconds` is what was left of its deadline when it was read; `fresh` says that it was read from the wire just now, and not
+    from its row by whoever took the task up.
+    """
+
+    turn: int
+    message: Message
+    headers: Mapping[str, str]
+    caller: str
+    seconds: float
+    fresh: bool = True
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """A task at a version. Messages up to `answered` of the `asked` ones are worked off."""
+
+    task: Task
+    version: int
+    work: Work
+    asked: int
+    answered: int
+    holder: str
+    token: int
+    claims: int
+    pushes: int
+    body_version: int
+    why: str = ""
+
+
+COLUMNS = "id, version, body, body_version, work, asked, answered, holder, token, claims, pushes, why"
+
+
+async def load(tx: Transaction, row: Row) -> Snapshot:
+    """The snapshot of a row that holds COLUMNS, brought up to its version from the log."""
+    task = Task.FromString(bytes(row["body"]))
+    if row["body_version"] < row["version"]:
+        for _, _, event in await since(tx, row["id"], row["body_version"]):
+            fold(task, event)
+    return Snapshot(
+        task,
+        row["version"],
+        row["work"],
+        row["asked"],
+        row["answered"],
+        row["holder"],
+        row["token"],
+        row["claims"],
+        row["pushes"],
+        row["body_version"],
+        row["why"],
+    )
+
+
+async def find(tx: Transaction, agent: str, owner: str | None, task_id: str) -> Snapshot | None:
+    """The task, if it is this agent's and, with `owner`, that owner's."""
+    whose, values = ("", ()) if owner is None else (" AND owner = ?", (owner,))
+    rows = await tx.execute(
+        f"SELECT {COLUMNS} FROM tasks WHERE id = ? AND agent = ?{whose}", task_id, agent, *values
+    )
+    return await load(tx, rows[0]) if rows else None

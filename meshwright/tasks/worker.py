@@ -1,0 +1,298 @@
+"""The tasks this replica works on: it leases them, runs their turns one after the other, keeps the leases, and lets go in time.
+
+A turn is one message of a task's inbox. It ends in the same transaction that notes it as answered, so a crash before that leaves
+the message where whoever takes over finds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from a2a.types import Task, TaskState
+
+from meshwright.errors import LeaseLost, StoreUnavailable
+from meshwright.tasks import lease
+from meshwright.tasks.accept import Accepted, Ask, Desk, Met, accept
+from meshwright.tasks.events import Event, status
+from meshwright.tasks.held import Held
+from meshwright.tasks.snapshot import Claim, Envelope
+
+if TYPE_CHECKING:
+    from meshwright.database import Transaction
+    from meshwright.tasks.book import TaskBook
+
+log = logging.getLogger(__name__)
+
+#: Turns that run at the same time in one process; what is accepted beyond that is queued for any replica.
+AT_ONCE = 200
+#: Tasks taken with one look into the queue.
+TAKE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message to work on, and the task it belongs to. `attempt` is 1, or more after others died over it."""
+
+    held: Held
+    envelope: Envelope
+    attempt: int
+
+    @property
+    def claim(self) -> Claim:
+        return self.held.claim
+
+    @property
+    def task(self) -> Task:
+        return self.held.task
+
+    async def record(self, *happened: Event) -> None:
+        """Append progress to the log. Raises LeaseLost."""
+        await self.held.append(happened)
+
+
+#: Works on a turn; what it returns ends the turn, with a terminal or interrupted status last.
+Perform = Callable[[Turn], Awaitable[Sequence[Event]]]
+
+
+class Worker:
+    """One replica of one agent."""
+
+    def __init__(
+        self,
+        book: TaskBook,
+        perform: Perform,
+        *,
+        lease: float,
+        claims: int,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self.book = book
+        self.holder = uuid.uuid4().hex
+        self.draining = False
+        self._perform = perform
+        self._lease = lease
+        self._claims = claims
+        self._at_once = at_once
+        self._held: dict[str, Held] = {}
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._strays: dict[str, int] = {}
+        self._accepting: set[asyncio.Task[Accepted]] = set()
+        self._keeping: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def running(self) -> int:
+        return len(self._runs)
+
+    def start(self) -> None:
+        """Begin to keep leases and to take what is queued."""
+        self._keeping = asyncio.ensure_future(self._keep())
+        self._keeping.add_done_callback(self._kept)
+
+    def _kept(self, keeping: asyncio.Task[None]) -> None:
+        if not keeping.cancelled() and (error := keeping.exception()):
+            log.critical("the heartbeat stopped; it begins again", exc_info=error)
+            asyncio.get_running_loop().call_later(self._lease / 3, self.start)
+
+    async def accept(self, ask: Ask) -> Accepted:
+        """Store a message, and begin to work on it here if there is room. See `accept.accept` for what it raises.
+
+        Not undone when the caller goes away meanwhile: what is stored is worked on.
+        """
+        accepting = asyncio.ensure_future(self._accept(ask))
+        self._accepting.add(accepting)
+        accepting.add_done_callback(self._accepting.discard)
+        return await asyncio.shield(accepting)
+
+    async def _accept(self, ask: Ask) -> Accepted:
+        room = not self.draining and len(self._runs) < self._at_once
+        desk = Desk(self.book.agent, self.holder, self._lease if room else None)
+        while True:
+            try:
+                accepted = await self.book.database.write(lambda tx: accept(tx, desk, ask))
+                break
+            except Met:
+                continue
+        if accepted.claim is not None:
+            assert accepted.envelope is not None
+            snapshot = accepted.snapshot
+            if snapshot.asked - snapshot.answered == 1:
+                held = Held(self.book, accepted.claim, snapshot, [accepted.envelope])
+                self._begin(held)
+            else:
+                await self._open(accepted.claim)
+        return accepted
+
+    async def settled(self, accepted: Accepted) -> Task | None:
+        """The task as it stands when the accepted message is worked off; None if that happens in another process."""
+        held = self._held.get(accepted.task_id)
+        if held is None:
+            return None
+        try:
+            return await held.settled(accepted.turn)
+        except LeaseLost:
+            return None
+
+    def let_go(self, task_id: str) -> None:
+        """Stop working on a task: it is no longer ours."""
+        held, run = self._held.pop(task_id, None), self._runs.get(task_id)
+        if held is not None:
+            held.lose()
+        if run is not None:
+            run.cancel()
+
+    async def drain(self, grace: float) -> None:
+        """Take nothing more, finish what can be finished within `grace` seconds, and hand the rest to other replicas."""
+        self.draining = True
+        if self._runs:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), grace)
+        if self._accepting:
+            await asyncio.wait(self._accepting)
+        left = [held.claim for held in self._held.values()]
+        for task_id in list(self._held):
+            self.let_go(task_id)
+        if self._runs:
+            await asyncio.wait(list(self._runs.values()), timeout=1.0)
+        if left:
+            try:
+                await self.book.database.write(
+                    lambda tx: lease.release(tx, self.book.agent, left, why="its replica stopped")
+                )
+            except StoreUnavailable:
+                log.warning("%d tasks could not be handed over; their leases run out", len(left))
+
+    async def aclose(self) -> None:
+        """Stop at once what `drain` has not stopped."""
+        await self.drain(0)
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait({self._keeping})
+        self.book.feed.close()
+
+    async def _keep(self) -> None:
+        """The heartbeat, and the look into the queue: every third of a lease, and whenever the bell rings."""
+        with self.book.feed.bell(self.book.agent) as bell:
+            while True:
+                try:
+                    if self._held:
+                        await self._renew()
+                    if not self.draining and len(self._runs) < self._at_once:
+                        await self._take()
+                except StoreUnavailable as error:
+                    log.warning("%s; trying again", error)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(bell.wait(), self._lease / 3)
+                bell.clear()
+
+    async def _renew(self) -> None:
+        ours = dict(self._held)
+        still = await self.book.database.write(
+            lambda tx: lease.renew(tx, self.book.agent, self.holder, self._lease)
+        )
+        for task_id, held in ours.items():
+            if still.get(task_id) != held.claim.token and self._held.get(task_id) is held:
+                self.let_go(task_id)
+        # Leased by us, and not in hand: accepted by a request that never came to begin it. Seen twice, it goes back.
+        strays = {task_id: token for task_id, token in still.items() if task_id not in self._held}
+        forgotten = [Claim(i, t) for i, t in strays.items() if self._strays.get(i) == t]
+        if forgotten:
+            await self.book.database.write(lambda tx: lease.abandon(tx, forgotten))
+        self._strays = strays
+
+    async def _take(self) -> None:
+        database, agent = self.book.database, self.book.agent
+
+        async def look(tx: Transaction) -> bool:
+            return await lease.anything_to_claim(tx, agent)
+
+        while len(self._runs) < self._at_once and await database.read(look):
+            room = min(TAKE, self._at_once - len(self._runs))
+            claims = await database.write(
+                lambda tx, room=room: lease.claim(tx, agent, self.holder, self._lease, room)  # type: ignore[misc]
+            )
+            if not claims:
+                return
+            for claim in claims:
+                with contextlib.suppress(LeaseLost):
+                    await self._open(claim)
+
+    async def _open(self, claim: Claim) -> None:
+        """Begin to work on what was claimed."""
+        before = self._held.get(claim.task_id)
+        if before is not None and before.claim != claim:
+            self.let_go(claim.task_id)  # our own lease ran out, and we were the ones to take it again
+        snapshot, waiting = await self.book.database.read(lambda tx: lease.opened(tx, claim))
+        held = Held(self.book, claim, snapshot, waiting)
+        if not waiting:
+            await held.park()
+            return
+        self._begin(held)
+
+    def _begin(self, held: Held) -> None:
+        task_id = held.claim.task_id
+        self._held[task_id] = held
+        run = asyncio.ensure_future(self._run(held))
+        self._runs[task_id] = run
+        self._idle.clear()
+        run.add_done_callback(lambda done: self._ended(held, done))
+
+    def _ended(self, held: Held, run: asyncio.Task[None]) -> None:
+        task_id = held.claim.task_id
+        if self._runs.get(task_id) is run:
+            del self._runs[task_id]
+        if self._held.get(task_id) is held:
+            del self._held[task_id]
+        held.lose()
+        if not self._runs:
+            self._idle.set()
+        if not run.cancelled() and (error := run.exception()):
+            log.error("the task %s stopped here; its lease runs out", task_id, exc_info=error)
+
+    async def _run(self, held: Held) -> None:
+        """All turns of a task that we hold, until it ends, waits, or is no longer ours."""
+        try:
+            if held.claims > self._claims:
+                return await self._give_up(held)
+            while held.waiting:
+                if held.task.status.state != TaskState.TASK_STATE_WORKING:
+                    begun = status(held.task.id, held.task.context_id, TaskState.TASK_STATE_WORKING)
+                    await held.append([begun])
+                turn = Turn(held, held.waiting[0], held.claims + 1)
+                await held.append(await self._perform(turn), ends=turn.envelope.turn)
+        except LeaseLost as error:
+            log.info("%s", error)
+        except Postponed as error:
+            await self._put_back(held, error)
+        except StoreUnavailable as error:
+            log.warning("the task %s stops here: %s; its lease runs out", held.claim.task_id, error)
+        return None
+
+    async def _put_back(self, held: Held, later: Postponed) -> None:
+        log.warning("the task %s is put back for %.0f s: %s", held.claim.task_id, later.seconds, later)
+
+        async def op(tx: Transaction) -> None:
+            await lease.release(tx, self.book.agent, [held.claim], seconds=later.seconds, why=str(later))
+
+        await self.book.database.write(op)
+
+    async def _give_up(self, held: Held) -> None:
+        """A task over which one process after the other died: it ends, with the reason."""
+        why = f"given up: {held.claims} processes in a row stopped while they worked on it"
+        log.error("the task %s is %s", held.claim.task_id, why)
+        await held.fail(why)
+
+
+class Postponed(Exception):
+    """This build cannot do it, another may: the task goes back into the queue for `seconds`. The text says why."""
+
+    def __init__(self, why: str, seconds: float) -> None:
+        super().__init__(why)
+        self.seconds = seconds
