@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from meshwright.tasks.worker import Worker
 
 
 class Readiness:
@@ -20,6 +23,8 @@ class Readiness:
         self.name = ""
         #: What else `/readyz` shows, such as open breakers.
         self.details: Callable[[], dict[str, Any]] = dict
+        #: Whose tasks these are, where there are tasks: shown, because a lease names its holder.
+        self.worker: Worker | None = None
 
     def waits(self, name: str, why: str) -> None:
         self._waiting[name] = why
@@ -36,7 +41,13 @@ class Readiness:
             return JSONResponse({"alive": True, "name": self.name})
 
         async def readyz(request: Request) -> JSONResponse:
-            body = {"ready": self.ready, "waiting_for": self._waiting, "draining": self.draining}
+            body: dict[str, Any] = {
+                "ready": self.ready,
+                "waiting_for": self._waiting,
+                "draining": self.draining,
+            }
+            if self.worker is not None:
+                body |= {"holder": self.worker.holder, "running": self.worker.running}
             return JSONResponse({**body, **self.details()}, 200 if self.ready else 503)
 
         return [Route("/livez", livez), Route("/readyz", readyz)]

@@ -100,6 +100,7 @@ def a2a_app(
             )
             await stack.enter_async_context(lifespan(handler))
             stack.push_async_callback(handler.worker.aclose)
+            readiness.worker = handler.worker
             handler.worker.start()
             yield
             await drain()
