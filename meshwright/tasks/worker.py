@@ -124,8 +124,7 @@ class Worker:
             assert accepted.envelope is not None
             snapshot = accepted.snapshot
             if snapshot.asked - snapshot.answered == 1:
-                held = Held(self.book, accepted.claim, snapshot, [accepted.envelope])
-                self._begin(held)
+                self._begin(Held(self.book, accepted.claim, snapshot.copy(), [accepted.envelope]))
             else:
                 await self._open(accepted.claim)
         return accepted

@@ -13,10 +13,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import agent_cards
-from meshwright.card import CardError, check_addresses, load_card, parse_card, stamped, to_json
+from meshwright.card import CardError, check_addresses, load_card, offered, parse_card, stamped, to_json
 from meshwright.errors import NoPeer
 from meshwright.inbound.cardroute import PATH, card_routes
 from meshwright.outbound.directory import Directory
+from meshwright.settings import SettingsError
 from meshwright.testing import InProcess, Keyring
 
 GOOD: dict[str, Any] = json.loads(agent_cards.path("orders").read_text())
@@ -61,6 +62,100 @@ def test_a_card_that_points_to_another_host_is_not_used() -> None:
     card = stamped(parse_card(GOOD), "http://evil.example")
     with pytest.raises(CardError, match="points to"):
         check_addresses(card, "http://orders")
+
+
+def listing(*pairs: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"protocolBinding": binding, "protocolVersion": version} for binding, version in pairs]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "why"),
+    [
+        ([("JSONRPC", "1.0"), ("GRPC", "0.3")], "'GRPC' '0.3' is not served"),
+        ([("JSONRPC", "1.0"), ("CARRIER-PIGEON", "1.0")], "PIGEON' '1.0' is not served"),
+        ([("JSONRPC", "")], "is not served"),
+        ([("GRPC", "1.0"), ("JSONRPC", "0.3")], "must list JSONRPC or HTTP"),
+    ],
+)
+def test_a_card_file_that_lists_what_is_not_served_is_refused(
+    tmp_path: Path, pairs: list[tuple[str, str]], why: str
+) -> None:
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps(changed(supportedInterfaces=listing(*pairs))))
+    with pytest.raises(CardError, match=why):
+        load_card(file)
+
+
+def addresses(card: Any) -> list[tuple[str, str, str]]:
+    return [(i.protocol_binding, i.protocol_version, i.url) for i in card.supported_interfaces]
+
+
+@pytest.mark.parametrize("base", ["http://here:8402/agents/x", "http://here:8402/agents/x/"])
+def test_a_card_is_stamped_with_what_its_file_lists(base: str) -> None:
+    card = parse_card(
+        changed(supportedInterfaces=listing(("HTTP+JSON", "1.0"), ("GRPC", "1.0"), ("JSONRPC", "0.3")))
+    )
+    http = [
+        ("HTTP+JSON", "1.0", "http://here:8402/agents/x/rest"),
+        ("JSONRPC", "0.3", "http://here:8402/agents/x/"),
+    ]
+    assert addresses(stamped(offered(card, 0), base)) == http
+    grpc = ("GRPC", "1.0", "here:50051")
+    assert addresses(stamped(offered(card, 50051), base)) == [http[0], grpc, http[1]]
+
+
+def test_a_card_whose_file_lists_nothing_is_served_by_every_binding_of_one_zero() -> None:
+    card = offered(parse_card(GOOD), 50051)
+    assert addresses(stamped(card, "http://[::1]:80")) == [
+        ("JSONRPC", "1.0", "http://[::1]:80/"),
+        ("HTTP+JSON", "1.0", "http://[::1]:80/rest"),
+        ("GRPC", "1.0", "[::1]:50051"),
+    ]
+
+
+def test_a_port_for_grpc_that_the_card_has_no_use_for_is_an_error() -> None:
+    card = parse_card(changed(supportedInterfaces=listing(("JSONRPC", "1.0"))))
+    with pytest.raises(SettingsError, match=r"MESHWRIGHT_GRPC_PORT.*Orders"):
+        offered(card, 50051)
+
+
+@pytest.mark.parametrize(
+    ("url", "good"),
+    [
+        ("orders:50051", True),
+        ("ORDERS:50051", True),
+        ("http://orders:50051", True),
+        ("evil.example:50051", False),
+        ("orders@evil.example:50051", False),
+        ("[orders", False),
+        ("", False),
+    ],
+)
+def test_the_grpc_of_a_card_is_on_the_host_it_came_from(url: str, good: bool) -> None:
+    card = stamped(parse_card(GOOD), "http://orders:8402")
+    card.supported_interfaces.add(protocol_binding="GRPC", protocol_version="1.0", url=url)
+    if good:
+        check_addresses(card, "http://orders:8402")
+    else:
+        with pytest.raises(CardError, match="points to"):
+            check_addresses(card, "http://orders:8402")
+
+
+@pytest.mark.parametrize("url", ["http://orders:99999/", "http://[orders/"])
+def test_an_address_that_is_none_is_no_reason_to_fall_over(url: str) -> None:
+    card = stamped(parse_card(GOOD), "http://orders:8402")
+    card.supported_interfaces[0].url = url
+    with pytest.raises(CardError, match="points to"):
+        check_addresses(card, "http://orders:8402")
+
+
+async def test_a_card_says_since_when_it_is_so() -> None:
+    app = Starlette(routes=card_routes(parse_card(GOOD), None))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders") as client:
+        first = await client.get(PATH)
+        again = await client.get(PATH, headers={"if-none-match": first.headers["etag"]})
+    assert first.headers["last-modified"].endswith("GMT")
+    assert (again.status_code, again.headers["last-modified"]) == (304, first.headers["last-modified"])
 
 
 def test_unknown_fields_of_newer_cards_are_ignored() -> None:

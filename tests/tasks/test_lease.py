@@ -1,0 +1,215 @@
+"""Leases: one holder at a time, and whoever lost the task can write nothing to it, whatever it believes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from a2a.types import TaskState
+from a2a.utils.errors import TaskNotCancelableError
+
+from meshwright.errors import LeaseLost
+from meshwright.tasks import lease
+from meshwright.tasks.events import status
+from meshwright.tasks.outbox import Outbox
+from meshwright.tasks.snapshot import Claim
+
+DONE = TaskState.TASK_STATE_COMPLETED
+
+
+async def test_a_task_whose_holder_died_is_finished_by_another(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    await one.crash()
+    two.work.gate.set()
+    await two.take()
+    end = await two.rest(task.id)
+    assert (end.status.state, end.artifacts[0].parts[0].text) == (DONE, "echo hold")
+
+
+async def test_who_was_paused_and_wakes_up_can_write_nothing(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    held = one.worker._held[task.id]
+    await one.expire()
+    two.work.gate.set()
+    await two.take()
+    end = await two.rest(task.id)
+    with pytest.raises(LeaseLost):
+        await held.append([status(task.id, task.context_id, TaskState.TASK_STATE_FAILED)], ends=1)
+    with pytest.raises(LeaseLost):
+        await Outbox(one.database, "echo", held.claim).post("letter", "http://x", {})
+    with pytest.raises(LeaseLost):
+        await one.database.write(lambda tx: lease.check(tx, held.claim))
+    one.work.gate.set()
+    while one.worker.running:
+        await asyncio.sleep(0)
+    assert await two.get(task.id) == end
+
+
+async def test_of_many_who_want_a_task_one_gets_it(start: Any) -> None:
+    replicas = [await start() for _ in range(4)]
+    first = replicas[0]
+    task = await first.send("hold", wait=False)
+    await first.work.began.wait()
+    await first.expire()
+    claims = await asyncio.gather(
+        *(
+            r.database.write(lambda tx, r=r: lease.claim(tx, "echo", r.worker.holder, 60, 5))
+            for r in replicas[1:]
+        )
+    )
+    assert [len(c) for c in claims].count(1) == 1
+    assert sum(len(c) for c in claims) == 1
+    assert [c for taken in claims for c in taken] == [Claim(task.id, 2)]
+
+
+async def test_a_heartbeat_keeps_the_lease_longer_than_the_lease(start: Any) -> None:
+    one = await start(keeping=True, lease=0.3)
+    two = await start(keeping=True, lease=0.3)
+    task = await one.send("hold", wait=False)
+    row = "SELECT lease_until, holder FROM tasks WHERE id = ?"
+    first = (await one.database.execute(row, task.id))[0]["lease_until"]
+    while (await one.database.execute(row, task.id))[0]["lease_until"] < first + 0.6:
+        await asyncio.sleep(0)
+    assert (await one.database.execute(row, task.id))[0]["holder"] == one.worker.holder
+    one.work.gate.set()
+    assert (await one.rest(task.id)).status.state == DONE
+    assert two.work.heard == []
+
+
+async def test_a_lease_that_ran_out_is_found_without_being_told(start: Any) -> None:
+    one, two = await start(), await start(keeping=True, lease=0.3)
+    two.work.gate.set()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    await one.crash()
+    assert (await two.rest(task.id)).status.state == DONE
+
+
+async def test_a_task_over_which_one_process_after_the_other_dies_ends_with_the_reason(start: Any) -> None:
+    told = []
+
+    async def on_end(tx: Any, task_id: str, state: str, why: str) -> None:
+        told.append((task_id, state))
+
+    task = None
+    for _ in range(4):
+        one = await start(claims=3)
+        if task is None:
+            task = await one.send("hold", wait=False)
+        else:
+            await one.take()
+        await one.work.began.wait()
+        await one.crash()
+    last = await start(claims=3, on_end=on_end)
+    await last.take()
+    end = await last.rest(task.id)
+    assert end.status.state == TaskState.TASK_STATE_FAILED
+    assert "4 processes in a row" in end.status.message.parts[0].text
+    assert told == [(task.id, "failed")]
+    assert last.work.heard == []
+
+
+async def test_progress_clears_what_earlier_deaths_said_against_a_task(start: Any) -> None:
+    one = await start()
+    task = await one.send("hold", wait=False)
+    await one.database.execute("UPDATE tasks SET claims = 2 WHERE id = ?", task.id)
+    await one.database.write(lambda tx: lease.check(tx, Claim(task.id, 1)))
+    assert (await one.book.get(task.id, None)).claims == 0
+
+
+async def test_work_that_breaks_its_own_server_counts_as_a_try_and_is_given_up(start: Any) -> None:
+    one = await start(keeping=True, lease=0.2, claims=1)
+    task = await one.send("break", wait=False)
+    end = await one.rest(task.id)
+    assert end.status.state == TaskState.TASK_STATE_FAILED
+    assert one.work.heard == ["break", "break"]
+
+
+async def test_what_is_put_back_waits_for_its_time_with_a_reason_and_is_taken_then(start: Any) -> None:
+    one = await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    claim = one.worker._held[task.id].claim
+    await one.database.write(lambda tx: lease.release(tx, "echo", [claim], seconds=60, why="newer build"))
+    one.worker.let_go(task.id)
+    two = await start()
+    two.work.gate.set()
+    await two.take()
+    snapshot = await two.book.get(task.id, None)
+    assert (snapshot.work, snapshot.why, two.work.heard) == ("queued", "newer build", [])
+    await two.database.execute("UPDATE tasks SET due = 0.0 WHERE id = ?", task.id)
+    await two.take()
+    assert (await two.rest(task.id)).status.state == DONE
+
+
+async def test_a_cancel_on_another_replica_stops_the_work_and_what_comes_late_changes_nothing(
+    start: Any,
+) -> None:
+    one, two = await start(keeping=True, lease=0.3), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    canceled = await two.cancel(task.id)
+    assert canceled.status.state == TaskState.TASK_STATE_CANCELED
+    while one.worker.running:
+        await asyncio.sleep(0)
+    one.work.gate.set()
+    assert await one.get(task.id) == await two.get(task.id) == canceled
+    with pytest.raises(TaskNotCancelableError):
+        await one.cancel(task.id)
+
+
+async def test_no_task_is_without_an_owner_a_place_in_the_queue_or_a_wait(start: Any) -> None:
+    one = await start(at_once=2)
+    for text in ("hold", "hold", "hold", "hi"):
+        await one.send(text, wait=False)
+    rows = await one.database.execute("SELECT work, holder FROM tasks ORDER BY created")
+    assert [row["work"] for row in rows] == ["running", "running", "queued", "queued"]
+    one.work.gate.set()
+    one.worker.start()
+    for task in (await one.list()).tasks:
+        assert (await one.rest(task.id)).status.state == DONE
+
+
+async def test_a_stopping_replica_hands_over_at_once(start: Any) -> None:
+    one, two = await start(keeping=True), await start(keeping=True)
+    two.work.gate.set()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    await one.worker.drain(0)
+    assert (await two.rest(task.id)).status.state == DONE
+    assert (one.work.heard, two.work.heard) == (["hold"], ["hold"])
+
+
+async def test_a_stopping_replica_finishes_what_it_can_within_the_grace(start: Any) -> None:
+    one, two = await start(keeping=True), await start(keeping=True)
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    draining = asyncio.ensure_future(one.worker.drain(30))
+    await asyncio.sleep(0)
+    one.work.gate.set()
+    await draining
+    assert (await two.get(task.id)).status.state == DONE
+    assert two.work.heard == []
+
+
+async def test_what_a_stopping_replica_accepts_is_queued_for_the_others(start: Any) -> None:
+    one, two = await start(), await start(keeping=True)
+    await one.worker.drain(0)
+    task = await one.send("hi", wait=False)
+    assert (await two.rest(task.id)).status.state == DONE
+
+
+async def test_a_blocking_call_is_answered_although_its_holder_was_replaced(start: Any) -> None:
+    one, two = await start(), await start()
+    two.work.gate.set()
+    asking = asyncio.ensure_future(one.send("hold", message_id="m"))
+    await one.work.began.wait()
+    await one.expire()
+    one.worker.let_go(next(iter(one.worker._held)))
+    await two.take()
+    assert (await asking).status.state == DONE

@@ -1,0 +1,191 @@
+"""The operations of A2A on any replica: the same answer as from the one that holds the task."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from a2a.types import (
+    DeleteTaskPushNotificationConfigRequest,
+    GetTaskPushNotificationConfigRequest,
+    ListTaskPushNotificationConfigsRequest,
+    Task,
+    TaskArtifactUpdateEvent,
+    TaskPushNotificationConfig,
+    TaskState,
+    TaskStatusUpdateEvent,
+)
+from a2a.utils.errors import InvalidParamsError, TaskNotFoundError, UnsupportedOperationError
+
+from meshwright.tasks.events import decode, fold, since
+
+DONE = TaskState.TASK_STATE_COMPLETED
+
+
+async def everything(stream: Any) -> list[Any]:
+    return [event async for event in stream]
+
+
+async def test_a_stream_tells_the_task_first_then_what_happens_and_ends_with_it(start: Any) -> None:
+    one = await start()
+    events = await everything(one.stream("lines 3"))
+    assert [type(e).__name__ for e in events] == [
+        "Task",
+        *["TaskStatusUpdateEvent"] * 3,
+        "TaskArtifactUpdateEvent",
+        "TaskStatusUpdateEvent",
+    ]
+    task = events[0]
+    for event in events[1:]:
+        fold(task, event)
+    assert task == await one.get(task.id)
+
+
+async def test_a_subscriber_on_another_replica_sees_what_the_holder_does(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    watching = [asyncio.ensure_future(everything(r.subscribe(task.id))) for r in (one, two, two)]
+    await asyncio.sleep(0)
+    one.work.gate.set()
+    seen = await asyncio.gather(*watching)
+    assert seen[0] == seen[1] == seen[2]
+    assert isinstance(seen[0][0], Task)
+    assert seen[0][-1].status.state == DONE
+
+
+async def test_a_subscription_to_a_waiting_task_goes_on_with_its_next_message(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("ask")
+    watching = asyncio.ensure_future(everything(two.subscribe(task.id)))
+    await asyncio.sleep(0)
+    await one.send("that is all", task_id=task.id)
+    kinds = [e.status.state for e in await watching if isinstance(e, TaskStatusUpdateEvent)]
+    assert kinds[-1] == DONE
+
+
+async def test_what_was_missed_is_replayed_from_the_last_version_seen(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("lines 5")
+    whole = [v async for v in two.book.follow(task.id, 0)]
+    assert [version for version, _, _ in whole] == list(range(1, len(whole) + 1))
+    late = [v async for v in two.book.follow(task.id, 4)]
+    assert late == whole[4:]
+
+
+async def test_the_log_adds_up_to_the_task_however_far_its_body_lags_behind(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("lines 100")
+    log = await two.database.read(lambda tx: since(tx, task.id, 0))
+    whole = Task()
+    for _, _, event in log:
+        fold(whole, event)
+    assert whole == task == await two.get(task.id)
+
+
+async def test_while_it_runs_a_task_reads_the_same_everywhere(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    assert await one.get(task.id) == await two.get(task.id)
+    assert (await two.get(task.id)).status.state == TaskState.TASK_STATE_WORKING
+
+
+async def test_nothing_more_is_streamed_of_a_task_that_has_ended(start: Any) -> None:
+    one = await start()
+    task = await one.send("hi")
+    with pytest.raises(UnsupportedOperationError, match="completed"):
+        await everything(one.subscribe(task.id))
+
+
+async def test_each_sees_only_their_own_tasks(start: Any) -> None:
+    one = await start()
+    task = await one.send("ask", who="ann")
+    for act in (
+        one.get(task.id, "bob"),
+        one.cancel(task.id, "bob"),
+        one.send("x", task_id=task.id, who="bob"),
+    ):
+        with pytest.raises(TaskNotFoundError):
+            await act
+    with pytest.raises(TaskNotFoundError):
+        await everything(one.subscribe(task.id))
+    assert (await one.list("bob")).total_size == 0
+    assert (await one.list("ann")).total_size == 1
+
+
+async def test_tasks_are_listed_in_pages_the_latest_first_each_once(start: Any) -> None:
+    one, two = await start(), await start()
+    made = [(await one.send(f"hi {n}")).id for n in range(7)]
+    seen, token = [], ""
+    for replica in (one, two, one, two):
+        page = await replica.list(page_size=2, page_token=token)
+        assert (page.total_size, page.page_size) == (7, 2)
+        seen += [task.id for task in page.tasks]
+        token = page.next_page_token
+    assert (seen, token) == (made[::-1], "")
+
+
+async def test_a_list_is_filtered_and_leaves_artifacts_out_unless_asked(start: Any) -> None:
+    one = await start()
+    await one.send("ask", context_id="a")
+    done = await one.send("hi", context_id="b")
+    assert [t.id for t in (await one.list(context_id="b")).tasks] == [done.id]
+    assert [t.id for t in (await one.list(status=DONE)).tasks] == [done.id]
+    assert not (await one.list(status=DONE)).tasks[0].artifacts
+    assert (await one.list(status=DONE, include_artifacts=True)).tasks[0].artifacts
+    after = done.status.timestamp
+    after.FromNanoseconds(after.ToNanoseconds() + 60_000_000_000)
+    assert (await one.list(status_timestamp_after=after)).total_size == 0
+
+
+@pytest.mark.parametrize("fields", [{"page_size": 101}, {"page_token": "nonsense"}, {"page_token": "W10="}])
+async def test_a_page_that_cannot_be_is_refused(start: Any, fields: Any) -> None:
+    one = await start()
+    with pytest.raises(InvalidParamsError):
+        await one.list(**fields)
+
+
+async def test_push_configurations_are_kept_with_the_task(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("ask")
+    handler, who = two.handler, _context()
+    made = await handler.on_create_task_push_notification_config(
+        TaskPushNotificationConfig(task_id=task.id, id="mine", url="https://example.com/hook", token="t"), who
+    )
+    assert (made.id, made.url) == ("mine", "https://example.com/hook")
+    got = await one.handler.on_get_task_push_notification_config(
+        GetTaskPushNotificationConfigRequest(task_id=task.id, id="mine"), who
+    )
+    assert got == made
+    await one.send("done", task_id=task.id)
+    rows = await one.database.execute("SELECT body FROM outbox WHERE kind = 'push' ORDER BY id")
+    assert len(rows) == 3  # working, the artifact, completed
+    await handler.on_delete_task_push_notification_config(
+        DeleteTaskPushNotificationConfigRequest(task_id=task.id, id="mine"), who
+    )
+    left = await one.handler.on_list_task_push_notification_configs(
+        ListTaskPushNotificationConfigsRequest(task_id=task.id), who
+    )
+    assert list(left.configs) == []
+    with pytest.raises(TaskNotFoundError):
+        await handler.on_get_task_push_notification_config(
+            GetTaskPushNotificationConfigRequest(task_id=task.id, id="mine"), who
+        )
+
+
+async def test_an_event_comes_back_as_what_it_was(start: Any) -> None:
+    one = await start()
+    task = await one.send("hi")
+    rows = await one.database.execute(
+        "SELECT kind, body FROM events WHERE task_id = ? ORDER BY version", task.id
+    )
+    kinds = [type(decode(row["kind"], row["body"])) for row in rows]
+    assert kinds == [Task, TaskStatusUpdateEvent, TaskArtifactUpdateEvent, TaskStatusUpdateEvent]
+
+
+def _context() -> Any:
+    from a2a.server.context import ServerCallContext
+
+    return ServerCallContext()
