@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from meshwright.extension import canonical
+from meshwright.settings import SettingsError
 
 if TYPE_CHECKING:
-    from a2a.types import AgentCard
+    from a2a.types import AgentCard, AgentInterface
 
 MAX_BYTES = 262_144
-PROTOCOL_VERSION = "1.0"
+PROTOCOL_VERSION, LEGACY_VERSION = "1.0", "0.3"
 #: Where the two bindings live, below an agent's base address.
 JSONRPC_PATH, REST_PATH = "/", "/rest"
 BINDINGS = ("JSONRPC", "HTTP+JSON")
+GRPC = "GRPC"
+#: What a card file may list: each binding with the version it is served in.
+SERVED = (
+    *((binding, PROTOCOL_VERSION) for binding in (*BINDINGS, GRPC)),
+    *((binding, LEGACY_VERSION) for binding in BINDINGS),
+)
 
 
 class CardError(Exception):
@@ -25,18 +32,34 @@ class CardError(Exception):
 
 
 def load_card(file: Path) -> AgentCard:
-    """Read and check a card file, which names no address. Raises CardError, naming the file."""
+    """Read and check a card file. It may list the interfaces it is served by, without addresses.
+
+    Raises CardError, naming the file.
+    """
     try:
         card = parse_card(json.loads(file.read_text()))
+        _check_listed(card)
     except FileNotFoundError:
         raise CardError(f"there is no card {file}: write one, or `meshwright new agent NAME`") from None
     except ValueError:
         raise CardError(f"{file} is not JSON") from None
     except CardError as error:
         raise CardError(f"{file}: {error}") from None
-    if card.supported_interfaces:
-        raise CardError(f"{file} names an address; addresses are settings (MESHWRIGHT_PUBLIC_URL)")
     return card
+
+
+def _check_listed(card: AgentCard) -> None:
+    listed = [(i.protocol_binding, i.protocol_version) for i in card.supported_interfaces]
+    if any(interface.url for interface in card.supported_interfaces):
+        raise CardError("it names an address; addresses are settings (MESHWRIGHT_PUBLIC_URL)")
+    for binding, version in listed:
+        if (binding, version) not in SERVED:
+            known = ", ".join(" ".join(pair) for pair in SERVED)
+            raise CardError(f"the interface {binding!r} {version!r} is not served; these are: {known}")
+    if listed and not {(binding, PROTOCOL_VERSION) for binding in BINDINGS} & set(listed):
+        raise CardError(
+            f"it must list JSONRPC or HTTP+JSON of version {PROTOCOL_VERSION}, which the mesh speaks"
+        )
 
 
 def parse_card(document: Any) -> AgentCard:
@@ -77,30 +100,88 @@ def check_addresses(card: AgentCard, origin: str) -> None:
         raise CardError(f"the card has no interface of {' or '.join(BINDINGS)}")
     if not any(i.protocol_version.split(".")[0] == "1" for i in usable):
         raise CardError("the card has no interface of protocol version 1.x")
-    for interface in usable:
-        if _origin(interface.url) != _origin(origin):
-            raise CardError(f"the card came from {_origin(origin)} and points to {_origin(interface.url)}")
+    for interface in card.supported_interfaces:
+        try:
+            at_home = _at_home(interface, origin)
+        except ValueError:
+            at_home = False
+        if not at_home:
+            raise CardError(f"the card came from {_origin(origin)} and points to {interface.url[:200]}")
+
+
+def _at_home(interface: AgentInterface, origin: str) -> bool:
+    if interface.protocol_binding in BINDINGS:
+        return _origin(interface.url) == _origin(origin)
+    if interface.protocol_binding == GRPC:  # host:port without a scheme, and the port is not that of HTTP
+        return urlsplit("//" + interface.url.rpartition("://")[2]).hostname == urlsplit(origin).hostname
+    return True
+
+
+def serves(card: AgentCard, binding: str, version: str = "") -> bool:
+    """Whether the card lists `binding`; with a version, in that version."""
+    return any(
+        i.protocol_binding == binding and (not version or i.protocol_version == version)
+        for i in card.supported_interfaces
+    )
+
+
+def offered(card: AgentCard, grpc_port: int) -> AgentCard:
+    """A copy of a file's card that lists what this process serves: what the file lists, else all of 1.0.
+
+    gRPC is served, and listed, while it has a port. Raises SettingsError for a port that the card has no use for.
+    """
+    copy = _copy(card)
+    if not copy.supported_interfaces:
+        copy.supported_interfaces.extend(_defaults(*BINDINGS, GRPC))
+    if grpc_port and not serves(copy, GRPC):
+        raise SettingsError(f"MESHWRIGHT_GRPC_PORT is set, but the card of {card.name} does not list {GRPC}")
+    for interface in copy.supported_interfaces:
+        if interface.protocol_binding == GRPC:
+            interface.url = f":{grpc_port}" if grpc_port else ""
+    return copy
 
 
 def stamped(card: AgentCard, base: str) -> AgentCard:
-    """A copy of `card` with its interfaces under the address `base`."""
-    from a2a.types import AgentCard, AgentInterface
+    """A copy of `card` with its interfaces under the address `base`. Its gRPC is on the same host, if it has a port."""
+    copy = _copy(card)
+    del copy.supported_interfaces[:]
+    host = urlsplit(base).hostname or ""
+    paths = {"JSONRPC": JSONRPC_PATH, "HTTP+JSON": REST_PATH}
+    for interface in card.supported_interfaces or _defaults(*BINDINGS):
+        port = interface.url.rpartition(":")[2]
+        if interface.protocol_binding in paths:
+            url = base.rstrip("/") + paths[interface.protocol_binding]
+        elif port:
+            url = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        else:
+            continue
+        copy.supported_interfaces.add().CopyFrom(interface)
+        copy.supported_interfaces[-1].url = url
+    return copy
 
-    base = base.rstrip("/")
+
+def _defaults(*bindings: str) -> list[AgentInterface]:
+    from a2a.types import AgentInterface
+
+    return [AgentInterface(protocol_binding=b, protocol_version=PROTOCOL_VERSION) for b in bindings]
+
+
+def _copy(card: AgentCard) -> AgentCard:
+    from a2a.types import AgentCard
+
     copy = AgentCard()
     copy.CopyFrom(card)
-    del copy.supported_interfaces[:]
-    for binding, path in (("JSONRPC", JSONRPC_PATH), ("HTTP+JSON", REST_PATH)):
-        copy.supported_interfaces.append(
-            AgentInterface(url=base + path, protocol_binding=binding, protocol_version=PROTOCOL_VERSION)
-        )
     return copy
 
 
 def to_json(card: AgentCard) -> dict[str, Any]:
-    """The card as it goes over the wire."""
+    """The card as it goes over the wire; with the names of 0.3 as well, if it lists an interface of that version."""
     from google.protobuf.json_format import MessageToDict
 
+    if any(i.protocol_version == LEGACY_VERSION for i in card.supported_interfaces):
+        from a2a.server.request_handlers.response_helpers import agent_card_to_dict
+
+        return agent_card_to_dict(card)
     return dict(MessageToDict(card))
 
 

@@ -46,6 +46,7 @@ class Settings(BaseModel):
 
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
+    grpc_port: int = Field(default=0, ge=0, le=65535)
     public_url: Address | None = None
     peers: Addresses = ()
     tools: Addresses = ()

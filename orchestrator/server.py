@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from meshwright.card import offered
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.server import a2a_app, card_of
@@ -35,7 +36,7 @@ def orchestrator_app(
 ) -> Starlette:
     """The app. Raises SettingsError for a card, policy or database that cannot be used."""
     client = http or http_client()
-    card = card_of(NAME)
+    card = offered(card_of(NAME), settings.grpc_port)
     policy = Policy.load(settings.policy or shipped("policies", "shop.toml"))
     directory = Directory(settings.peers, client, identity)
     toolbox = Toolbox(settings.tools, client, identity)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from meshwright.errors import InvalidRequest
@@ -20,13 +21,19 @@ MAX_DEPTH = 48
 BODY_SECONDS = 10.0
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
+Refusal = Callable[[Scope, int, str], Response]
+
 
 class Admission:
-    """ASGI middleware: refuses a body over `max_body` bytes (413), too slow (408), or not strict JSON (400)."""
+    """ASGI middleware: refuses a body over `max_body` bytes (413), too slow (408), or not strict JSON (400).
 
-    def __init__(self, app: ASGIApp, *, max_body: int) -> None:
+    `refusal` makes the answer from the scope, the status and the reason.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body: int, refusal: Refusal | None = None) -> None:
         self._app = app
         self._max_body = max_body
+        self._refusal = refusal or _refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
@@ -35,17 +42,16 @@ class Admission:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await self._read(scope, receive)
         except TimeoutError:
-            return await _refuse(408, f"the body did not arrive within {BODY_SECONDS:.0f} s")(
-                scope, receive, send
-            )
+            why = f"the body did not arrive within {BODY_SECONDS:.0f} s"
+            return await self._refusal(scope, 408, why)(scope, receive, send)
         if body is None:
             why = f"the body is larger than {self._max_body} bytes: send less, or send a link"
-            return await _refuse(413, why)(scope, receive, send)
-        if body and b"json" in dict(scope["headers"]).get(b"content-type", b"application/json"):
+            return await self._refusal(scope, 413, why)(scope, receive, send)
+        if body and b"json" in dict(scope["headers"]).get(b"content-type", b"json").lower():
             try:
                 strict_json(body)
             except InvalidRequest as error:
-                return await _refuse(400, str(error))(scope, receive, send)
+                return await self._refusal(scope, 400, str(error))(scope, receive, send)
         return await self._app(scope, _replay(body, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
@@ -106,5 +112,5 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _refuse(status: int, why: str) -> JSONResponse:
+def _refuse(scope: Scope, status: int, why: str) -> JSONResponse:
     return JSONResponse({"error": {"code": status, "message": why}}, status, headers={"connection": "close"})

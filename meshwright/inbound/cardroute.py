@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -19,12 +20,15 @@ MAX_AGE = 60
 
 def card_routes(card: AgentCard, public_url: str | None) -> list[Route]:
     """The route that serves `card` under `public_url`, or under the address the caller used to get here."""
+    # Only told, never compared: replicas start at different times, and the tag knows better.
+    since = formatdate(usegmt=True)
 
     async def serve_card(request: Request) -> Response:
         document = to_json(stamped(card, public_url or base_address(request)))
         tag = etag(document)
         headers = {
             "etag": tag,
+            "last-modified": since,
             "cache-control": f"max-age={MAX_AGE}",
             "vary": "host, x-forwarded-proto, x-forwarded-host, x-forwarded-prefix",
         }

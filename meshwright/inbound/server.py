@@ -7,18 +7,21 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from a2a.server.routes import create_jsonrpc_routes, create_rest_routes
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from meshwright.card import REST_PATH, CardError, load_card, stamped
+from meshwright.card import CardError, load_card, offered, stamped
 from meshwright.database import open_database
 from meshwright.inbound.admission import Admission
+from meshwright.inbound.bindings import http_bindings, refusal
 from meshwright.inbound.cardroute import card_routes
 from meshwright.inbound.doorman import Doorman
 from meshwright.inbound.executor import Executor, Work
+from meshwright.inbound.extensions import ExtensionEcho
+from meshwright.inbound.grpcdoor import GrpcDoor
 from meshwright.inbound.handler import MeshRequestHandler
 from meshwright.inbound.health import Readiness
+from meshwright.inbound.sanitised import Sanitised
 from meshwright.inbound.specialist import Specialist
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
@@ -75,9 +78,12 @@ def a2a_app(
     For `revive` see the Executor, for `on_end` the TaskBook. Its `state.drain` is for
     a signal handler: work is no longer taken, and what cannot be finished in time is handed over.
     """
+    card = offered(card, settings.grpc_port)
     # The handler wants a complete card; what it is asked of it does not depend on the address.
     complete = stamped(card, settings.public_url or f"http://{settings.host}:{settings.port}")
     handler = MeshRequestHandler(complete, settings)
+    operations = Sanitised(handler)
+    grpc = GrpcDoor(operations, complete, settings, identity.trust)
     executor = Executor(work, settings, name, revive=revive)
     readiness.name = name
 
@@ -102,6 +108,7 @@ def a2a_app(
             stack.push_async_callback(handler.worker.aclose)
             readiness.worker = handler.worker
             handler.worker.start()
+            await stack.enter_async_context(grpc.open())
             yield
             await drain()
 
@@ -110,12 +117,12 @@ def a2a_app(
             *readiness.routes(),
             *card_routes(card, settings.public_url),
             *routes,
-            *create_jsonrpc_routes(handler, rpc_url="/"),
-            *create_rest_routes(handler, path_prefix=REST_PATH),
+            *http_bindings(operations, complete),
         ],
         middleware=[
             Middleware(Doorman, trust=identity.trust),
-            Middleware(Admission, max_body=settings.max_body),
+            Middleware(Admission, max_body=settings.max_body, refusal=refusal),
+            Middleware(ExtensionEcho, card=complete),
         ],
         lifespan=whole_life,
     )

@@ -32,10 +32,14 @@ class Feed:
             if not bells:
                 del self._bells[topic]
 
+    def ring(self, topic: str) -> None:
+        """Ring the bells of this process."""
+        for bell in self._bells.get(topic, ()):
+            bell.set()
+
     def _heard(self, topic: str | None, mine: bool) -> None:
         if topic is not None:
-            for bell in self._bells.get(topic, ()):
-                bell.set()
+            self.ring(topic)
             return
         for bells in self._bells.values():
             for bell in bells:

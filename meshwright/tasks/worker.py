@@ -250,6 +250,8 @@ class Worker:
         if self._held.get(task_id) is held:
             del self._held[task_id]
         held.lose()
+        if len(self._runs) == self._at_once - 1:
+            self.book.feed.ring(self.book.agent)  # we were full: what was queued meanwhile has room now
         if not self._runs:
             self._idle.set()
         if not run.cancelled() and (error := run.exception()):

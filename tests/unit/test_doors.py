@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from a2a.client import ClientConfig, ClientFactory
+from a2a.client import A2ACardResolver, ClientConfig, ClientFactory
 from a2a.server.context import ServerCallContext
 from a2a.server.request_handlers import RequestHandler
 from a2a.types import (
@@ -40,9 +40,12 @@ from meshwright.card import offered, parse_card, stamped, to_json
 from meshwright.inbound.admission import Admission
 from meshwright.inbound.bindings import http_bindings, refusal
 from meshwright.inbound.doorman import Doorman
+from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.extensions import ExtensionEcho
 from meshwright.inbound.grpcdoor import GrpcDoor
+from meshwright.inbound.health import Readiness
 from meshwright.inbound.sanitised import Sanitised
+from meshwright.inbound.server import a2a_app
 from meshwright.settings import Settings, SettingsError
 from meshwright.testing import InProcess, Keyring
 
@@ -529,3 +532,33 @@ def test_without_grpc_installed_a_port_for_it_says_what_to_install() -> None:
 def test_no_module_before_the_port_is_set_needs_grpc() -> None:
     code = "import sys; sys.modules['grpc'] = None; import meshwright.inbound.server, orchestrator.server"
     subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+
+async def test_a_whole_server_has_all_its_doors_before_one_and_the_same_book() -> None:
+    settings = Settings(grpc_port=free_port(), database="memory:", public_url=ORIGIN)
+    identity = Keyring("agent").identity("agent")
+
+    async def work(incoming: Incoming) -> Outcome:
+        return Outcome(text=f"heard: {incoming.text}")
+
+    @asynccontextmanager
+    async def nothing_else(handler: RequestHandler) -> AsyncIterator[None]:
+        yield
+
+    card = agent_cards.load("orchestrator")
+    app = a2a_app("agent", card, work, settings, identity, Readiness(), lifespan=nothing_else)
+    async with InProcess({ORIGIN: app}).running() as mesh, mesh.client() as http:
+        served = await A2ACardResolver(http, ORIGIN).get_agent_card()
+        listed = [i.url for i in served.supported_interfaces]
+        assert listed == [ORIGIN + "/", ORIGIN + "/rest", f"agent:{settings.grpc_port}", ORIGIN + "/"]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{settings.grpc_port}") as channel:
+            stub, metadata = A2AServiceStub(channel), [*V1.items()]
+            sent = await stub.SendMessage(words(context_id="c" * 128), metadata=metadata)
+            assert sent.task.status.state == TaskState.TASK_STATE_COMPLETED
+            stream = stub.SendStreamingMessage(words(), metadata=metadata)
+            kinds = [event.WhichOneof("payload") async for event in stream]
+            assert (kinds[0], kinds[-1]) == ("task", "status_update")
+        got = await http.get(f"{ORIGIN}/rest/tasks/{sent.task.id}", headers=V1)
+        assert got.json()["contextId"] == "c" * 128
+        old = {"jsonrpc": "2.0", "id": 1, "method": "tasks/get", "params": {"id": sent.task.id}}
+        assert (await http.post(ORIGIN, json=old)).json()["result"]["status"]["state"] == "completed"
