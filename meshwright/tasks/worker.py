@@ -152,7 +152,8 @@ class Worker:
         self.draining = True
         if self._runs:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), grace)
+                async with asyncio.timeout(grace):
+                    await self._idle.wait()
         if self._accepting:
             await asyncio.wait(self._accepting)
         left = [held.claim for held in self._held.values()]
@@ -187,8 +188,10 @@ class Worker:
                         await self._take()
                 except StoreUnavailable as error:
                     log.warning("%s; trying again", error)
+                # not wait_for: in Python 3.11 it can swallow a cancellation that comes together with the bell
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(bell.wait(), self._lease / 3)
+                    async with asyncio.timeout(self._lease / 3):
+                        await bell.wait()
                 bell.clear()
 
     async def _renew(self) -> None:
