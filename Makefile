@@ -4,15 +4,18 @@
 #   make test    the tests
 #   make bench   what a start costs, and a hop; make bench-hop is the hop alone, with ARGS='--only NAME'
 #   make check   ruff, its formatter, mypy --strict
+#   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 ARGS ?=
+KILLS ?= 30
+STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop evals three-files clean
+.PHONY: help demo up test check bench bench-hop chaos evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +40,9 @@ bench: $(VENV)/bench.installed
 
 bench-hop: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.hop $(ARGS)
+
+chaos: $(VENV)/bench.installed
+	@$(BIN)/python -m benchmarks.chaos --kills $(KILLS) --store $(STORE) $(ARGS)
 
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)
