@@ -1,0 +1,126 @@
+"""The JSON-RPC endpoint: A2A 1.0, and 0.3 where the card declares it.
+
+The SDK's dispatcher with what it gets wrong: it parses a body of any media type, answers envelopes that are off with the
+texts of Python's errors, and tells a caller of 0.3 that there is no such method.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from a2a.compat.v0_3.conversions import to_core_send_message_request
+from a2a.compat.v0_3.jsonrpc_adapter import JSONRPC03Adapter
+from a2a.compat.v0_3.request_handler import RequestHandler03
+from a2a.server.jsonrpc_models import InternalError as BareInternalError
+from a2a.server.jsonrpc_models import InvalidRequestError as BareInvalidRequestError
+from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
+from a2a.utils.errors import (
+    A2AError,
+    ContentTypeNotSupportedError,
+    InternalError,
+    InvalidParamsError,
+    InvalidRequestError,
+    VersionNotSupportedError,
+)
+from google.protobuf.json_format import Error as ProtobufError
+
+from meshwright.inbound.context import require_json, version_of
+from meshwright.inbound.sanitised import Discretion
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from a2a.server.context import ServerCallContext
+    from a2a.server.jsonrpc_models import JSONRPCError
+    from a2a.server.request_handlers import RequestHandler
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, Response
+
+    from meshwright.inbound.context import HttpContexts
+
+Id = str | int | None
+
+
+class JsonRpcDoor(JsonRpcDispatcher):
+    """What stands at the JSON-RPC address. `legacy`: whether 0.3 is served there too."""
+
+    def __init__(self, handler: RequestHandler, contexts: HttpContexts, *, legacy: bool) -> None:
+        super().__init__(handler, contexts, enable_v0_3_compat=legacy)
+        if legacy:
+            self._v03_adapter = LegacyDoor(handler, contexts)
+
+    async def handle_requests(self, request: Request) -> Response:
+        try:
+            require_json(request)
+        except ContentTypeNotSupportedError as error:
+            return self._generate_error_response(None, error)
+        try:
+            body = await request.json()
+        except ValueError:
+            body = {}  # the dispatcher has the words for this
+        if (wrong := self._wrong(body, version_of(request))) is not None:
+            return self._generate_error_response(_id_of(body), wrong)
+        return await super().handle_requests(request)
+
+    def _wrong(self, body: Any, version: str) -> A2AError | None:
+        if not isinstance(body, dict):
+            return InvalidRequestError(message="a request is one JSON object; batches are not served")
+        method = body.get("method")
+        if body.get("jsonrpc") != "2.0" or not isinstance(method, str):
+            return None
+        if not isinstance(body.get("params", {}), dict):
+            return InvalidParamsError(message="params must be an object, with the names of the specification")
+        if not self.enable_v0_3_compat and not version and method in JSONRPC03Adapter.METHOD_TO_MODEL:
+            return VersionNotSupportedError(message=f"{method} is of A2A 0.3; this agent speaks 1.0")
+        return None
+
+    def _generate_error_response(
+        self, request_id: Id, error: Exception | JSONRPCError | A2AError
+    ) -> JSONResponse:
+        if isinstance(
+            error, BareInternalError
+        ):  # holds the text of whatever was raised, which the SDK has logged
+            error = InternalError(message="internal error")
+        return super()._generate_error_response(request_id, error)
+
+
+class LegacyDoor(JSONRPC03Adapter):
+    """The methods of 0.3, without the texts of the exceptions that its conversions raise."""
+
+    def __init__(self, handler: RequestHandler, contexts: HttpContexts) -> None:
+        super().__init__(handler, contexts)
+        self.handler = _Legacy(handler)
+
+    def _generate_error_response(self, request_id: Id, error: Exception | JSONRPCError) -> JSONResponse:
+        if isinstance(error, BareInternalError):
+            error = InternalError(message="internal error")
+        elif isinstance(error, BareInvalidRequestError):  # the envelope was right, so it is about the params
+            error = InvalidParamsError(message="the params are not those of this method in A2A 0.3")
+        return super()._generate_error_response(request_id, error)
+
+
+class _Legacy(RequestHandler03):
+    """Looks at what the caller sent before an answer begins: the SDK shows what is raised in the middle of a stream."""
+
+    async def on_message_send(self, request: Any, context: ServerCallContext) -> Any:
+        _require_convertible(request)
+        return await super().on_message_send(request, context)
+
+    async def on_message_send_stream(self, request: Any, context: ServerCallContext) -> AsyncIterator[Any]:
+        _require_convertible(request)
+        with Discretion():
+            async for event in super().on_message_send_stream(request, context):
+                yield event
+
+
+def _require_convertible(request: Any) -> None:
+    try:
+        to_core_send_message_request(request)
+    except (ValueError, TypeError, LookupError, AttributeError, ProtobufError):
+        raise InvalidParamsError(message="the message cannot be read as one of A2A 0.3") from None
+
+
+def _id_of(body: Any) -> Id:
+    """The id to answer under: null if there is none that JSON-RPC allows."""
+    given = body.get("id") if isinstance(body, dict) else None
+    return given if isinstance(given, str | int) and not isinstance(given, bool) else None
