@@ -1,0 +1,1 @@
+"""Waiting is free: see `__main__`."""
