@@ -63,6 +63,7 @@ class Settings(BaseModel):
     claims: int = Field(default=10, ge=1)
     grace: float = Field(default=8.0, ge=0, le=600)
     retention: float = Field(default=30.0, gt=0)
+    webhooks: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     budget_tokens: int = Field(default=50_000, ge=0)
     refresh: float = Field(default=15.0, gt=0)
     max_body: int = Field(default=1_048_576, ge=1024)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from meshwright.card import offered
+from meshwright.errors import NoPeer
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.server import a2a_app, card_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from meshwright.database import Database
     from meshwright.inbound.handler import MeshRequestHandler
     from meshwright.inbound.identity import Identity
+    from meshwright.tasks.courier import Parcel
 
 NAME = "orchestrator"
 
@@ -73,12 +75,20 @@ def orchestrator_app(
             await asyncio.sleep(0.05)
         return await api.driver.work(incoming)
 
+    async def call_off(parcel: Parcel) -> None:
+        """A run was cancelled: the peer that still works for it is told so."""
+        for entry in directory.entries:
+            if entry.url == parcel.address and entry.card is not None:
+                return await directory.peer(entry).cancel(parcel.remote)
+        raise NoPeer(f"nobody is known at {parcel.address}")
+
     return a2a_app(
         *(NAME, card, work, settings, identity, readiness),
         lifespan=lifespan,
         routes=api.routes(),
         revive=settings.deadline,
         on_end=end_with_task,
+        deliveries={"cancel": call_off},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ FAREWELL = 2.0
 class GrpcDoor:
     """Serves `handler` over gRPC while `open()` lasts; does nothing when settings name no port for it.
 
-    Raises SettingsError when grpc is not installed, and from `open()` when the port is taken.
+    Raises SettingsError when grpc is not installed or the port is taken: before the process has begun to start.
     """
 
     def __init__(self, handler: RequestHandler, card: AgentCard, settings: Settings, trust: Trust) -> None:
@@ -36,6 +37,7 @@ class GrpcDoor:
                 raise SettingsError(
                     "MESHWRIGHT_GRPC_PORT is set, but gRPC is not installed: pip install 'meshwright[grpc]'"
                 ) from None
+            _require_free(settings.host, settings.grpc_port)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -56,15 +58,18 @@ class GrpcDoor:
         service = GrpcService(self._handler, GrpcContexts(self._card, self._trust), self._card)
         add_A2AServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        address = f"{host}:{self._settings.grpc_port}"
-        try:
-            server.add_insecure_port(address)
-        except RuntimeError:
-            raise SettingsError(
-                f"cannot listen on {address}: set MESHWRIGHT_GRPC_PORT to a free port"
-            ) from None
+        server.add_insecure_port(f"{host}:{self._settings.grpc_port}")
         await server.start()
         try:
             yield
         finally:
             await server.stop(FAREWELL)
+
+
+def _require_free(host: str, port: int) -> None:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        raise SettingsError(
+            f"cannot listen on {host}:{port}: set MESHWRIGHT_GRPC_PORT to a free port"
+        ) from None

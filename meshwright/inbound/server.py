@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,12 @@ from meshwright.inbound.sanitised import Sanitised
 from meshwright.inbound.specialist import Specialist
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
+from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.settings import Settings, SettingsError
 from meshwright.shipped import shipped
 from meshwright.tasks.book import OnEnd, TaskBook
+from meshwright.tasks.courier import Courier, Deliver
+from meshwright.tasks.retention import Sweeper
 from meshwright.tasks.worker import Worker
 
 if TYPE_CHECKING:
@@ -72,16 +75,18 @@ def a2a_app(
     routes: Sequence[BaseRoute] = (),
     revive: float = 0.0,
     on_end: OnEnd | None = None,
+    deliveries: Mapping[str, Deliver] | None = None,
 ) -> Starlette:
     """An A2A server around `work`; `routes` come before those of A2A.
 
-    For `revive` see the Executor, for `on_end` the TaskBook. Its `state.drain` is for
+    For `revive` see the Executor, for `on_end` the TaskBook, for `deliveries` (besides webhooks) the Courier. Its `state.drain` is for
     a signal handler: work is no longer taken, and what cannot be finished in time is handed over.
     """
     card = offered(card, settings.grpc_port)
     # The handler wants a complete card; what it is asked of it does not depend on the address.
     complete = stamped(card, settings.public_url or f"http://{settings.host}:{settings.port}")
-    handler = MeshRequestHandler(complete, settings)
+    screen = Screen(settings.webhooks)
+    handler = MeshRequestHandler(complete, settings, screen)
     operations = Sanitised(handler)
     grpc = GrpcDoor(operations, complete, settings, identity.trust)
     executor = Executor(work, settings, name, revive=revive)
@@ -105,9 +110,16 @@ def a2a_app(
                 claims=settings.claims,
             )
             await stack.enter_async_context(lifespan(handler))
+            webhooks = Webhooks(handler.book, screen, identity)
+            stack.push_async_callback(webhooks.aclose)
+            courier = Courier(handler.book, {"push": webhooks.deliver, **(deliveries or {})})
+            stack.push_async_callback(courier.aclose)
+            sweeper = Sweeper(database, name, settings.retention)
+            stack.push_async_callback(sweeper.aclose)
             stack.push_async_callback(handler.worker.aclose)
             readiness.worker = handler.worker
-            handler.worker.start()
+            for each in (handler.worker, courier, sweeper):
+                each.start()
             await stack.enter_async_context(grpc.open())
             yield
             await drain()
@@ -116,6 +128,7 @@ def a2a_app(
         routes=[
             *readiness.routes(),
             *card_routes(card, settings.public_url),
+            *key_routes(identity),
             *routes,
             *http_bindings(operations, complete),
         ],

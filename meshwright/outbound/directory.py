@@ -155,12 +155,12 @@ class Directory:
         if not offering:
             known = sorted({s for e in self.entries for s in e.skills})
             raise NoPeer(f"no agent offers the skill {skill!r}; offered are: {', '.join(known) or 'none'}")
-        return [self._peer(e) for e in sorted(offering, key=self._rank)]
+        return [self.peer(e) for e in sorted(offering, key=self._rank)]
 
     def fallbacks(self) -> list[Peer]:
         """Who stands in when no owner of a skill can answer."""
         standing = [e for e in self.entries if e.card and any(FALLBACK_TAG in s.tags for s in e.card.skills)]
-        return [self._peer(e) for e in sorted(standing, key=self._rank)]
+        return [self.peer(e) for e in sorted(standing, key=self._rank)]
 
     def tags(self, skill: str) -> set[str]:
         """What the cards say of a skill besides its name."""
@@ -169,7 +169,8 @@ class Directory:
     def _rank(self, entry: Entry) -> tuple[bool, bool]:
         return entry.breaker.state == "open" and entry.breaker.retry_in > 0, entry.status != "ready"
 
-    def _peer(self, entry: Entry) -> Peer:
+    def peer(self, entry: Entry) -> Peer:
+        """Who is at an entry whose card is known."""
         if entry._peer is None:
             assert entry.card is not None
             entry._peer = Peer(

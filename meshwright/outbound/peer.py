@@ -277,21 +277,34 @@ class Peer:
 
     def _cancel(self, seen: Seen) -> None:
         """Tell the peer to stop, without waiting: our own time is up."""
-        if seen.task is not None and self._client is not None:
-            farewell = asyncio.ensure_future(self._say_cancel(self._client, seen.task.id))
+        if seen.remote and self._client is not None:
+            farewell = asyncio.ensure_future(self._say_cancel(seen.remote))
             self._farewells.add(farewell)
             farewell.add_done_callback(self._farewells.discard)
 
-    async def _say_cancel(self, client: Client, task_id: str) -> None:
+    async def _say_cancel(self, task_id: str) -> None:
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await self.cancel(task_id)
+        except (TimeoutError, MeshError) as error:
+            log.info("%s: task %s was not cancelled: %s", self.name, task_id, error or type(error).__name__)
+
+    async def cancel(self, task_id: str) -> None:
+        """CancelTask. A task that has ended, or that the peer does not know, is as good as cancelled. Raises PeerError."""
         from a2a.client import ClientCallContext
         from a2a.client.errors import A2AClientError
         from a2a.types import CancelTaskRequest
-        from a2a.utils.errors import A2AError
+        from a2a.utils.errors import A2AError, TaskNotCancelableError, TaskNotFoundError
 
         headers = self._identity.authorization(self._audience) if self._audience else {}
         try:
-            async with asyncio.timeout(CANCEL_SECONDS):
-                context = ClientCallContext(service_parameters=headers)
-                await client.cancel_task(CancelTaskRequest(id=task_id), context=context)
-        except (TimeoutError, A2AClientError, A2AError, httpx.HTTPError) as error:
-            log.info("%s: task %s was not cancelled: %s", self.name, task_id, type(error).__name__)
+            context = ClientCallContext(service_parameters=headers)
+            await self._connected().cancel_task(CancelTaskRequest(id=task_id), context=context)
+        except (TaskNotFoundError, TaskNotCancelableError):
+            return
+        except A2AError as error:
+            raise PeerRefused(self.name, str(error)[:300]) from None
+        except A2AClientError as error:
+            raise self._translated(error) from None
+        except httpx.HTTPError as error:
+            raise PeerUnreachable(self.name, f"cannot be reached ({type(error).__name__})") from None

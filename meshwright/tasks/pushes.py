@@ -70,7 +70,13 @@ async def announce(tx: Transaction, agent: str, task_id: str, version: int, even
             await tx.execute(
                 "INSERT INTO outbox (id, agent, task_id, kind, address, body, state, remote, answer, attempts, due, created, why)"
                 " VALUES (?, ?, ?, 'push', ?, ?, 'open', ?, '', 0, EPOCH(), EPOCH(), '')",
-                *(f"{task_id}:{version + place}:{config.id}", agent, task_id, config.url, json.dumps(body)),
+                *(
+                    f"{task_id}:{version + place:08d}:{config.id}",
+                    agent,
+                    task_id,
+                    config.url,
+                    json.dumps(body),
+                ),
                 config.id,
             )
     tx.wake(f"{agent}:outbox")

@@ -506,13 +506,11 @@ async def test_a_stock_client_speaks_one_zero_with_a_card_that_lists_both_versio
         assert opened.behind.headers["a2a-version"] == "1.0"
 
 
-async def test_a_port_that_is_taken_is_named(taken_port: int) -> None:
+def test_a_port_that_is_taken_is_named(taken_port: int) -> None:
     settings = Settings(grpc_port=taken_port)
     trust = Keyring("agent").identity("agent").trust
-    door = GrpcDoor(Behind(), agent_cards.load("orders"), settings, trust)
     with pytest.raises(SettingsError, match=f"{taken_port}.*MESHWRIGHT_GRPC_PORT"):
-        async with door.open():
-            pass
+        GrpcDoor(Behind(), agent_cards.load("orders"), settings, trust)
 
 
 def test_without_grpc_installed_a_port_for_it_says_what_to_install() -> None:

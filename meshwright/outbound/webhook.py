@@ -1,0 +1,159 @@
+"""Push notifications, one POST each: to an address that was looked at first, and signed so that the receiver can tell.
+
+The address is a client's word, so it is screened twice: when it is given, and when it is used. The connection then goes to the
+very address that was screened, not to what the name resolves to a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import json
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from meshwright.errors import PeerRefused, PeerTimedOut, PeerUnreachable
+from meshwright.tasks import pushes
+from meshwright.tasks.courier import Parcel, Undeliverable
+
+if TYPE_CHECKING:
+    from meshwright.inbound.identity import Identity
+    from meshwright.tasks.book import TaskBook
+
+MEDIA_TYPE = "application/a2a+json"
+#: Seconds a receiver has to answer.
+SECONDS = 10.0
+#: Where instances of clouds learn their own secrets: never, whatever is allowed.
+METADATA = frozenset({ipaddress.ip_address("169.254.169.254"), ipaddress.ip_address("fd00:ec2::254")})
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+
+
+async def resolved(host: str, port: int) -> list[str]:
+    """Every address a name stands for; none if it stands for none."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return [str(entry[4][0]) for entry in found]
+
+
+class Screen:
+    """Which addresses a notification may go to: public ones over https, and those in `allowed` (names, *.names, networks)."""
+
+    def __init__(self, allowed: Sequence[str], resolve: Resolve = resolved) -> None:
+        self._resolve = resolve
+        self._names: list[str] = []
+        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        for entry in allowed:
+            try:
+                self._networks.append(ipaddress.ip_network(entry, strict=False))
+            except ValueError:
+                self._names.append(entry.lower())
+
+    async def __call__(self, url: str) -> str:
+        """Why no notification goes to `url`; empty if one may."""
+        return (await self.look(url))[0]
+
+    async def look(self, url: str) -> tuple[str, str]:
+        """(why not, the address to connect to)."""
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").lower(), parts.port or {"https": 443}.get(parts.scheme, 80)
+        except ValueError:
+            return "it is no URL", ""
+        if parts.scheme not in ("http", "https") or not host:
+            return "it must be an http or https URL", ""
+        if parts.username is not None or parts.password is not None:
+            return "it must not hold a user or a password", ""
+        named = any(host == n or (n.startswith("*.") and host.endswith(n[1:])) for n in self._names)
+        found = [_address(each) for each in await self._resolve(host, port)]
+        if not found:
+            return "its host cannot be resolved", ""
+        for address in found:
+            if address in METADATA:
+                return "its host is not to be reached from here", ""
+            allowed = named or any(address in network for network in self._networks)
+            if not allowed and not address.is_global:
+                return "its host is not a public address", ""
+            if not allowed and parts.scheme != "https":
+                return "a public address needs https", ""
+        return "", str(found[0])
+
+
+def _address(text: str) -> Address:
+    address = ipaddress.ip_address(text.split("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped if mapped is not None else address
+
+
+class Webhooks:
+    """Delivers the notifications of one agent's tasks."""
+
+    def __init__(self, book: TaskBook, screen: Screen, identity: Identity) -> None:
+        self._book, self._screen, self._identity = book, screen, identity
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(SECONDS, connect=3.0), follow_redirects=False, trust_env=False
+        )
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def deliver(self, parcel: Parcel) -> None:
+        """POST one notification. Raises Undeliverable for what will not get better, else a PeerError."""
+        kept = await self._book.database.read(lambda tx: pushes.kept(tx, parcel.task_id))
+        config = next((each for each in kept if each.id == parcel.remote), None)
+        if config is None:
+            raise Undeliverable("nobody wants it any more")
+        why, address = await self._screen.look(config.url)
+        if why:
+            raise Undeliverable(why)
+        parts = urlsplit(config.url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        headers = {"host": parts.netloc, "content-type": MEDIA_TYPE, "x-mesh-notification": parcel.id}
+        if config.token:
+            headers["x-a2a-notification-token"] = config.token
+        if config.authentication.scheme:
+            headers["authorization"] = f"{config.authentication.scheme} {config.authentication.credentials}"
+        body = parcel.body.encode()
+        if self._identity.signer is not None:
+            headers["x-mesh-signature"] = self._identity.signer.token(
+                origin, jti=parcel.id, sha256=hashlib.sha256(body).hexdigest()
+            )
+        target = httpx.URL(config.url).copy_with(host=address)
+        try:
+            request = self._client.build_request(
+                "POST", target, content=body, headers=headers, extensions={"sni_hostname": parts.hostname}
+            )
+            answer = await self._client.send(request, stream=True)
+            await answer.aclose()
+        except httpx.TimeoutException:
+            raise PeerTimedOut(origin, "no answer in time") from None
+        except httpx.HTTPError as error:
+            raise PeerUnreachable(origin, f"cannot be reached ({type(error).__name__})") from None
+        if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
+            raise PeerUnreachable(origin, f"answered {answer.status_code}")
+        if answer.status_code >= 400:
+            raise Undeliverable(f"the receiver answered {answer.status_code}")
+        if answer.status_code >= 300:
+            raise PeerRefused(origin, f"answered {answer.status_code}; redirects are not followed")
+
+
+def key_routes(identity: Identity) -> list[Route]:
+    """Where a receiver finds the key that signs: `/.well-known/jwks.json`."""
+    keys = [identity.signer.key.as_dict(private=False)] if identity.signer else []
+    body = json.loads(json.dumps({"keys": keys}))
+
+    async def jwks(request: Request) -> JSONResponse:
+        return JSONResponse(body, headers={"cache-control": "max-age=300"})
+
+    return [Route("/.well-known/jwks.json", jwks)]

@@ -1,0 +1,158 @@
+"""Carries what stands in the outbox: notifications to those who asked for them, and word to peers that a task is off.
+
+At least once: a row is taken for a while, delivered, and only then marked; whoever dies in between leaves it to be taken again.
+Of one task's notifications to one receiver only the oldest is ever on its way, so they arrive in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshwright.errors import MeshError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from meshwright.database import Row, Transaction, Value
+    from meshwright.tasks.book import TaskBook
+
+log = logging.getLogger(__name__)
+
+#: Seconds a delivery may take, and for which its row is nobody else's.
+TAKEN = 30.0
+#: Seconds between looks, when no bell rings.
+LOOK = 5.0
+#: Seconds before the second try, and between any two at most; they double, and half of each is chance.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
+TRIES = 10
+AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One row on its way. `remote` is the push configuration's id, or the peer's task."""
+
+    id: str
+    task_id: str
+    kind: str
+    address: str
+    body: str
+    remote: str
+    attempts: int
+
+
+class Undeliverable(Exception):
+    """It will never arrive; the text says why. Not tried again."""
+
+
+#: Delivers one parcel. Raises Undeliverable, or a MeshError to be tried again later.
+Deliver = Callable[[Parcel], Awaitable[None]]
+
+
+class Courier:
+    """One per process. `deliveries` is by kind: `push`, `cancel`."""
+
+    def __init__(
+        self,
+        book: TaskBook,
+        deliveries: Mapping[str, Deliver],
+        *,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._book = book
+        self._deliveries = dict(deliveries)
+        self._chance = chance
+        self._carrying: set[asyncio.Task[None]] = set()
+        self._working: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self._deliveries:
+            self._working = asyncio.ensure_future(self._work())
+
+    async def aclose(self) -> None:
+        """Stop; what is on its way is taken again by others, when its time is over."""
+        tasks = [*self._carrying, *([self._working] if self._working else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _work(self) -> None:
+        with self._book.feed.bell(f"{self._book.agent}:outbox") as bell:
+            while True:
+                bell.clear()
+                try:
+                    while len(self._carrying) < AT_ONCE and (parcels := await self.take()):
+                        for parcel in parcels:
+                            self._carry(parcel, bell)
+                except StoreUnavailable as error:
+                    log.warning("%s; the outbox waits", error)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK):
+                        await bell.wait()
+
+    def _carry(self, parcel: Parcel, bell: asyncio.Event) -> None:
+        task = asyncio.ensure_future(self.deliver(parcel))
+        self._carrying.add(task)
+
+        def done(ended: asyncio.Task[None]) -> None:
+            self._carrying.discard(ended)
+            bell.set()  # what came after it may go now
+            if not ended.cancelled() and (error := ended.exception()):
+                log.error("%s was not delivered; it is tried again", parcel.id, exc_info=error)
+
+        task.add_done_callback(done)
+
+    async def take(self) -> list[Parcel]:
+        """The next rows that are due, ours for a while."""
+        kinds = ", ".join("?" * len(self._deliveries))
+        values: list[Value] = [TAKEN, self._book.agent, *self._deliveries, AT_ONCE]
+
+        async def op(tx: Transaction) -> list[Row]:
+            return await tx.execute(
+                "UPDATE outbox SET due = EPOCH() + ?, attempts = attempts + 1 WHERE id IN ("
+                f"SELECT id FROM outbox o WHERE agent = ? AND state = 'open' AND kind IN ({kinds}) AND due <= EPOCH()"
+                " AND NOT EXISTS (SELECT 1 FROM outbox p WHERE p.task_id = o.task_id AND p.kind = o.kind"
+                " AND p.remote = o.remote AND p.state = 'open' AND p.id < o.id)"
+                f" ORDER BY due LIMIT ?{tx.skip_locked}) RETURNING *",
+                *values,
+            )
+
+        rows = await self._book.database.write(op)
+        return [
+            Parcel(r["id"], r["task_id"], r["kind"], r["address"], r["body"], r["remote"], r["attempts"])
+            for r in rows
+        ]
+
+    async def deliver(self, parcel: Parcel) -> None:
+        """Deliver one parcel and note what became of it."""
+        try:
+            async with asyncio.timeout(TAKEN * 0.8):
+                await self._deliveries[parcel.kind](parcel)
+        except Undeliverable as error:
+            await self._mark(parcel, "dead", str(error))
+        except (MeshError, TimeoutError) as error:
+            why = str(error) or "no answer in time"
+            if parcel.attempts >= TRIES:
+                await self._mark(parcel, "dead", f"given up after {parcel.attempts} tries: {why}")
+            else:
+                await self._mark(parcel, "open", why, self.pause(parcel.attempts))
+        else:
+            await self._mark(parcel, "sent", "")
+
+    def pause(self, attempts: int) -> float:
+        """Seconds until the next try after so many: doubling, half of it chance, so that receivers are not hit in step."""
+        longest = min(FIRST_PAUSE * 2.0 ** (attempts - 1), LONGEST_PAUSE)
+        return longest * (0.5 + 0.5 * self._chance())
+
+    async def _mark(self, parcel: Parcel, state: str, why: str, seconds: float = 0.0) -> None:
+        await self._book.database.execute(
+            "UPDATE outbox SET state = ?, why = ?, due = EPOCH() + ? WHERE id = ? AND state = 'open'",
+            *(state, why[:400], seconds, parcel.id),
+        )
+        if state == "dead":
+            log.warning("%s to %s: %s", parcel.kind, parcel.address, why)

@@ -1,0 +1,93 @@
+"""What is no longer needed goes: ended tasks with all that hangs on them, after a while; what runs or waits is never touched.
+
+Runs and reviews stay: they are the record of what was decided. Checkpoints are only for going on, so those of ended tasks go
+within the hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING
+
+from meshwright.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from meshwright.database import Database, Transaction
+
+log = logging.getLogger(__name__)
+
+DAY, HOUR = 86_400.0, 3_600.0
+#: Tasks that go in one transaction: a purge must not keep others from writing.
+BATCH = 200
+_HANGING = ("events", "inbox", "outbox", "push_configs")
+
+
+async def purge(database: Database, older_than: float, agent: str | None = None) -> int:
+    """Delete the tasks (of `agent`, or all) that ended more than `older_than` seconds ago. Returns how many."""
+    whose, values = ("", ()) if agent is None else (" AND agent = ?", (agent,))
+
+    async def op(tx: Transaction) -> int:
+        rows = await tx.execute(
+            f"SELECT id FROM tasks WHERE work = 'ended' AND updated < EPOCH() - ?{whose} LIMIT ?",
+            *(older_than, *values, BATCH),
+        )
+        for row in rows:
+            for table in _HANGING:
+                await tx.execute(f"DELETE FROM {table} WHERE task_id = ?", row["id"])
+            await tx.execute("DELETE FROM tasks WHERE id = ? AND work = 'ended'", row["id"])
+        return len(rows)
+
+    gone = 0
+    while batch := await database.write(op):
+        gone += batch
+    return gone
+
+
+async def drop_checkpoints(database: Database, older_than: float = HOUR) -> int:
+    """Delete the checkpoints of runs that ended more than `older_than` seconds ago. Returns of how many."""
+
+    async def op(tx: Transaction) -> int:
+        rows = await tx.execute(
+            "SELECT id FROM runs WHERE ended < EPOCH() - ? AND EXISTS"
+            " (SELECT 1 FROM run_checkpoints c WHERE c.thread = runs.id) LIMIT ?",
+            *(older_than, BATCH),
+        )
+        for row in rows:
+            for table in ("run_checkpoints", "run_writes"):
+                await tx.execute(f"DELETE FROM {table} WHERE thread = ?", row["id"])
+        return len(rows)
+
+    gone = 0
+    while batch := await database.write(op):
+        gone += batch
+    return gone
+
+
+class Sweeper:
+    """Does both once an hour, for one agent's tasks. `days` is how long an ended task is kept."""
+
+    def __init__(self, database: Database, agent: str, days: float) -> None:
+        self._database, self._agent, self._days = database, agent, days
+        self._sweeping: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._sweeping = asyncio.ensure_future(self._sweep())
+
+    async def aclose(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait({self._sweeping})
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(HOUR * (0.5 + random.random()))  # replicas share a database: not all at once
+            try:
+                tasks = await purge(self._database, self._days * DAY, self._agent)
+                checkpoints = await drop_checkpoints(self._database)
+            except StoreUnavailable as error:
+                log.warning("nothing was swept: %s", error)
+                continue
+            if tasks or checkpoints:
+                log.info("%d tasks and the checkpoints of %d runs were removed", tasks, checkpoints)

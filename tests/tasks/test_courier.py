@@ -1,0 +1,287 @@
+"""Notifications: written with what they tell, delivered in order, again after a failure, and never to where they must not go."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from a2a.types import TaskPushNotificationConfig
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from meshwright.errors import PeerUnreachable
+from meshwright.outbound.webhook import Screen, Webhooks, key_routes
+from meshwright.tasks.courier import Courier, Parcel, Undeliverable
+from meshwright.testing import Keyring
+
+OPEN = Screen(["127.0.0.1"])
+
+
+class Receiver:
+    """A webhook that answers with what it is told to, and keeps what came."""
+
+    def __init__(self) -> None:
+        self.answers: list[int] = []
+        self.came: list[tuple[dict[str, str], Any]] = []
+        self.bell = asyncio.Event()
+        self.url = ""
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Receiver]:
+        async def hook(request: Request) -> Response:
+            self.came.append((dict(request.headers), await request.json()))
+            self.bell.set()
+            return Response(status_code=self.answers.pop(0) if self.answers else 204)
+
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/hook"
+        app = Starlette(routes=[Route("/hook", hook, methods=["POST"])])
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        work = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield self
+        finally:
+            server.should_exit = server.force_exit = True
+            await work
+            listener.close()
+
+    async def had(self, number: int) -> None:
+        while len(self.came) < number:
+            self.bell.clear()
+            if len(self.came) < number:
+                await self.bell.wait()
+
+
+@asynccontextmanager
+async def carrying(replica: Any, screen: Screen = OPEN) -> AsyncIterator[Courier]:
+    identity = Keyring("echo").identity("echo")
+    webhooks = Webhooks(replica.book, screen, identity)
+    courier = Courier(replica.book, {"push": webhooks.deliver})
+    courier.start()
+    try:
+        yield courier
+    finally:
+        await courier.aclose()
+        await webhooks.aclose()
+
+
+async def asked(replica: Any, url: str, **more: Any) -> Any:
+    task = await replica.send("ask")
+    config = TaskPushNotificationConfig(task_id=task.id, id="hook", url=url, **more)
+    from a2a.server.context import ServerCallContext
+
+    await replica.handler.on_create_task_push_notification_config(config, ServerCallContext())
+    return task
+
+
+async def outbox(replica: Any) -> list[Any]:
+    rows = await replica.database.execute("SELECT * FROM outbox ORDER BY id")
+    return list(rows)
+
+
+async def test_what_happens_is_told_in_order_with_the_clients_token_and_our_signature(start: Any) -> None:
+    one, receiver = await start(), Receiver()
+    async with receiver.serving(), carrying(one):
+        task = await asked(one, receiver.url, token="secret")
+        await one.send("lines 3", task_id=task.id)
+        await receiver.had(6)
+    told = [next(iter(body)) for _, body in receiver.came]
+    assert told == ["statusUpdate"] * 4 + ["artifactUpdate", "statusUpdate"]
+    headers = receiver.came[0][0]
+    assert headers["content-type"] == "application/a2a+json"
+    assert headers["x-a2a-notification-token"] == "secret"
+    assert headers["x-mesh-signature"].count(".") == 2
+    assert len({h["x-mesh-notification"] for h, _ in receiver.came}) == 6
+    assert {row["state"] for row in await outbox(one)} <= {"sent", "open"}
+
+
+async def test_a_failed_delivery_is_tried_again_and_holds_its_followers_back(start: Any) -> None:
+    one, receiver = await start(), Receiver()
+    receiver.answers = [500]
+    async with receiver.serving(), carrying(one):
+        task = await asked(one, receiver.url)
+        await one.send("done", task_id=task.id)
+        await receiver.had(1)
+        while not (rows := [r for r in await outbox(one) if r["why"]]):
+            await asyncio.sleep(0)
+        assert (rows[0]["state"], rows[0]["attempts"], "500" in rows[0]["why"]) == ("open", 1, True)
+        assert len(receiver.came) == 1
+        await one.database.execute("UPDATE outbox SET due = 0.0")
+        one.book.feed.ring("echo:outbox")
+        await receiver.had(4)
+    ids = [headers["x-mesh-notification"] for headers, _ in receiver.came]
+    assert ids[0] == ids[1]
+    assert ids[1:] == sorted(ids[1:])
+
+
+async def test_what_a_receiver_refuses_for_good_is_not_tried_again(start: Any) -> None:
+    one, receiver = await start(), Receiver()
+    receiver.answers = [410, 204, 204]
+    async with receiver.serving(), carrying(one):
+        task = await asked(one, receiver.url)
+        await one.send("done", task_id=task.id)
+        await receiver.had(3)
+        while "dead" not in (states := [row["state"] for row in await outbox(one)]):
+            await asyncio.sleep(0)
+    assert states[0] == "dead"
+
+
+async def test_a_dead_receiver_does_not_hold_the_task_up(start: Any) -> None:
+    one = await start()
+    async with carrying(one):
+        task = await asked(one, "http://127.0.0.1:9/nobody")
+        done = await one.send("done", task_id=task.id)
+    assert done.artifacts[-1].parts[0].text == "echo done"
+
+
+async def test_a_row_is_taken_by_one_courier_and_by_the_next_when_that_one_died(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await asked(one, "http://127.0.0.1:9/hook")
+    await one.send("done", task_id=task.id)
+    first, second = (Courier(r.book, {"push": refuse}) for r in (one, two))
+    taken = await asyncio.gather(first.take(), second.take())
+    assert sorted(len(parcels) for parcels in taken) == [0, 1]
+    assert await second.take() == []
+    await one.database.execute("UPDATE outbox SET due = 0.0")
+    assert [p.attempts for p in await second.take()] == [2]
+
+
+async def refuse(parcel: Parcel) -> None:
+    raise PeerUnreachable("receiver", "is down")
+
+
+async def test_a_delivery_that_never_works_is_given_up_with_the_reason(start: Any) -> None:
+    one = await start()
+    task = await asked(one, "http://127.0.0.1:9/hook")
+    await one.send("done", task_id=task.id)
+    courier = Courier(one.book, {"push": refuse}, chance=lambda: 1.0)
+    await one.database.execute("UPDATE outbox SET attempts = 9")
+    (parcel,) = await courier.take()
+    await courier.deliver(parcel)
+    row = (await outbox(one))[0]
+    assert (row["state"], row["why"]) == ("dead", "given up after 10 tries: receiver: is down")
+    assert [courier.pause(n) for n in (1, 2, 3, 20)] == [1.0, 2.0, 4.0, 300.0]
+
+
+async def test_a_configuration_that_was_deleted_is_told_nothing_more(start: Any) -> None:
+    one, receiver = await start(), Receiver()
+    async with receiver.serving():
+        task = await asked(one, receiver.url)
+        await one.send("done", task_id=task.id)
+        await one.database.execute("DELETE FROM push_configs")
+        async with carrying(one):
+            while {row["state"] for row in await outbox(one)} != {"dead"}:
+                await asyncio.sleep(0)
+    assert receiver.came == []
+
+
+async def test_cancelling_a_task_tells_the_peers_that_still_work_for_it(start: Any) -> None:
+    one = await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    from meshwright.tasks.outbox import Outbox
+
+    box = Outbox(one.database, "echo", one.worker._held[task.id].claim)
+    for letter in ("known", "unknown"):
+        await box.post(letter, "http://peer", {"content": {}})
+    await box.sent("known", "their-task")
+    await one.cancel(task.id)
+    told: list[Parcel] = []
+
+    async def cancel(parcel: Parcel) -> None:
+        told.append(parcel)
+
+    courier = Courier(one.book, {"cancel": cancel})
+    for parcel in await courier.take():
+        await courier.deliver(parcel)
+    assert [(p.address, p.remote) for p in told] == [("http://peer", "their-task")]
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://127.0.0.1/", False),
+        ("https://127.0.0.1/", False),
+        ("https://[::1]/", False),
+        ("https://[::ffff:127.0.0.1]/", False),
+        ("https://169.254.169.254/latest/meta-data", False),
+        ("https://10.1.2.3/", False),
+        ("https://0.0.0.0/", False),
+        ("https://2130706433/", False),
+        ("https://user:pass@example.com/", False),
+        ("ftp://example.com/", False),
+        ("file:///etc/passwd", False),
+        ("https://example.com:99999/", False),
+        ("nonsense", False),
+        ("https://inside.example/", False),
+        ("https://both.example/", False),
+        ("http://outside.example/", False),
+        ("https://outside.example/", True),
+        ("http://10.9.9.9/", True),
+        ("http://hooks.corp/", True),
+        ("http://a.hooks.corp/", True),
+        ("http://meta.hooks.corp/", False),
+    ],
+)
+async def test_where_a_notification_may_go(url: str, allowed: bool) -> None:
+    names = {
+        "inside.example": ["192.168.1.1"],
+        "both.example": ["93.184.216.34", "10.0.0.1"],
+        "outside.example": ["93.184.216.34"],
+        "hooks.corp": ["10.0.0.7"],
+        "a.hooks.corp": ["10.0.0.8"],
+        "meta.hooks.corp": ["169.254.169.254"],
+        "2130706433": ["127.0.0.1"],
+    }
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return names.get(host, [host] if host.replace(".", "").isdigit() or ":" in host else [])
+
+    screen = Screen(["10.9.9.0/24", "hooks.corp", "*.hooks.corp"], resolve)
+    assert (await screen(url) == "") is allowed
+
+
+async def test_the_connection_goes_to_the_address_that_was_screened(start: Any) -> None:
+    one, receiver = await start(), Receiver()
+    asked_for: list[str] = []
+
+    async def resolve(host: str, port: int) -> list[str]:
+        asked_for.append(host)
+        return ["127.0.0.1"]
+
+    async with receiver.serving(), carrying(one, Screen(["hooks.corp"], resolve)):
+        port = receiver.url.split(":")[-1].split("/")[0]
+        task = await asked(one, f"http://hooks.corp:{port}/hook")
+        await one.send("done", task_id=task.id)
+        await receiver.had(3)
+    assert receiver.came[0][0]["host"] == f"hooks.corp:{port}"
+    assert set(asked_for) == {"hooks.corp"}
+
+
+async def test_an_address_that_became_forbidden_meanwhile_gets_nothing(start: Any) -> None:
+    one = await start()
+    task = await asked(one, "http://127.0.0.1:9/hook")
+    await one.send("done", task_id=task.id)
+    webhooks = Webhooks(one.book, Screen([]), Keyring("echo").identity("echo"))
+    (parcel,) = await Courier(one.book, {"push": webhooks.deliver}).take()
+    with pytest.raises(Undeliverable, match="public"):
+        await webhooks.deliver(parcel)
+    await webhooks.aclose()
+
+
+def test_the_key_that_signs_is_published_without_its_secret() -> None:
+    (route,) = key_routes(Keyring("echo").identity("echo"))
+    answer = asyncio.run(route.endpoint(None))  # type: ignore[arg-type]
+    (key,) = json.loads(bytes(answer.body))["keys"]
+    assert key["kid"] == "echo"
+    assert "d" not in key
