@@ -3,7 +3,8 @@
     make chaos KILLS=30 STORE=sqlite          # or STORE=postgres
 
 Lost, stuck, done twice, changed: each must be 0. Effects are counted in the tool servers' own journal, states as clients see
-them on every replica. `takeover_p95_s` is from a kill until another process holds the task. Ends with one JSON line, and with
+them on every replica. `takeover_p95_s` is from a kill until another process holds the task; where no replica lived meanwhile there was
+nobody to take over, and the time until one had started again is in `restart_p95_s`. Ends with one JSON line, and with
 exit code 1 if anything was lost, stuck, done twice or changed; then the folder with all logs stays.
 """
 
@@ -26,7 +27,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.chaos.fleet import Fleet
-from benchmarks.chaos.history import History
+from benchmarks.chaos.history import History, p95
 from benchmarks.chaos.load import Customers
 from benchmarks.chaos.storm import Storm
 from meshwright.database.door import connect
@@ -113,6 +114,8 @@ async def run(arguments: argparse.Namespace, folder: Path, url: str) -> tuple[di
         "changed": len(changed),
         "takeover_p95_s": history.takeover_p95(),
         "takeovers": len(history.takeovers),
+        "restart_p95_s": p95(history.restarts),
+        "restarts": len(history.restarts),
         "ended": dict(sorted(_counted(history).items())),
         "effects": len(history.effects),
         "store": arguments.store,

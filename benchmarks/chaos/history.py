@@ -31,7 +31,9 @@ class History:
     ended: dict[str, tuple[str, str]] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
     effects: list[EffectRow] = field(default_factory=list)
+    #: Seconds from a kill until another process held the task; those during which no replica lived are `restarts`.
     takeovers: list[float] = field(default_factory=list)
+    restarts: list[float] = field(default_factory=list)
 
     def accept(self, task_id: str, message_id: str) -> None:
         self.accepted[task_id] = message_id
@@ -70,6 +72,11 @@ class History:
 
     def takeover_p95(self) -> float | None:
         """Seconds; None when no task was in the hands of a process that was killed."""
-        if len(self.takeovers) < 2:
-            return round(self.takeovers[0], 2) if self.takeovers else None
-        return round(statistics.quantiles(self.takeovers, n=20, method="inclusive")[-1], 2)
+        return p95(self.takeovers)
+
+
+def p95(seconds: list[float]) -> float | None:
+    """The 95th percentile, None of nothing."""
+    if len(seconds) < 2:
+        return round(seconds[0], 2) if seconds else None
+    return round(statistics.quantiles(seconds, n=20, method="inclusive")[-1], 2)

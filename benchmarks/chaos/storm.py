@@ -33,6 +33,8 @@ class Storm:
         self._fleet, self._client, self._database = fleet, client, database
         self._history, self._dice = history, dice
         self._orphans: dict[tuple[str, int], float] = {}
+        #: Orphans that nobody could take for a while, because every replica was dead or still starting.
+        self._alone: set[tuple[str, int]] = set()
         self.entrances = fleet.named("orchestrator")
 
     async def rage(self, kills: int, pause: float) -> None:
@@ -62,6 +64,8 @@ class Storm:
             for row in await self._running():
                 if row["holder"] == holder:
                     self._orphans[row["id"], row["token"]] = at
+        if not any(entrance.holder for entrance in self.entrances):
+            self._alone |= set(self._orphans)
 
     async def _running(self) -> list[Row]:
         async def op(tx: Transaction) -> list[Row]:
@@ -79,7 +83,9 @@ class Storm:
             if self._orphans:
                 still = {(row["id"], row["token"]) for row in await self._running()}
                 for orphan in [o for o in self._orphans if o not in still]:
-                    self._history.takeovers.append(time.monotonic() - self._orphans.pop(orphan))
+                    seconds = time.monotonic() - self._orphans.pop(orphan)
+                    kind = self._history.restarts if orphan in self._alone else self._history.takeovers
+                    kind.append(seconds)
             if time.monotonic() - last < 0.3 or not self._history.accepted:
                 continue
             last = time.monotonic()
