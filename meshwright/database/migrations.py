@@ -39,20 +39,20 @@ async def status(database: Database) -> Status:
     """What stands in the database, changing nothing."""
     try:
         rows = await database.read(_versions)
-    except StoreMissing:
+    except NoSchema:
         rows = []
     found = max((int(row["version"]) for row in rows), default=0)
     pending = tuple(f"{v.number}: {v.title}" for v in VERSIONS if v.number > found)
     return Status(found, VERSIONS[-1].number, pending)
 
 
-class StoreMissing(Exception):
+class NoSchema(Exception):
     """The database has no schema of ours yet."""
 
 
 async def _versions(tx: Transaction) -> list[Any]:
     if not await _has_versions(tx):
-        raise StoreMissing
+        raise NoSchema
     return list(await tx.execute("SELECT version, oldest FROM schema_versions"))
 
 
