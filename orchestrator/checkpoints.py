@@ -52,9 +52,14 @@ class Checkpoints(BaseCheckpointSaver[int]):
         claim, thread, place = _claim(config), *_thread(config)
         parent = config["configurable"].get("checkpoint_id") or ""
         values = {name: _plain(name, value) for name, value in checkpoint["channel_values"].items()}
-        body = _json(
-            {"format": FORMAT, "checkpoint": {**checkpoint, "channel_values": values}}, "the checkpoint"
-        )
+        try:
+            body = _json(
+                {"format": FORMAT, "checkpoint": {**checkpoint, "channel_values": values}}, "the checkpoint"
+            )
+        except TypeError:
+            for channel, value in values.items():
+                _json(value, f"channel {channel!r}")  # raises for the one that is off, with its name
+            raise
         notes = _json(get_checkpoint_metadata(config, metadata), "the metadata")
 
         async def op(tx: Transaction) -> None:

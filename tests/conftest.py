@@ -38,3 +38,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/store.db"
     fresh: Callable[[], str] = request.getfixturevalue("postgres")
     return fresh()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record-golden",
+        default="",
+        metavar="VERSION",
+        help="record golden runs for a release; see tests/mesh",
+    )

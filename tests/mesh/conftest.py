@@ -9,20 +9,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from a2a.types import Message, Part
 from pydantic import BaseModel
 
 from aggregator.agent import AGENT as AGGREGATOR
 from meshwright.agent import Agent, Job, Playbook
+from meshwright.budget import Budget
+from meshwright.database import Database, open_database
 from meshwright.deadline import Deadline
 from meshwright.findings import Evidence, Finding, Proposal, Split, Subtask
 from meshwright.inbound.server import agent_app
 from meshwright.inbound.toolapp import tool_app
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.peer import Answer
+from meshwright.outbound.toolbox import Toolbox
+from meshwright.policy.rules import Policy
+from meshwright.records.runs import RunStore
 from meshwright.settings import Settings
+from meshwright.tasks.accept import Ask, Desk, accept
+from meshwright.tasks.outbox import Outbox
+from meshwright.tasks.snapshot import Claim
 from meshwright.testing import InProcess, Keyring
 from meshwright.toolserver import Access, Call, ToolServer
+from orchestrator.checkpoints import Checkpoints
+from orchestrator.driver import run_id
+from orchestrator.resume import ready_to_go_on
 from orchestrator.server import orchestrator_app
+from orchestrator.work import GRAPH_VERSION, Drive, Work, new_work
 
 POLICY = """
 version = 1
@@ -213,3 +226,61 @@ def start_team(tmp_path: Path) -> StartTeam:
             yield Team(mesh, ring, workshop, settings)
 
     return start
+
+
+@dataclass
+class RunInHand:
+    """One run of a team's orchestrator, driven by the test itself, through any graph, up to any node."""
+
+    database: Database
+    store: RunStore
+    drive_with: Drive
+    claim: Claim
+    fresh: Work
+
+    @property
+    def config(self) -> Any:
+        return {"configurable": {"thread_id": self.drive_with.run, "claim": self.claim}}
+
+    async def drive(self, build: Callable[[Any], Any], *, before: str = "") -> dict[str, Any]:
+        """Drive on from wherever the run stands, as the driver does; up to the node `before`, or to the end."""
+        graph = build(Checkpoints(self.database))
+        begin = None if await ready_to_go_on(graph, self.config) else self.fresh
+        stops = [before] if before and before != "review" else []
+        state: dict[str, Any] = await graph.ainvoke(
+            begin, self.config, context=self.drive_with, durability="sync", interrupt_before=stops
+        )
+        return state
+
+
+@asynccontextmanager
+async def _run_on(team: Team, url: str, text: str) -> AsyncIterator[RunInHand]:
+    database = await open_database(url)
+    ask = Ask("\x1f", "", Message(message_id="golden", parts=[Part(text=text)]), {}, 30)
+    accepted = await database.write(lambda tx: accept(tx, Desk("orchestrator", "recorder", 3600), ask))
+    assert accepted.claim is not None
+    store, key = RunStore(database), run_id(accepted.task_id)
+    await store.start(key, task_id=accepted.task_id, caller="", request=text, graph_version=GRAPH_VERSION)
+    me = team.ring.identity("orchestrator")
+    directory = Directory(team.settings.peers, team.mesh.client(), me)
+    await directory.refresh()
+    toolbox = Toolbox(team.settings.tools, team.mesh.client(), me)
+
+    async def say(line: str) -> None:
+        return None
+
+    assert team.settings.policy is not None
+    drive = Drive(
+        *(Deadline.after(30), Budget(), directory, toolbox, Policy.load(team.settings.policy), store, say),
+        *(Outbox(database, "orchestrator", accepted.claim), {}, accepted.claim, key),
+    )
+    try:
+        yield RunInHand(database, store, drive, accepted.claim, new_work(key, text))
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+def run_on() -> Callable[[Team, str, str], Any]:
+    """A run of a team, in the test's own hands: `run_on(team, url, text)`."""
+    return _run_on

@@ -1,0 +1,153 @@
+"""Old build, new build, old build again, with runs in flight: each goes on from its facts, and none ends in silence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langgraph.graph import END, START, StateGraph
+
+from meshwright.errors import LeaseLost
+from meshwright.tasks.snapshot import Claim
+from meshwright.tasks.worker import Postponed
+from orchestrator.aggregate import aggregate
+from orchestrator.apply import apply
+from orchestrator.checkpoints import Checkpoints
+from orchestrator.delegate import delegate
+from orchestrator.finish import finish
+from orchestrator.gate import gate
+from orchestrator.graph import after_apply, after_delegate, after_plan, build
+from orchestrator.plan import plan
+from orchestrator.resume import ready_to_go_on, upcast
+from orchestrator.review import review
+from orchestrator.work import SCHEMA_VERSION, Drive, Work
+
+
+async def look(state: Work) -> dict[str, Any]:
+    """A node that only the next build has."""
+    return {"round": state["round"]}
+
+
+async def to_the_people(state: Work) -> str:
+    found = await after_apply(state)
+    return {"review": "people", "finish": "look"}.get(found, found)
+
+
+def next_build(saver: Any) -> Any:
+    """The graph of a build that renamed `gate` and `review` and looks once more before it finishes."""
+    graph = StateGraph(Work, context_schema=Drive)
+    nodes = {
+        "plan": plan,
+        "delegate": delegate,
+        "aggregate": aggregate,
+        "judge": gate,
+        "apply": apply,
+        "people": review,
+        "look": look,
+        "finish": finish,
+    }
+    for name, node in nodes.items():
+        graph.add_node(name, node)
+    graph.add_edge(START, "plan")
+    graph.add_conditional_edges("plan", after_plan, ["delegate", "aggregate"])
+    graph.add_conditional_edges("delegate", after_delegate, ["delegate", "aggregate"])
+    graph.add_edge("aggregate", "judge")
+    graph.add_edge("judge", "apply")
+    graph.add_conditional_edges("apply", to_the_people, ["people", "plan", "look"])
+    graph.add_edge("people", "apply")
+    graph.add_edge("look", "finish")
+    graph.add_edge("finish", END)
+    return graph.compile(checkpointer=saver)
+
+
+def done(team: Any) -> list[int]:
+    return [len(team.workshop.actions(name)) for name in ("paint", "reply", "close")]
+
+
+@pytest.mark.parametrize("there", ["plan", "delegate", "aggregate", "gate", "apply", "finish"])
+@pytest.mark.parametrize("back", ["judge", "apply", "look", "finish"])
+async def test_old_then_new_then_old_again(
+    start_team: Any, run_on: Any, url: str, there: str, back: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build, before=there)
+        await run.drive(next_build, before=back)
+        state = await run.drive(build)
+        assert (state["outcome"], done(team)) == ("done", [1, 1, 1])
+
+
+@pytest.mark.parametrize("builds", [(build, next_build, build), (next_build, build, next_build)])
+async def test_a_run_that_waits_for_a_person_waits_in_every_build_and_goes_on_in_any(
+    start_team: Any, run_on: Any, url: str, builds: Any
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t2 gold") as run:
+        for each in builds:
+            state = await run.drive(each)
+            assert "__interrupt__" in state
+        (review_row,) = await run.store.reviews()
+        await run.store.decide(review_row["id"], "approve", by="ann", reason="", agent="orchestrator")
+        state = await run.drive(builds[1])
+        assert (state["outcome"], done(team)) == ("done", [1, 1, 1])
+
+
+async def test_a_finished_run_is_not_driven_again(start_team: Any, run_on: Any, url: str) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build)
+        state = await run.drive(next_build)
+        assert (state["outcome"], done(team)) == ("done", [1, 1, 1])
+
+
+async def test_who_lost_the_run_writes_no_checkpoint(start_team: Any, run_on: Any, url: str) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build, before="aggregate")
+        run.claim = Claim(run.claim.task_id, run.claim.token - 1)
+        with pytest.raises(LeaseLost):
+            await run.drive(build)
+        assert done(team) == [0, 0, 0]
+
+
+async def test_what_is_not_json_is_refused_and_the_channel_named(
+    start_team: Any, run_on: Any, url: str
+) -> None:
+    async def odd(state: Work) -> dict[str, Any]:
+        return {"topic": object()}
+
+    def broken(saver: Any) -> Any:
+        graph = StateGraph(Work, context_schema=Drive)
+        graph.add_node("odd", odd)
+        graph.add_edge(START, "odd")
+        return graph.compile(checkpointer=saver)
+
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        with pytest.raises(TypeError, match="topic"):
+            await run.drive(broken)
+
+
+async def test_a_run_keeps_only_what_it_needs_to_go_on(start_team: Any, run_on: Any, url: str) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build)
+        rows = await run.database.execute("SELECT count(*) AS n FROM run_checkpoints")
+        assert rows[0]["n"] <= 2
+        saver = Checkpoints(run.database)
+        assert len([c async for c in saver.alist(run.config)]) == rows[0]["n"]
+        await saver.adelete_thread(run.drive_with.run)
+        assert await ready_to_go_on(build(saver), run.config) is False
+
+
+def test_an_older_state_is_brought_up_to_date_and_a_newer_one_waits_for_its_build() -> None:
+    old = {"id": "r", "request": "hi", "round": 1, "plan": []}
+    new = upcast(old)
+    assert (new["schema_version"], new["gaps"], new["unread"], new["round"]) == (SCHEMA_VERSION, [], [], 1)
+    with pytest.raises(Postponed, match="needs a newer build"):
+        upcast({"schema_version": SCHEMA_VERSION + 1})
+
+
+async def test_a_run_with_an_older_state_goes_on(start_team: Any, run_on: Any, url: str) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build, before="gate")
+        rows = await run.database.execute("SELECT id, body FROM run_checkpoints")
+        for row in rows:
+            body = row["body"].replace('"schema_version": 1, ', "").replace('"unread": [], ', "")
+            await run.database.execute("UPDATE run_checkpoints SET body = ? WHERE id = ?", body, row["id"])
+        state = await run.drive(build)
+        assert (state["outcome"], state["schema_version"], done(team)) == ("done", SCHEMA_VERSION, [1, 1, 1])
