@@ -9,23 +9,28 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from meshwright.cli import keys, surroundings, topology, up
+from meshwright.cli import keys, leash, surroundings, topology
 from meshwright.cli.home import Home
 from meshwright.cli.topology import HOST, Mesh, Process
 from meshwright.testing.processes import free_base
 
 #: Seconds a process may take from its start to ready, on a machine where everything starts at once.
 PATIENCE = 120.0
+#: Seconds between two looks at who has died, and at who is ready.
+LOOK = 0.25
 
 
 @dataclass(slots=True)
 class Member:
-    """One process. `holder` is the name under which it leases tasks, as it says at `/readyz`; empty while it starts."""
+    """One process. `holder` is the name under which it leases tasks, as it says at `/readyz`; empty while it starts.
+
+    `deaths` were ours; `crashes` were its own.
+    """
 
     name: str
     process: Process
@@ -34,8 +39,10 @@ class Member:
     log: Path
     running: subprocess.Popen[bytes] | None = None
     holder: str = ""
+    ready: bool = False
+    life: int = 0
     deaths: int = 0
-    starts: list[float] = field(default_factory=list)
+    crashes: int = 0
 
 
 class Fleet:
@@ -46,71 +53,95 @@ class Fleet:
         self.home = Home.at(folder)
         self.home.make()
         keys.ensure(self.home, [process.name for process in self.mesh.processes])
-        up.make_world(self.mesh, self.home)
         self.shop = surroundings.world_file(self.mesh, self.home, {})
         base, spare = free_base(60), 30
+        outer = {name: value for name, value in os.environ.items() if not name.startswith("MESHWRIGHT_")}
         self.members: list[Member] = []
         urls: dict[str, list[str]] = {}
         for process in self.mesh.processes:
             for number in range(replicas.get(process.name, 1)):
                 port = base + process.port if number == 0 else base + (spare := spare + 1)
-                env = surroundings.environment(process, self.mesh, self.home, base, os.environ)
+                env = surroundings.environment(process, self.mesh, self.home, base, outer)
                 url = f"http://{HOST}:{port}"
                 env |= {"MESHWRIGHT_PORT": str(port), "MESHWRIGHT_PUBLIC_URL": url}
                 if process.kind == "a2a":
-                    env |= settings
+                    own = f"sqlite:///{self.home.path / process.name}.db"
+                    env |= {"MESHWRIGHT_DATABASE": own, **settings}
                 name = f"{process.name}-{number + 1}" if replicas.get(process.name, 1) > 1 else process.name
                 self.members.append(Member(name, process, url, env, self.home.log(name)))
                 urls.setdefault(process.name, []).append(url)
         for member in self.members:
             asks = [url for name in member.process.asks for url in urls[name]]
             member.env["MESHWRIGHT_PEERS"] = ",".join(asks)
-        self.by_url = {member.url: member for member in self.members}
 
     def named(self, process: str) -> list[Member]:
         return [member for member in self.members if member.process.name == process]
 
     def start(self, member: Member) -> None:
-        member.holder = ""
-        member.starts.append(time.monotonic())
+        """On a leash: whatever becomes of this program, none of its processes stays behind."""
+        member.holder, member.ready, member.life = "", False, member.life + 1
+        tied = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]
         with member.log.open("ab") as log:
             member.running = subprocess.Popen(
-                [sys.executable, "-m", member.process.module],
+                [*tied, sys.executable, "-P", "-m", member.process.module],
                 env=member.env,
+                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
 
-    def kill(self, member: Member) -> None:
-        """SIGKILL, and a new start at once."""
-        assert member.running is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(member.running.pid, signal.SIGKILL)
-        member.running.wait()
-        member.deaths += 1
-        self.start(member)
-
-    async def ready(self, client: httpx.AsyncClient, *members: Member) -> None:
-        """Wait until all of `members` say so. Raises TimeoutError, naming those that do not."""
-        until = time.monotonic() + PATIENCE
+    def kill(self, *members: Member) -> None:
+        """SIGKILL to all of them in the same moment. `keep` starts them again."""
         for member in members:
-            while not await self.look(client, member):
-                if time.monotonic() > until:
-                    raise TimeoutError(f"{member.name} is not ready after {PATIENCE:.0f} s: see {member.log}")
-                await asyncio.sleep(0.1)
+            _kill(member)
+            member.deaths += 1
+            member.holder, member.ready = "", False
+        for member in members:
+            if member.running is not None:
+                member.running.wait()
+                member.running = None
 
-    async def look(self, client: httpx.AsyncClient, member: Member) -> bool:
-        """Whether a member is ready; learns its holder's name."""
+    async def keep(self, client: httpx.AsyncClient) -> None:
+        """Until cancelled: start again whoever died, and know who is ready."""
+        while True:
+            for member in self.members:
+                if member.running is not None and member.running.poll() is not None:
+                    member.crashes += 1
+                    print(f"{member.name} died of itself ({member.running.returncode})", file=sys.stderr)
+                    member.running = None
+                if member.running is None:
+                    self.start(member)
+            await asyncio.gather(*(self._look(client, m) for m in self.members if not m.ready))
+            await asyncio.sleep(LOOK)
+
+    async def _look(self, client: httpx.AsyncClient, member: Member) -> None:
+        life = member.life
         with contextlib.suppress(httpx.HTTPError, ValueError):
             answer = await client.get(member.url + "/readyz", timeout=2)
-            member.holder = str(answer.json().get("holder", ""))
-            return answer.status_code == 200
-        return False
+            holder = str(answer.json().get("holder", ""))
+            if life == member.life and member.running is not None:
+                member.holder, member.ready = holder, answer.status_code == 200
+
+    async def all_ready(self) -> None:
+        """Wait for everyone. Raises TimeoutError, naming those that are not ready or do not start."""
+        until, crashes = time.monotonic() + PATIENCE, sum(member.crashes for member in self.members)
+        while late := [member.name for member in self.members if not member.ready]:
+            died = sum(member.crashes for member in self.members) - crashes
+            if time.monotonic() > until or died > len(self.members):
+                raise TimeoutError(f"not ready: {', '.join(late)}; see {self.home.path}")
+            await asyncio.sleep(0.1)
 
     def stop(self) -> None:
         for member in self.members:
+            _kill(member)
+        for member in self.members:
             if member.running is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(member.running.pid, signal.SIGKILL)
                 member.running.wait()
+                member.running = None
+
+
+def _kill(member: Member) -> None:
+    if member.running is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(member.running.pid, signal.SIGKILL)

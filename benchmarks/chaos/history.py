@@ -1,82 +1,114 @@
-"""What was seen of a storm, and what it shows: lost, stuck, done twice, changed after the end. Judged from outside the mesh."""
+"""What was seen of a storm from outside: by clients, by the recorder, in the database's leases. `verdict` judges it."""
 
 from __future__ import annotations
 
-import statistics
-from collections import Counter, defaultdict
+import time
+from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 
 TERMINAL = {"completed", "failed", "canceled", "rejected"}
 WAITING = {"input_required", "auth_required"}
-#: Of these a ticket gets one, whatever their arguments are.
-ONCE_A_TICKET = {"reply", "escalate", "close"}
 
 
 @dataclass(frozen=True, slots=True)
-class EffectRow:
-    """One line of the tool servers' journal: what really happened to the shop."""
+class Accepted:
+    """A task whose id a client was given: by which message, of whom."""
 
-    key: str
-    tool: str
-    arguments: str
-    ticket: str
+    message_id: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """A task after the storm, as one replica tells it. `messages` are the ids in its history, `receipts` the keys of the
+    effects that its report claims; `reason` is what it waits for."""
+
+    replica: str
+    state: str
+    content: str = ""
+    reason: str = ""
+    messages: frozenset[str] = frozenset()
+    receipts: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """An orphan's seconds from the kill until somebody else had it. `survivor`: a ready replica lived through all of them."""
+
+    seconds: float
+    survivor: bool
 
 
 @dataclass(slots=True)
 class History:
-    """`accepted` is by task id: the messageId. `final` has a state for each of them, or None for a task nobody knows."""
+    """`accepted` is by task id. `final` has every replica's word on a task; a replica that does not know it says nothing."""
 
-    accepted: dict[str, str] = field(default_factory=dict)
-    final: dict[str, str | None] = field(default_factory=dict)
+    accepted: dict[str, Accepted] = field(default_factory=dict)
+    #: Messages that are not in `accepted`, because another task was made of the same message before.
+    doubled: list[str] = field(default_factory=list)
+    #: Follow-ups that were acknowledged: messageId to task id.
+    followed: dict[str, str] = field(default_factory=dict)
     ended: dict[str, tuple[str, str]] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
-    effects: list[EffectRow] = field(default_factory=list)
-    #: Seconds from a kill until another process held the task; those during which no replica lived are `restarts`.
-    takeovers: list[float] = field(default_factory=list)
-    restarts: list[float] = field(default_factory=list)
+    unknown: dict[str, str] = field(default_factory=dict)
+    hung: list[str] = field(default_factory=list)
+    final: dict[str, list[Final]] = field(default_factory=dict)
+    #: Work of any agent that had no end, no wait and no holder's end in sight when all was over: agent and task.
+    unfinished: list[str] = field(default_factory=list)
+    #: Runs that have a review which nobody decided.
+    reviewed: set[str] = field(default_factory=set)
+    takeovers: list[Takeover] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
+    #: Rises with everything that the mesh gets done, so that a killer can see whether it still works.
+    moves: int = 0
+    #: What happened when, for whoever has to find out why.
+    notes: list[str] = field(default_factory=list)
+    _seen: dict[str, float] = field(default_factory=dict)
+    _task_of: dict[str, str] = field(default_factory=dict)
 
-    def accept(self, task_id: str, message_id: str) -> None:
-        self.accepted[task_id] = message_id
+    def note(self, what: str) -> None:
+        self.notes.append(f"{datetime.now().isoformat(timespec='milliseconds')} {what}")
 
-    def saw(self, task_id: str, state: str, content: str, where: str) -> None:
-        """Somebody's answer about a task. A terminal state, once seen, must be what everybody sees ever after."""
+    def accept(self, task_id: str, message_id: str, who: str) -> None:
+        """A client was told that its message is this task. One message is one task, whoever is asked, however often."""
+        first = self._task_of.setdefault(message_id, task_id)
+        if task_id not in self.accepted:
+            self.accepted[task_id] = Accepted(message_id, who)
+            self.note(f"accepted {task_id} of message {message_id}")
+            self.moves += 1
+            if first != task_id:
+                self.doubled.append(f"message {message_id}: tasks {first} and {task_id}")
+
+    def saw(self, task_id: str, state: str, content: str, where: str, asked: float = 0.0) -> None:
+        """Somebody's word on a task. An end, once seen, must be what everybody sees ever after.
+
+        `content` is empty where only the state was to be seen. `asked` is the monotonic instant of the question: an answer to one
+        that was asked before the end was seen may be older than the end, and so may what a stream says (0).
+        """
         before = self.ended.get(task_id)
         if before is None:
             if state in TERMINAL:
                 self.ended[task_id] = (state, content)
-        elif before != (state, content):
-            self.changes.append(f"{task_id}: {before[0]}, then {state} at {where}")
+                self._seen[task_id] = time.monotonic()
+                self.moves += 1
+            return
+        if state != before[0]:
+            if state in TERMINAL or asked > self._seen[task_id]:
+                self.changes.append(f"{task_id}: {before[0]}, then {state} at {where}")
+        elif content and before[1] and content != before[1]:
+            self.changes.append(
+                f"{task_id}: {state}, but with another content at {where}: {_difference(before[1], content)}"
+            )
+        elif content and not before[1]:
+            self.ended[task_id] = (state, content)
 
-    def lost(self) -> list[str]:
-        return [task for task in self.accepted if self.final.get(task) is None]
-
-    def stuck(self) -> list[str]:
-        return [
-            f"{task}: {state}"
-            for task, state in self.final.items()
-            if state is not None and state not in TERMINAL | WAITING
-        ]
-
-    def twice(self) -> list[str]:
-        """One message, two tasks; one wish of one ticket, two effects; one order, cancelled more than once."""
-        tasks: dict[str, list[str]] = defaultdict(list)
-        for task, message in self.accepted.items():
-            tasks[message].append(task)
-        found = [f"message {m}: tasks {', '.join(t)}" for m, t in tasks.items() if len(t) > 1]
-        wishes = Counter(
-            (e.ticket, e.tool, "" if e.tool in ONCE_A_TICKET else e.arguments) for e in self.effects
-        )
-        found += [f"ticket {t}: {n} times {tool} {a[:80]}" for (t, tool, a), n in wishes.items() if n > 1]
-        cancelled = Counter(e.arguments for e in self.effects if e.tool == "cancel_order")
-        return found + [f"{n} times cancel_order {a[:80]}" for a, n in cancelled.items() if n > 1]
-
-    def takeover_p95(self) -> float | None:
-        """Seconds; None when no task was in the hands of a process that was killed."""
-        return p95(self.takeovers)
+    def missed(self, task_id: str, where: str) -> None:
+        """A replica said that it does not know an accepted task."""
+        self.unknown.setdefault(task_id, where)
 
 
-def p95(seconds: list[float]) -> float | None:
-    """The 95th percentile, None of nothing."""
-    if len(seconds) < 2:
-        return round(seconds[0], 2) if seconds else None
-    return round(statistics.quantiles(seconds, n=20, method="inclusive")[-1], 2)
+def _difference(one: str, other: str) -> str:
+    """From where on two texts differ, a piece of each."""
+    place = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    return f"…{one[place : place + 80]} / …{other[place : place + 80]}"

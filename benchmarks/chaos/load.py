@@ -4,120 +4,279 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import sqlite3
+import time
 import uuid
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from random import Random
-from typing import Any
 
-import httpx
+from benchmarks.chaos.history import TERMINAL, WAITING, History
+from benchmarks.chaos.tickets import Ticket
+from benchmarks.chaos.wire import TASK_NOT_FOUND, Json, NoAnswer, Refused, Wire, age_of, content_of, state_of
 
-from benchmarks.chaos.history import History
-
-HEADERS = {"a2a-version": "1.0"}
-#: Seconds a customer waits for an answer before sending the same message again.
-PATIENCE = 40.0
-
-
-def tickets(shop: Path, dice: Random) -> Iterator[str]:
-    """Endless tickets about the shop: each pending order is cancelled once, all others are asked about."""
-    with closing(sqlite3.connect(shop)) as db:
-        rows = db.execute(
-            "SELECT o.order_id, o.status, c.first_name, c.last_name, c.address FROM orders o JOIN customers c"
-            " ON c.customer_id = o.customer_id ORDER BY o.order_id"
-        ).fetchall()
-    dice.shuffle(rows)
-    cancelled: set[str] = set()
-    while True:
-        for order, status, first, last, address in rows:
-            me = f"I am {first} {last}, zip {json.loads(address)['zip']}."
-            if status == "pending" and order not in cancelled:
-                cancelled.add(order)
-                yield f"{me} Please cancel order {order} because I no longer need it."
-            else:
-                yield f"{me} Where is my order {order}?"
+#: Seconds a customer waits for one answer before sending the same message again.
+PATIENCE = 45.0
+#: Seconds a customer goes on with one ticket, or holds a subscription.
+STAYING = 150.0
+#: A subscriber who has heard nothing this many seconds after the end of the task hangs.
+LATE = 10.0
+#: How they go about it, and how often.
+WAYS = {
+    "block": 20,
+    "stream": 20,
+    "look": 15,
+    "subscribe": 15,
+    "twins": 12,
+    "follow": 8,
+    "cancel": 6,
+    "hurry": 4,
+}
 
 
 class Customers:
     """All customers together. `urls` are the replicas where requests go in."""
 
     def __init__(
-        self, urls: list[str], client: httpx.AsyncClient, history: History, shop: Path, dice: Random
+        self, urls: list[str], wire: Wire, history: History, written: Iterator[Ticket], dice: Random
     ) -> None:
-        self._urls, self._client, self._history, self._dice = urls, client, history, dice
-        self._tickets = tickets(shop, dice)
+        self._urls, self._wire, self._history, self._dice = urls, wire, history, dice
+        self._tickets = written
         self.stopping = False
 
     async def serve(self, pause: float) -> None:
         """One customer after the other, until told to stop; the one who is being served is served to the end."""
         while not self.stopping:
-            text, way = next(self._tickets), self._dice.random()
-            message = {"messageId": uuid.uuid4().hex, "role": "ROLE_USER", "parts": [{"text": text}]}
-            if way < 0.35:
-                await self._until_accepted(message)
-            elif way < 0.65:
-                await self._until_accepted(message, returnImmediately=True)
-            elif way < 0.8:
-                await self._stream(message)
-                await self._until_accepted(message)
-            elif way < 0.95:
-                await asyncio.gather(self._until_accepted(message), self._until_accepted(message))
-            else:
-                task = await self._until_accepted(message, returnImmediately=True)
-                await self._ask("CancelTask", {"id": task})
+            who = "operator" if self._dice.random() < 0.75 else ""
+            message = _message(next(self._tickets).text)
+            [way] = self._dice.choices(list(WAYS), list(WAYS.values()))
+            with contextlib.suppress(Refused):
+                async with _limit(STAYING):
+                    await self._go(way, message, who)
             await asyncio.sleep(pause * 2 * self._dice.random())
 
-    async def _until_accepted(self, message: dict[str, Any], **configuration: Any) -> str:
+    async def _go(self, way: str, message: Json, who: str) -> None:
+        match way:
+            case "block":
+                await self._until_accepted(message, who)
+            case "stream":
+                await self._stream(message, who)
+            case "look":
+                await self._look(await self._at_once(message, who), who)
+            case "subscribe":
+                await self._subscribe(await self._at_once(message, who), who)
+            case "twins":
+                await asyncio.gather(*(self._until_accepted(message, who, url) for url in self._two()))
+            case "follow":
+                task = await self._at_once(message, who)
+                await asyncio.gather(*(self._follow_up(task, who, url) for url in self._two()))
+                await self._look(task, who)
+            case "cancel":
+                task = await self._at_once(message, who)
+                await asyncio.sleep(1.5 * self._dice.random())
+                await self._cancel(task, who)
+            case "hurry":  # gives up too soon, and asks again
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.05 + 0.5 * self._dice.random()):
+                        await self._until_accepted(message, who)
+                await self._until_accepted(message, who)
+
+    async def _at_once(self, message: Json, who: str) -> str:
+        return await self._until_accepted(message, who, immediately=True)
+
+    async def _until_accepted(
+        self, message: Json, who: str, url: str = "", *, immediately: bool = False
+    ) -> str:
+        """The task's id. Who got no answer sends the same message again, to any replica. Raises Refused."""
+        params = {"message": message, "configuration": {"returnImmediately": immediately}}
+        url, waited = url or self._any(), ""
         while True:
-            answer = await self._ask("SendMessage", {"message": message, "configuration": configuration})
-            task = (answer or {}).get("result", {}).get("task")
-            if task:
-                self._history.accept(task["id"], message["messageId"])
-                return str(task["id"])
+            try:
+                result = await self._wire.call(url, "SendMessage", params, who, PATIENCE)
+            except NoAnswer as broken:
+                url, waited = self._any(), url if broken.waited else ""
+                await asyncio.sleep(0.2)
+                continue
+            except Refused as refusal:
+                self._history.refusals[f"SendMessage: {refusal}"[:160]] += 1
+                raise
+            task = result["task"]
+            if waited and state_of(task) in TERMINAL | WAITING and age_of(task) > LATE:
+                self._history.hung.append(f"{task['id']}: over, and its sender at {waited} got no answer")
+            return self._accepted(task, message, who)
+
+    def _accepted(self, task: Json, message: Json, who: str) -> str:
+        name = str(task["id"])
+        self._history.accept(name, message["messageId"], who)
+        self._history.saw(name, state_of(task), content_of(task), "the one who accepted it")
+        return name
+
+    async def _stream(self, message: Json, who: str) -> None:
+        """A stream that breaks off before it told the task is begun again; afterwards the task is subscribed to."""
+        task = ""
+        while not task:
+            try:
+                events = self._wire.stream(
+                    self._any(), "SendStreamingMessage", {"message": message}, who, PATIENCE
+                )
+                async with aclosing(events):
+                    async for event in events:
+                        if "task" in event:
+                            task = self._accepted(event["task"], message, who)
+                        if self._rests(event):
+                            return
+            except NoAnswer:
+                await asyncio.sleep(0.2)
+        await self._subscribe(task, who)
+
+    async def _subscribe(self, task: str, who: str) -> None:
+        """Hold a subscription, at another replica when one dies, until the task rests."""
+        while True:
+            url = self._any()
+            listening = asyncio.ensure_future(self._listen(task, who, url))
+            try:
+                over = False
+                while not (await asyncio.wait({listening}, timeout=LATE))[0]:
+                    if over:
+                        self._history.hung.append(
+                            f"{task}: over, and its subscriber at {url} heard nothing of it"
+                        )
+                        return
+                    over = await self._is_over(task, who)
+                if listening.result():
+                    return
+            except NoAnswer:
+                pass
+            except Refused as refusal:
+                if refusal.code == TASK_NOT_FOUND:
+                    self._history.missed(task, url)
+                return  # it has ended: nothing more will happen
+            finally:
+                listening.cancel()
             await asyncio.sleep(0.2)
 
-    async def _stream(self, message: dict[str, Any]) -> None:
-        """As far as the stream goes; what is accepted is in it."""
-        body = _request("SendStreamingMessage", {"message": message})
-        with contextlib.suppress(httpx.HTTPError, ValueError):
-            url = self._dice.choice(self._urls)
-            async with self._client.stream(
-                "POST", url, json=body, headers=HEADERS, timeout=PATIENCE
-            ) as events:
-                async for line in events.aiter_lines():
-                    if line.startswith("data:"):
-                        task = json.loads(line[5:]).get("result", {}).get("task")
-                        if task:
-                            self._history.accept(task["id"], message["messageId"])
+    async def _listen(self, task: str, who: str, url: str) -> bool:
+        """Whether the task rests, once the stream says so or ends. Raises NoAnswer, Refused."""
+        events = self._wire.stream(url, "SubscribeToTask", {"id": task}, who, STAYING)
+        async with aclosing(events):
+            async for event in events:
+                if self._rests(event):
+                    return True
+        return False
 
-    async def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any] | None:
-        url = self._dice.choice(self._urls)
-        with contextlib.suppress(httpx.HTTPError, ValueError):
-            answer = await self._client.post(
-                url, json=_request(method, params), headers=HEADERS, timeout=PATIENCE
-            )
-            found: dict[str, Any] = answer.json()
-            return found
-        return None
+    async def _is_over(self, task: str, who: str) -> bool:
+        with contextlib.suppress(NoAnswer, Refused):
+            found = await self._wire.call(self._any(), "GetTask", {"id": task, "historyLength": 0}, who)
+            return state_of(found) in TERMINAL
+        return False
+
+    def _rests(self, event: Json) -> bool:
+        """Note what an event of a stream says of its task; whether it waits for nothing but people."""
+        status = event.get("task") or event.get("statusUpdate")
+        if not status:
+            return False
+        state, task = state_of(status), str(status.get("id") or status.get("taskId"))
+        if task in self._history.accepted:
+            self._history.saw(task, state, "", "a stream")
+        return state in TERMINAL | WAITING
+
+    async def _look(self, task: str, who: str) -> None:
+        """Look at the task, at any replica, until it rests."""
+        while True:
+            url, asked = self._any(), time.monotonic()
+            try:
+                found = await self._wire.call(url, "GetTask", {"id": task, "historyLength": 0}, who)
+            except NoAnswer:
+                await asyncio.sleep(0.2)
+                continue
+            except Refused as refusal:
+                if refusal.code == TASK_NOT_FOUND:
+                    self._history.missed(task, url)
+                return
+            state = state_of(found)
+            self._history.saw(task, state, content_of(found), url, asked)
+            if state in TERMINAL | WAITING:
+                return
+            await asyncio.sleep(0.4)
+
+    async def _follow_up(self, task: str, who: str, url: str) -> None:
+        """Another message to the task; acknowledged is what must be in its history ever after."""
+        message = {**_message("Thank you."), "taskId": task}
+        params = {"message": message, "configuration": {"returnImmediately": True}}
+        while True:
+            try:
+                result = await self._wire.call(url, "SendMessage", params, who)
+            except NoAnswer:
+                url = self._any()
+                await asyncio.sleep(0.2)
+                continue
+            except Refused as refusal:
+                if refusal.code == TASK_NOT_FOUND:
+                    self._history.missed(task, url)
+                return  # it has ended meanwhile
+            if result["task"]["id"] == task:
+                self._history.followed[message["messageId"]] = task
+            else:
+                self._history.doubled.append(f"follow-up to {task}: became {result['task']['id']}")
+            return
+
+    async def _cancel(self, task: str, who: str) -> None:
+        while True:
+            url = self._any()
+            try:
+                found = await self._wire.call(url, "CancelTask", {"id": task}, who)
+            except NoAnswer:
+                await asyncio.sleep(0.2)
+                continue
+            except Refused as refusal:
+                if refusal.code == TASK_NOT_FOUND:
+                    self._history.missed(task, url)
+                return  # it has ended
+            self._history.saw(task, state_of(found), content_of(found), url)
+            return
+
+    def _any(self) -> str:
+        return self._dice.choice(self._urls)
+
+    def _two(self) -> list[str]:
+        """Two replicas, or the one there is twice."""
+        return self._dice.sample(self._urls, 2) if len(self._urls) > 1 else self._urls * 2
 
 
-async def get(client: httpx.AsyncClient, url: str, task_id: str) -> tuple[str | None, str] | None:
-    """(state, content) of a task at one replica; (None, "") if it does not know the task; None without an answer."""
-    with contextlib.suppress(httpx.HTTPError, ValueError):
-        answer = await client.post(
-            url, json=_request("GetTask", {"id": task_id}), headers=HEADERS, timeout=10
-        )
-        document = answer.json()
-        if "error" in document:
-            return (None, "") if document["error"].get("code") == -32001 else None
-        task = document["result"]
-        state = task["status"]["state"].removeprefix("TASK_STATE_").lower()
-        return state, json.dumps([task.get("artifacts"), task["status"]], sort_keys=True)
-    return None
+class Operators:
+    """People who decide what waits for them, at any replica; some of it they leave."""
+
+    def __init__(self, urls: list[str], wire: Wire, dice: Random) -> None:
+        self._urls, self._wire, self._dice = urls, wire, dice
+        self._left: set[str] = set()
+
+    async def decide(self, every: float) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(every)
+            with contextlib.suppress(NoAnswer, Refused):
+                found = await self._wire.page(self._dice.choice(self._urls), "/reviews")
+                for review in found["reviews"]:
+                    await self._decide(review["id"])
+
+    async def _decide(self, review: str) -> None:
+        if review in self._left:
+            return
+        if self._dice.random() < 0.25:
+            self._left.add(review)
+            return
+        word = {"decision": self._dice.choice(("approve", "approve", "reject")), "reason": "chaos"}
+        for url in self._dice.sample(self._urls, min(2, len(self._urls))):  # two people at the same review
+            with contextlib.suppress(NoAnswer, Refused):
+                await self._wire.page(url, f"/reviews/{review}", word)
 
 
-def _request(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+def _message(text: str) -> Json:
+    return {"messageId": uuid.uuid4().hex, "role": "ROLE_USER", "parts": [{"text": text}]}
+
+
+@contextlib.asynccontextmanager
+async def _limit(seconds: float) -> AsyncIterator[None]:
+    """Nobody waits longer than this; what became of the ticket is seen in the end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            yield
