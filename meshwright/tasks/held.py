@@ -121,7 +121,7 @@ class Held:
                 "UPDATE tasks SET version = ?, state = ?, updated = EPOCH(), answered = ?, work = ?,"
                 " holder = CASE WHEN ? = 'running' THEN holder ELSE '' END, claims = CASE WHEN ? > 0 THEN 0 ELSE claims END,"
                 " body = coalesce(?, body), body_version = CASE WHEN ? > 0 THEN ? ELSE body_version END, why = ''"
-                " WHERE id = ? AND token = ? AND version = ? AND work = 'running' RETURNING id",
+                " WHERE id = ? AND token = ? AND version = ? AND work = 'running' RETURNING pushes",
                 *(version, state_name(state), answered, work, work, ends, body),
                 *(int(whole), version, claim.task_id, claim.token, now.version),
             )
@@ -129,7 +129,7 @@ class Held:
                 await lease.check(tx, claim)
                 return False
             await store(tx, claim.task_id, now.version + 1, happened, ends)
-            if now.pushes:
+            if rows[0]["pushes"]:
                 await pushes.announce(tx, book.agent, claim.task_id, now.version + 1, happened)
             if given_up and book.on_end is not None:
                 await book.on_end(tx, claim.task_id, "failed", given_up)

@@ -97,8 +97,8 @@ async def add(book: TaskBook, config: TaskPushNotificationConfig, owner: str) ->
     """Store a configuration for one of the owner's tasks. Raises NotFound."""
 
     async def op(tx: Transaction) -> TaskPushNotificationConfig | None:
-        rows = await tx.execute(  # the version moves on, so that whoever works on it notices
-            "UPDATE tasks SET version = version + 1 WHERE id = ? AND agent = ? AND owner = ? RETURNING id",
+        rows = await tx.execute(  # takes the row: whoever works on it reads the count with its next write
+            "UPDATE tasks SET pushes = pushes WHERE id = ? AND agent = ? AND owner = ? RETURNING id",
             *(config.task_id, book.agent, owner),
         )
         if not rows:
