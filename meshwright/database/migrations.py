@@ -24,11 +24,15 @@ _TABLE = """CREATE TABLE IF NOT EXISTS schema_versions (
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Which schema version a database has, which this build brings, and what is still to be applied."""
+    """Which schema version a database has, which this build brings, and what is still to be applied.
+
+    `oldest` is the oldest version whose build can work with what is found.
+    """
 
     found: int
     known: int
     pending: tuple[str, ...]
+    oldest: int = 0
 
     @property
     def current(self) -> bool:
@@ -43,7 +47,8 @@ async def status(database: Database) -> Status:
         rows = []
     found = max((int(row["version"]) for row in rows), default=0)
     pending = tuple(f"{v.number}: {v.title}" for v in VERSIONS if v.number > found)
-    return Status(found, VERSIONS[-1].number, pending)
+    oldest = max((int(row["oldest"]) for row in rows), default=0)
+    return Status(found, VERSIONS[-1].number, pending, oldest)
 
 
 class NoSchema(Exception):
@@ -78,13 +83,7 @@ async def upgrade(database: Database) -> int:
         await tx.execute(_TABLE)
         rows = await tx.execute("SELECT version, oldest FROM schema_versions")
         found = max((int(row["version"]) for row in rows), default=0)
-        oldest = max((int(row["oldest"]) for row in rows), default=0)
         known = VERSIONS[-1].number
-        if oldest > known:
-            raise SettingsError(
-                f"the database has schema {found}, which needs a build that knows schema {oldest}; "
-                f"this one knows {known}: start a newer build"
-            )
         for version in VERSIONS:
             if version.number > found:
                 for statement in version.statements:
@@ -95,7 +94,12 @@ async def upgrade(database: Database) -> int:
                 )
         return max(found, known)
 
-    if (await status(database)).current:
-        # Nothing to do is the common case; a start of many replicas need not queue for the lock.
-        return (await status(database)).found
+    there = await status(database)
+    if there.oldest > there.known:
+        raise SettingsError(
+            f"the database has schema {there.found}, which needs a build that knows schema {there.oldest}; "
+            f"this one knows {there.known}: start a newer build"
+        )
+    if there.current:  # the common case: a start of many replicas need not queue for the lock
+        return there.found
     return await database.write(op)

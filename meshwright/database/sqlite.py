@@ -129,7 +129,8 @@ class Sqlite:
     def listen(self, listener: Listener) -> Callable[[], None]:
         self._listeners.append(listener)
         if self._thread is not None and self._looking is None:
-            self._looking = asyncio.ensure_future(self._look())
+            # What is seen now is the beginning: a commit before the task first runs must not be overlooked.
+            self._looking = asyncio.ensure_future(self._look(self._version()))
 
         def stop() -> None:
             with contextlib.suppress(ValueError):
@@ -199,9 +200,8 @@ class Sqlite:
         for listener in list(self._listeners):
             listener(topic, mine)
 
-    async def _look(self) -> None:
+    async def _look(self, seen: int) -> None:
         """Notice the commits of other processes on the same file; our own count too, and do no harm."""
-        seen = self._version()
         while True:
             await asyncio.sleep(LOOK)
             now = self._version()

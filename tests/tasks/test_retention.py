@@ -1,0 +1,103 @@
+"""What goes and what stays: ended tasks with all that hangs on them, after their time; nothing that runs or waits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from a2a.types import TaskPushNotificationConfig
+from a2a.utils.errors import TaskNotFoundError
+
+from meshwright.tasks import retention
+from meshwright.tasks.retention import DAY, Sweeper, drop_checkpoints, purge
+from tests.tasks.conftest import Replica, context
+
+TABLES = ("tasks", "events", "inbox", "outbox", "push_configs")
+
+
+async def rows(replica: Replica, task_id: str) -> dict[str, int]:
+    """How many rows each table has of a task."""
+    found = {}
+    for table in TABLES:
+        column = "id" if table == "tasks" else "task_id"
+        counted = await replica.database.execute(
+            f"SELECT count(*) AS n FROM {table} WHERE {column} = ?", task_id
+        )
+        found[table] = counted[0]["n"]
+    return found
+
+
+async def aged(replica: Replica, days: float) -> None:
+    await replica.database.execute("UPDATE tasks SET updated = EPOCH() - ?", days * DAY)
+
+
+async def test_an_ended_task_goes_with_all_that_hangs_on_it_and_is_not_known_any_more(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("ask")
+    hook = TaskPushNotificationConfig(task_id=task.id, id="h", url="https://example.com/")
+    await one.handler.on_create_task_push_notification_config(hook, context())
+    await one.send("bye", task_id=task.id)
+    assert all((await rows(one, task.id)).values())
+    await aged(one, 31)
+    assert await purge(one.database, 30 * DAY) == 1
+    assert not any((await rows(two, task.id)).values())
+    with pytest.raises(TaskNotFoundError):
+        await two.get(task.id)
+
+
+async def test_what_runs_waits_or_is_young_stays_however_old_the_rest_is(start: Any) -> None:
+    one = await start()
+    old = await one.send("hi")
+    waiting = await one.send("ask")
+    running = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    await aged(one, 400)
+    young = await one.send("hi")
+    assert await purge(one.database, 30 * DAY) == 1
+    for task in (waiting, running, young):
+        assert (await one.get(task.id)).id == task.id
+    with pytest.raises(TaskNotFoundError):
+        await one.get(old.id)
+
+
+async def test_more_than_a_batch_goes_and_another_agents_tasks_stay(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 3)
+    one = await start()
+    for _ in range(8):
+        await one.send("hi")
+    await aged(one, 31)
+    assert await purge(one.database, DAY, "somebody else") == 0
+    assert await purge(one.database, DAY, "echo") == 8
+
+
+async def test_checkpoints_of_runs_that_ended_go_and_those_of_others_stay(start: Any) -> None:
+    one = await start()
+    for name, ended in (("over", 5.0), ("open", None)):
+        await one.database.execute(
+            "INSERT INTO runs (id, task_id, caller, request, state, graph_version, started, ended, report)"
+            " VALUES (?, ?, '', '', 'done', '1', 1.0, ?, NULL)",
+            *(name, name, ended),
+        )
+        await one.database.execute(
+            "INSERT INTO run_checkpoints (thread, place, id, parent, body, notes) VALUES (?, '', '1', '', '{}', '{}')",
+            name,
+        )
+    assert await drop_checkpoints(one.database) == 1
+    left = await one.database.execute("SELECT thread FROM run_checkpoints")
+    assert [row["thread"] for row in left] == ["open"]
+
+
+async def test_a_server_sweeps_by_itself(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "HOUR", 0.01)
+    one = await start()
+    task = await one.send("hi")
+    await aged(one, 31)
+    sweeper = Sweeper(one.database, "echo", 30.0)
+    sweeper.start()
+    async with asyncio.timeout(20):
+        while any((await rows(one, task.id)).values()):
+            await asyncio.sleep(0)
+    await sweeper.aclose()
