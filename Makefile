@@ -4,6 +4,7 @@
 #   make test    the tests
 #   make bench   what a start costs, and a hop; make bench-hop is the hop alone, with ARGS='--only NAME'
 #   make check   ruff, its formatter, mypy --strict
+#   make bench-parked  RUNS=10000 runs that wait for a person: what they cost, and that all go on
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
@@ -12,10 +13,11 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 ARGS ?=
 KILLS ?= 30
+RUNS ?= 10000
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop chaos evals three-files clean
+.PHONY: help demo up test check bench bench-hop bench-parked chaos evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +42,9 @@ bench: $(VENV)/bench.installed
 
 bench-hop: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.hop $(ARGS)
+
+bench-parked: $(VENV)/bench.installed
+	@$(BIN)/python -m benchmarks.parked --runs $(RUNS) $(ARGS)
 
 chaos: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.chaos --kills $(KILLS) --store $(STORE) $(ARGS)

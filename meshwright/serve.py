@@ -105,6 +105,9 @@ def _listen(name: str, app: ASGIApp, settings: Settings) -> None:
     try:
         server.run()
     except SystemExit:
+        if server.lifespan.should_exit:  # the app itself could not start
+            refused = getattr(getattr(app, "state", None), "refused", "")
+            _stop(name, refused or "it could not start; the log above says why")
         _stop(name, f"cannot listen on {settings.host}:{settings.port}: set MESHWRIGHT_PORT to a free port")
 
 

@@ -43,6 +43,8 @@ _OUTWARD = (
     "SSL_CERT_DIR",
 )
 _EVERYONE = ("LOG_LEVEL", "OTLP", "MAX_BODY")
+#: What every A2A server knows of: where its tasks are kept, and for how long a replica, a try or a task is waited for.
+_AGENTS = ("DATABASE", "LEASE", "CLAIMS", "GRACE", "RETENTION", "WEBHOOKS")
 
 
 def environment(
@@ -58,7 +60,7 @@ def environment(
     inner |= {name: value for name, value in outer.items() if name.startswith("OTEL_")}
     if mesh.world and mesh.world.setting in process.settings:
         inner[PREFIX + mesh.world.setting] = str(world_file(mesh, home, outer))
-    for setting in (*_EVERYONE, *process.settings):
+    for setting in (*_EVERYONE, *(_AGENTS if process.kind == "a2a" else ()), *process.settings):
         if outer.get(PREFIX + setting):
             inner[PREFIX + setting] = outer[PREFIX + setting]
     paths = [str(path) for path in mesh.paths] + [path for path in [inner.get("PYTHONPATH")] if path]

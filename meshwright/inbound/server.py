@@ -101,7 +101,13 @@ def a2a_app(
         loop, draining = asyncio.get_running_loop(), set[asyncio.Task[None]]()
         app.state.drain = lambda: loop.call_soon_threadsafe(lambda: draining.add(loop.create_task(drain())))
         async with AsyncExitStack() as stack:
-            database = await open_database(settings.database_of(name))
+            try:
+                database = await open_database(settings.database_of(name))
+            except SettingsError as error:
+                app.state.refused = str(
+                    error
+                )  # for whoever serves this: the ASGI server only says that it failed
+                raise
             stack.push_async_callback(database.close)
             handler.book = TaskBook(database, name, on_end)
             handler.worker = Worker(

@@ -181,6 +181,7 @@ def test_a_wrong_value_is_refused_by_name(render: Render, values: Document, comp
         ("orderbook", {"gateway": {"enabled": True}}, "a tool server is never exposed"),
         ("orchestrator", {"replicas": 2}, "set secrets.DATABASE"),
         ("orchestrator", {"autoscaling": {"enabled": True}}, "set secrets.DATABASE"),
+        ("orders", {"replicas": 2}, "set secrets.DATABASE"),
         ("mesh", {"advisr": {"enabled": False}}, "advisr"),
         ("mesh", {"orders": {"replica": 2}}, "replica"),
     ],

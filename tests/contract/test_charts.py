@@ -46,9 +46,12 @@ HARDENED: dict[str, Any] = {
     "nodeSelector": {"pool": "agents"},
     "tolerations": [{"key": "agents", "operator": "Exists"}],
 }
-#: With a database that all replicas share, and open to the world.
+#: A database that all replicas share.
+SHARED: dict[str, Any] = {
+    "secrets": {**HARDENED["secrets"], "DATABASE": {"name": "meshwright-database", "key": "url"}}
+}
+#: Open to the world.
 OPEN: dict[str, Any] = {
-    "secrets": {"DATABASE": {"name": "meshwright-database", "key": "url"}},
     "publicUrl": "https://desk.example/orchestrator",
     "gateway": {
         "enabled": True,
@@ -65,7 +68,8 @@ Render = Callable[[str, Document], list[Document]]
 def values_of(name: str, kind: str) -> Document:
     if kind == "default":
         return {}
-    return {**copy.deepcopy(HARDENED), **(copy.deepcopy(OPEN) if name == "orchestrator" else {})}
+    shared = SHARED if MESH[name].kind == "a2a" else {}
+    return copy.deepcopy({**HARDENED, **shared, **(OPEN if name == "orchestrator" else {})})
 
 
 @pytest.fixture(scope="module", params=["default", "hardened"])

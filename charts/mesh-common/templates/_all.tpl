@@ -37,8 +37,8 @@
 {{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
 {{- fail (printf "autoscaling.minReplicas (%d) is above maxReplicas (%d)" (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
 {{- end -}}
-{{- if and (include "mesh.keeps" .) (include "mesh.many" .) -}}
-{{- fail "more than one replica needs a database that all can reach: set secrets.DATABASE, or stay with one replica on its own volume" -}}
+{{- if and (eq $v.protocol "a2a") (not $v.secrets.DATABASE) (include "mesh.many" .) -}}
+{{- fail "more than one replica needs a database that all can reach: set secrets.DATABASE, or stay with one replica" -}}
 {{- end -}}
 {{- $needed := add (int $v.drain.preStopSeconds) 15 -}}
 {{- if lt (int $v.drain.graceSeconds) (int $needed) -}}

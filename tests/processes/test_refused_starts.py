@@ -1,0 +1,55 @@
+"""A process that cannot start says in its last line what to do, and exits with 2."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def last_words(tmp_path: Path, **settings: str) -> tuple[int, str]:
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'agents'}",
+        "MESHWRIGHT_HOME": str(tmp_path),
+        **settings,
+    }
+    run = subprocess.run(
+        [sys.executable, "-m", "advisor"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return run.returncode, run.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/none", "MESHWRIGHT_DATABASE: no use of PostgreSQL"),
+        ("sqlite:////proc/none/x.db", "MESHWRIGHT_DATABASE: cannot open"),
+        ("mysql://x", "MESHWRIGHT_DATABASE must be sqlite:///"),
+    ],
+)
+def test_a_database_that_cannot_be_had(tmp_path: Path, url: str, words: str) -> None:
+    code, said = last_words(tmp_path, MESHWRIGHT_DATABASE=url)
+    assert code == 2
+    assert said.startswith(f"advisor: {words}")
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = last_words(tmp_path, MESHWRIGHT_PORT=str(port))
+    assert (code, said) == (
+        2,
+        f"advisor: cannot listen on 127.0.0.1:{port}: set MESHWRIGHT_PORT to a free port",
+    )
