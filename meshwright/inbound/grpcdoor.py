@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from meshwright.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    import grpc.aio
     from a2a.server.request_handlers import RequestHandler
     from a2a.types import AgentCard
 
@@ -30,6 +31,7 @@ class GrpcDoor:
         self._card = card
         self._settings = settings
         self._trust = trust
+        self._server: grpc.aio.Server | None = None
         if settings.grpc_port:
             try:
                 import grpc.aio  # noqa: F401
@@ -60,10 +62,16 @@ class GrpcDoor:
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         server.add_insecure_port(f"{host}:{self._settings.grpc_port}")
         await server.start()
+        self._server = server
         try:
             yield
         finally:
-            await server.stop(FAREWELL)
+            await self.close(FAREWELL)
+
+    async def close(self, grace: float) -> None:
+        """Refuse calls from now on (UNAVAILABLE: the client goes to another replica), and cut open ones after `grace` seconds."""
+        if self._server is not None:
+            await self._server.stop(grace)
 
 
 def _require_free(host: str, port: int) -> None:

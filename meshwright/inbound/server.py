@@ -94,7 +94,7 @@ def a2a_app(
 
     async def drain() -> None:
         readiness.draining = True
-        await handler.worker.drain(settings.grace)
+        await asyncio.gather(handler.worker.drain(settings.grace), grpc.close(settings.grace))
 
     @asynccontextmanager
     async def whole_life(app: Starlette) -> AsyncIterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -560,3 +561,34 @@ async def test_a_whole_server_has_all_its_doors_before_one_and_the_same_book() -
         assert got.json()["contextId"] == "c" * 128
         old = {"jsonrpc": "2.0", "id": 1, "method": "tasks/get", "params": {"id": sent.task.id}}
         assert (await http.post(ORIGIN, json=old)).json()["result"]["status"]["state"] == "completed"
+
+
+async def test_who_drains_takes_no_more_calls_over_grpc_and_answers_those_it_has() -> None:
+    settings = Settings(grpc_port=free_port(), database="memory:", public_url=ORIGIN)
+    began, gate = asyncio.Event(), asyncio.Event()
+
+    async def work(incoming: Incoming) -> Outcome:
+        began.set()
+        await gate.wait()
+        return Outcome(text="done")
+
+    @asynccontextmanager
+    async def nothing_else(handler: RequestHandler) -> AsyncIterator[None]:
+        yield
+
+    card, identity = agent_cards.load("orchestrator"), Keyring("agent").identity("agent")
+    app = a2a_app("agent", card, work, settings, identity, Readiness(), lifespan=nothing_else)
+    address = f"127.0.0.1:{settings.grpc_port}"
+    async with InProcess({ORIGIN: app}).running(), grpc.aio.insecure_channel(address) as channel:
+        stub, metadata = A2AServiceStub(channel), [*V1.items()]
+        first = asyncio.ensure_future(stub.SendMessage(words(), metadata=metadata))
+        await began.wait()
+        app.state.drain()
+        code = grpc.StatusCode.NOT_FOUND
+        while code == grpc.StatusCode.NOT_FOUND:  # until the server has heard of it
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.GetTask(GetTaskRequest(id="none"), metadata=metadata, timeout=5)
+            code = refused.value.code()
+        assert code == grpc.StatusCode.UNAVAILABLE
+        gate.set()
+        assert (await first).task.status.state == TaskState.TASK_STATE_COMPLETED
