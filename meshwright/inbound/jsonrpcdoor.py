@@ -14,15 +14,19 @@ from a2a.compat.v0_3.request_handler import RequestHandler03
 from a2a.server.jsonrpc_models import InternalError as BareInternalError
 from a2a.server.jsonrpc_models import InvalidRequestError as BareInvalidRequestError
 from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
+from a2a.types import GetTaskRequest, SendMessageRequest, Task
 from a2a.utils.errors import (
     A2AError,
     ContentTypeNotSupportedError,
     InternalError,
     InvalidParamsError,
     InvalidRequestError,
+    TaskNotFoundError,
     VersionNotSupportedError,
 )
 from google.protobuf.json_format import Error as ProtobufError
+from google.protobuf.json_format import MessageToDict, ParseDict
+from starlette.responses import JSONResponse
 
 from meshwright.inbound.context import require_json, version_of
 from meshwright.inbound.sanitised import Discretion
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
     from a2a.server.jsonrpc_models import JSONRPCError
     from a2a.server.request_handlers import RequestHandler
     from starlette.requests import Request
-    from starlette.responses import JSONResponse, Response
+    from starlette.responses import Response
 
     from meshwright.inbound.context import HttpContexts
 
@@ -46,6 +50,7 @@ class JsonRpcDoor(JsonRpcDispatcher):
 
     def __init__(self, handler: RequestHandler, contexts: HttpContexts, *, legacy: bool) -> None:
         super().__init__(handler, contexts, enable_v0_3_compat=legacy)
+        self._contexts = contexts
         if legacy:
             self._v03_adapter = LegacyDoor(handler, contexts)
 
@@ -58,9 +63,30 @@ class JsonRpcDoor(JsonRpcDispatcher):
             body = await request.json()
         except ValueError:
             body = {}  # the dispatcher has the words for this
-        if (wrong := self._wrong(body, version_of(request))) is not None:
+        version = version_of(request)
+        if (wrong := self._wrong(body, version)) is not None:
             return self._generate_error_response(_id_of(body), wrong)
+        if version == "1.0" and (call := _plain_call(body)) is not None:
+            return await self._answer(request, body["id"], *call)
         return await super().handle_requests(request)
+
+    async def _answer(self, request: Request, call_id: Id, method: str, params: Any) -> Response:
+        """The dispatcher's way for a plain call, without its detours (a second envelope, version wrappers, a span each)."""
+        try:
+            context = self._contexts.build(request)
+            context.tenant = params.tenant
+            context.state["method"], context.state["request_id"] = method, call_id
+            if method == "SendMessage":
+                answer = await self.request_handler.on_message_send(params, context)
+                result = {"task" if isinstance(answer, Task) else "message": MessageToDict(answer)}
+            else:
+                found = await self.request_handler.on_get_task(params, context)
+                if found is None:
+                    raise TaskNotFoundError
+                result = MessageToDict(found)
+        except A2AError as error:
+            return self._generate_error_response(call_id, error)
+        return JSONResponse({"jsonrpc": "2.0", "id": call_id, "result": result})
 
     def _wrong(self, body: Any, version: str) -> A2AError | None:
         if not isinstance(body, dict):
@@ -118,6 +144,27 @@ def _require_convertible(request: Any) -> None:
         to_core_send_message_request(request)
     except (ValueError, TypeError, LookupError, AttributeError, ProtobufError):
         raise InvalidParamsError(message="the message cannot be read as one of A2A 0.3") from None
+
+
+#: What nearly all calls are.
+_PLAIN: dict[str, type[SendMessageRequest] | type[GetTaskRequest]] = {
+    "SendMessage": SendMessageRequest,
+    "GetTask": GetTaskRequest,
+}
+
+
+def _plain_call(body: Any) -> tuple[str, Any] | None:
+    """Method and parameters of a call that has nothing unusual; the dispatcher has the words for all others."""
+    if not isinstance(body, dict) or body.get("jsonrpc") != "2.0" or _id_of(body) is None:
+        return None
+    method = body.get("method")
+    model = _PLAIN.get(method) if isinstance(method, str) else None
+    if model is None or method is None:
+        return None
+    try:
+        return method, ParseDict(body.get("params", {}), model(), ignore_unknown_fields=True)
+    except ProtobufError:
+        return None
 
 
 def _id_of(body: Any) -> Id:
