@@ -154,9 +154,15 @@ class Postgres:
             self._url, timeout=10, command_timeout=STATEMENT, server_settings={"jit": "off"}
         )
         # Whoever runs the server may have traded the last commits for speed; what we acknowledge has to be on its disk.
-        await connection.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
-        )
+        ready = False
+        try:
+            await connection.execute(
+                "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+            )
+            ready = True
+        finally:
+            if not ready:
+                connection.terminate()
         pid = connection.get_server_pid()
         self._pids.add(pid)
         connection.add_termination_listener(lambda _: self._pids.discard(pid))
