@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -46,10 +45,10 @@ async def test_a_subscriber_on_another_replica_sees_what_the_holder_does(start: 
     one, two = await start(), await start()
     task = await one.send("hold", wait=False)
     await one.work.began.wait()
-    watching = [asyncio.ensure_future(everything(r.subscribe(task.id))) for r in (one, two, two)]
-    await asyncio.sleep(0)
+    streams = [replica.subscribe(task.id) for replica in (one, two, two)]
+    first = [await anext(stream) for stream in streams]
     one.work.gate.set()
-    seen = await asyncio.gather(*watching)
+    seen = [[task, *await everything(stream)] for task, stream in zip(first, streams, strict=True)]
     assert seen[0] == seen[1] == seen[2]
     assert isinstance(seen[0][0], Task)
     assert seen[0][-1].status.state == DONE
@@ -58,10 +57,10 @@ async def test_a_subscriber_on_another_replica_sees_what_the_holder_does(start: 
 async def test_a_subscription_to_a_waiting_task_goes_on_with_its_next_message(start: Any) -> None:
     one, two = await start(), await start()
     task = await one.send("ask")
-    watching = asyncio.ensure_future(everything(two.subscribe(task.id)))
-    await asyncio.sleep(0)
+    stream = two.subscribe(task.id)
+    assert isinstance(await anext(stream), Task)
     await one.send("that is all", task_id=task.id)
-    kinds = [e.status.state for e in await watching if isinstance(e, TaskStatusUpdateEvent)]
+    kinds = [e.status.state for e in await everything(stream) if isinstance(e, TaskStatusUpdateEvent)]
     assert kinds[-1] == DONE
 
 
