@@ -72,10 +72,12 @@ async def test_a_follow_up_goes_on_where_the_task_waits_and_keeps_its_context(st
 async def test_follow_ups_at_the_same_time_are_worked_off_one_by_one_and_none_is_lost(start: Any) -> None:
     one, two = await start(), await start()
     task = await one.send("ask first")
-    words = [f"ask {n}" for n in range(8)] + ["last"]
+    words = [f"ask {n}" for n in range(8)]
     answers = await asyncio.gather(
         *((one, two)[n % 2].send(text, task_id=task.id) for n, text in enumerate(words))
     )
+    words.append("last")  # not among them: once the task has ended, the next message is rightly refused
+    answers.append(await two.send("last", task_id=task.id))
     end = await one.rest(task.id)
     assert sorted(m.parts[0].text for m in end.history) == sorted(["ask first", *words])
     assert sorted(one.work.heard + two.work.heard) == sorted(["ask first", *words])
