@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from meshwright.tasks.worker import Postponed
+from meshwright.tasks.turn import Postponed
 from orchestrator.work import SCHEMA_VERSION, new_work
 
 if TYPE_CHECKING:

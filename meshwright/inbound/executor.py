@@ -23,7 +23,7 @@ from meshwright.extension import HEADER_RUN, URI
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.records.tracing import span
 from meshwright.tasks.events import Event, status
-from meshwright.tasks.worker import Postponed
+from meshwright.tasks.turn import Postponed
 
 if TYPE_CHECKING:
     from a2a.types import Part
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from meshwright.settings import Settings
     from meshwright.tasks.snapshot import Claim
-    from meshwright.tasks.worker import Turn
+    from meshwright.tasks.turn import Turn
 
 log = logging.getLogger(__name__)
 

@@ -21,16 +21,15 @@ from meshwright.deadline import Deadline
 from meshwright.errors import (
     MeshError,
     PeerAnsweredBadly,
-    PeerOverloaded,
     PeerRefused,
     PeerTaskFailed,
     PeerTimedOut,
     PeerUnreachable,
-    Unauthenticated,
 )
 from meshwright.extension import HEADER_RUN, URI
 from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Attempt, Breaker
+from meshwright.outbound.lost import translated
 from meshwright.outbound.seen import Seen
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.records.tracing import span, trace_headers
@@ -189,7 +188,7 @@ class Peer:
         except A2AClientTimeoutError:
             raise PeerTimedOut(self.name, "no connection in time") from None
         except A2AClientError as error:
-            lost = self._translated(error)
+            lost = translated(self.name, error)
             if not (seen.task is not None and isinstance(lost, PeerUnreachable | PeerAnsweredBadly)):
                 raise lost from None
             log.info("%s: the stream of task %s broke off; coming back to it", self.name, seen.remote)
@@ -204,26 +203,6 @@ class Peer:
             refusal.unknown_task = isinstance(error, TaskNotFoundError)
             refusal.over = isinstance(error, UnsupportedOperationError)
             raise refusal from None
-
-    def _translated(self, error: Exception) -> MeshError:
-        cause = error.__cause__
-        if isinstance(cause, httpx.HTTPStatusError):
-            status = cause.response.status_code
-            if status in (429, 503):
-                after = cause.response.headers.get("retry-after", "")
-                return PeerOverloaded(
-                    self.name, f"answered {status}", float(after) if after.isdigit() else None
-                )
-            if status == 401:
-                return Unauthenticated(
-                    f"{self.name} does not accept who we are; check MESHWRIGHT_TRUST there"
-                )
-            if status >= 500:
-                return PeerUnreachable(self.name, f"answered {status}")
-            return PeerRefused(self.name, f"answered {status}")
-        if isinstance(cause, httpx.RequestError):
-            return PeerUnreachable(self.name, f"cannot be reached ({type(cause).__name__})")
-        return PeerAnsweredBadly(self.name, "not an A2A answer")
 
     def _judge(self, seen: Seen, attempt: Attempt) -> Answer:
         from a2a.types import TaskState
@@ -305,6 +284,6 @@ class Peer:
         except A2AError as error:
             raise PeerRefused(self.name, str(error)[:300]) from None
         except A2AClientError as error:
-            raise self._translated(error) from None
+            raise translated(self.name, error) from None
         except httpx.HTTPError as error:
             raise PeerUnreachable(self.name, f"cannot be reached ({type(error).__name__})") from None

@@ -10,8 +10,6 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from a2a.types import Task, TaskState
@@ -19,9 +17,10 @@ from a2a.types import Task, TaskState
 from meshwright.errors import LeaseLost, StoreUnavailable
 from meshwright.tasks import lease
 from meshwright.tasks.accept import Accepted, Ask, Desk, Met, accept
-from meshwright.tasks.events import Event, status
+from meshwright.tasks.events import status
 from meshwright.tasks.held import Held
-from meshwright.tasks.snapshot import Claim, Envelope
+from meshwright.tasks.snapshot import Claim
+from meshwright.tasks.turn import Perform, Postponed, Turn
 
 if TYPE_CHECKING:
     from meshwright.database import Transaction
@@ -33,31 +32,6 @@ log = logging.getLogger(__name__)
 AT_ONCE = 200
 #: Tasks taken with one look into the queue.
 TAKE = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message to work on, and the task it belongs to. `attempt` is 1, or more after others died over it."""
-
-    held: Held
-    envelope: Envelope
-    attempt: int
-
-    @property
-    def claim(self) -> Claim:
-        return self.held.claim
-
-    @property
-    def task(self) -> Task:
-        return self.held.task
-
-    async def record(self, *happened: Event) -> None:
-        """Append progress to the log. Raises LeaseLost."""
-        await self.held.append(happened)
-
-
-#: Works on a turn; what it returns ends the turn, with a terminal or interrupted status last.
-Perform = Callable[[Turn], Awaitable[Sequence[Event]]]
 
 
 class Worker:
@@ -292,11 +266,3 @@ class Worker:
         why = f"given up: {held.claims} processes in a row stopped while they worked on it"
         log.error("the task %s is %s", held.claim.task_id, why)
         await held.fail(why)
-
-
-class Postponed(Exception):
-    """This build cannot do it, another may: the task goes back into the queue for `seconds`. The text says why."""
-
-    def __init__(self, why: str, seconds: float) -> None:
-        super().__init__(why)
-        self.seconds = seconds

@@ -9,7 +9,7 @@ from langgraph.graph import END, START, StateGraph
 
 from meshwright.errors import LeaseLost
 from meshwright.tasks.snapshot import Claim
-from meshwright.tasks.worker import Postponed
+from meshwright.tasks.turn import Postponed
 from orchestrator.aggregate import aggregate
 from orchestrator.apply import apply
 from orchestrator.checkpoints import Checkpoints

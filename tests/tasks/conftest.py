@@ -33,7 +33,8 @@ from meshwright.inbound.handler import MeshRequestHandler
 from meshwright.settings import Settings
 from meshwright.tasks.book import TaskBook
 from meshwright.tasks.events import Event, status
-from meshwright.tasks.worker import Turn, Worker
+from meshwright.tasks.turn import Turn
+from meshwright.tasks.worker import Worker
 
 CARD = AgentCard(name="Echo", capabilities=AgentCapabilities(streaming=True, push_notifications=True))
 _ids = itertools.count()

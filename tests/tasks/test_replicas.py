@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meshwright.tasks.events import TERMINAL, Event, fold, since
-from meshwright.tasks.worker import Turn
+from meshwright.tasks.turn import Turn
 from tests.tasks.conftest import Replica, Start, Work, context, text_of
 
 #: What is asked: (what, which replica, which task). Several at once are a step.

@@ -1,0 +1,32 @@
+"""A call that broke off below A2A, in our words."""
+
+from __future__ import annotations
+
+import httpx
+
+from meshwright.errors import (
+    MeshError,
+    PeerAnsweredBadly,
+    PeerOverloaded,
+    PeerRefused,
+    PeerUnreachable,
+    Unauthenticated,
+)
+
+
+def translated(peer: str, error: Exception) -> MeshError:
+    """What an error of the SDK's client says about `peer`: overloaded, unreachable, refusing, or not speaking A2A."""
+    cause = error.__cause__
+    if isinstance(cause, httpx.HTTPStatusError):
+        status = cause.response.status_code
+        if status in (429, 503):
+            after = cause.response.headers.get("retry-after", "")
+            return PeerOverloaded(peer, f"answered {status}", float(after) if after.isdigit() else None)
+        if status == 401:
+            return Unauthenticated(f"{peer} does not accept who we are; check MESHWRIGHT_TRUST there")
+        if status >= 500:
+            return PeerUnreachable(peer, f"answered {status}")
+        return PeerRefused(peer, f"answered {status}")
+    if isinstance(cause, httpx.RequestError):
+        return PeerUnreachable(peer, f"cannot be reached ({type(cause).__name__})")
+    return PeerAnsweredBadly(peer, "not an A2A answer")
