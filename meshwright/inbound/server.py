@@ -104,9 +104,8 @@ def a2a_app(
             try:
                 database = await open_database(settings.database_of(name))
             except SettingsError as error:
-                app.state.refused = str(
-                    error
-                )  # for whoever serves this: the ASGI server only says that it failed
+                # for whoever serves this: the ASGI server only says that it failed
+                app.state.refused = str(error)
                 raise
             stack.push_async_callback(database.close)
             handler.book = TaskBook(database, name, on_end)

@@ -21,6 +21,7 @@ from meshwright.errors import PeerUnreachable
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.tasks.courier import Courier, Parcel, Undeliverable
 from meshwright.testing import Keyring
+from tests.tasks.conftest import context
 
 OPEN = Screen(["127.0.0.1"])
 
@@ -78,15 +79,24 @@ async def carrying(replica: Any, screen: Screen = OPEN) -> AsyncIterator[Courier
 async def asked(replica: Any, url: str, **more: Any) -> Any:
     task = await replica.send("ask")
     config = TaskPushNotificationConfig(task_id=task.id, id="hook", url=url, **more)
-    from a2a.server.context import ServerCallContext
-
-    await replica.handler.on_create_task_push_notification_config(config, ServerCallContext())
+    await replica.handler.on_create_task_push_notification_config(config, context())
     return task
 
 
 async def outbox(replica: Any) -> list[Any]:
     rows = await replica.database.execute("SELECT * FROM outbox ORDER BY id")
     return list(rows)
+
+
+async def test_who_asks_to_be_told_while_it_runs_is_told_of_what_comes_next(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    config = TaskPushNotificationConfig(task_id=task.id, id="hook", url="https://example.com/")
+    await two.handler.on_create_task_push_notification_config(config, context())
+    one.work.gate.set()
+    await one.rest(task.id)
+    assert [(row["kind"], row["address"]) for row in await outbox(two)] == [("push", config.url)] * 2
 
 
 async def test_what_happens_is_told_in_order_with_the_clients_token_and_our_signature(start: Any) -> None:

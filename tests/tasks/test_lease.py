@@ -50,6 +50,24 @@ async def test_who_was_paused_and_wakes_up_can_write_nothing(start: Any) -> None
     assert await two.get(task.id) == end
 
 
+async def test_who_was_paused_writes_nothing_while_the_next_holder_has_written_nothing_yet(
+    start: Any,
+) -> None:
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    held = one.worker._held[task.id]
+    await one.expire()
+    await two.take()
+    await two.work.began.wait()
+    before = await two.get(task.id)  # the log stands where it stood: only the token is another
+    with pytest.raises(LeaseLost):
+        await held.append([status(task.id, task.context_id, TaskState.TASK_STATE_FAILED)], ends=1)
+    assert await two.get(task.id) == before
+    two.work.gate.set()
+    assert (await two.rest(task.id)).status.state == DONE
+
+
 async def test_of_many_who_want_a_task_one_gets_it(start: Any) -> None:
     replicas = [await start() for _ in range(4)]
     first = replicas[0]
