@@ -5,6 +5,7 @@
 #   make bench   what a start costs, and a hop; make bench-hop is the hop alone, with ARGS='--only NAME'
 #   make check   ruff, its formatter, mypy --strict
 #   make bench-parked  RUNS=10000 runs that wait for a person: what they cost, and that all go on
+#   make incident  a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
@@ -14,10 +15,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 ARGS ?=
 KILLS ?= 30
 RUNS ?= 10000
+WORKFLOWS ?= 300
+WAVES ?= 3
+PLOT ?= incident.svg
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop bench-parked chaos evals three-files clean
+.PHONY: help demo up test check bench bench-hop bench-parked chaos incident evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +52,9 @@ bench-parked: $(VENV)/bench.installed
 
 chaos: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.chaos --kills $(KILLS) --store $(STORE) $(ARGS)
+
+incident: $(VENV)/bench.installed
+	@$(BIN)/python -m benchmarks.incident --workflows $(WORKFLOWS) --waves $(WAVES) --plot $(PLOT) $(ARGS)
 
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)

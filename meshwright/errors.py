@@ -75,6 +75,16 @@ class BudgetExhausted(MeshError):
     """The tokens the caller gave are used up."""
 
 
+class Overloaded(MeshError):
+    """There is more work here than can be done in time. Nothing was begun; ask again after `retry_after` seconds."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class PeerError(MeshError):
     """The other side failed. `peer` names it."""
 
@@ -166,6 +176,7 @@ WIRE: dict[type[MeshError], Wire] = {
     AlreadyDecided: Wire(409, "ALREADY_DECIDED"),
     DeadlineExceeded: Wire(504, "DEADLINE_EXCEEDED"),
     BudgetExhausted: Wire(429, "BUDGET_EXHAUSTED"),
+    Overloaded: Wire(429, "OVERLOADED"),
     PeerUnreachable: Wire(502, "PEER_UNREACHABLE"),
     PeerTimedOut: Wire(504, "PEER_TIMED_OUT"),
     PeerOverloaded: Wire(503, "PEER_OVERLOADED"),

@@ -14,6 +14,9 @@ META_DEADLINE = "meshwright/deadline-ms"
 META_KEY = "meshwright/idempotency-key"
 META_TICKET = "meshwright/ticket"
 
+#: How a tool server ends the text of a read that was stopped because its time was up.
+RAN_LATE = "the deadline passed while it worked"
+
 #: Headers of an A2A request, next to those of `deadline` and `budget`.
 HEADER_RUN = "x-mesh-run"
 

@@ -29,7 +29,14 @@ from pydantic import BaseModel
 from meshwright.deadline import HEADER as DEADLINE_HEADER
 from meshwright.deadline import Deadline
 from meshwright.errors import DeadlineExceeded, Forbidden, InvalidRequest, MeshError, ToolRefused
-from meshwright.extension import META_DEADLINE, META_KEY, META_TICKET, SCOPE_APPLY, effect_hash
+from meshwright.extension import (
+    META_DEADLINE,
+    META_KEY,
+    META_TICKET,
+    RAN_LATE,
+    SCOPE_APPLY,
+    effect_hash,
+)
 from meshwright.inbound.doorman import caller_of
 from meshwright.inbound.identity import Caller
 from meshwright.settings import SettingsError
@@ -146,7 +153,7 @@ class ToolServer:
                 async with asyncio.timeout(call.by.require()):
                     return await tool(**arguments)
             except TimeoutError:
-                raise ToolError(f"{name}: the deadline passed while it worked") from None
+                raise ToolError(f"{name}: {RAN_LATE}") from None
             except MeshError as error:
                 raise ToolError(str(error)) from None
 

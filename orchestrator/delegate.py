@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,8 +123,9 @@ async def ask(
         try:
             body = {"content": content or {"subtask": subtask.model_dump(mode="json")}, "text": text}
             key = str(uuid.uuid5(uuid.NAMESPACE_URL, canonical([drive.run, turn, subtask.id, peer.url])))
-            answer = await _sent(drive, peer, by if last else by.share(FIRST_SHARE), key, body)
-            part = _read(peer, answer, answers)
+            until = by if last else by.share(FIRST_SHARE)
+            read = functools.partial(_read, peer, answers)
+            part = read(await _sent(drive, peer, until, key, body, read))
         except (LeaseLost, StoreUnavailable):
             raise  # about our own hold on the run, not about the peer
         except MeshError as error:
@@ -136,7 +139,14 @@ async def ask(
     return Asked(None, why, _step(subtask, None, "gap", why, trail, _ms(began)))
 
 
-async def _sent(drive: Drive, peer: Peer, by: Deadline, key: str, body: dict[str, Any]) -> Answer:
+async def _sent(
+    drive: Drive,
+    peer: Peer,
+    by: Deadline,
+    key: str,
+    body: dict[str, Any],
+    accepts: Callable[[Answer], object],
+) -> Answer:
     """Ask one peer through the outbox: who does this again after a crash finds the letter, the peer's task, or the answer.
 
     Raises LeaseLost, StoreUnavailable, or what `peer.ask` raises.
@@ -160,6 +170,7 @@ async def _sent(drive: Drive, peer: Peer, by: Deadline, key: str, body: dict[str
             message_id=key,
             remote=letter.remote,
             began=began,
+            accepts=accepts,
         )
     except (LeaseLost, StoreUnavailable):
         raise
@@ -170,17 +181,15 @@ async def _sent(drive: Drive, peer: Peer, by: Deadline, key: str, body: dict[str
     return answer
 
 
-def _read(peer: Peer, answer: Answer, answers: type[Part]) -> Part:
+def _read(peer: Peer, answers: type[Part], answer: Answer) -> Part:
     """The answer's data part as the promised model. A peer without data parts still has its text."""
     for content in answer.data:
         try:
             return read_as(answers, content)
         except InvalidRequest as error:
-            peer.breaker.mark_unwell()
             raise PeerAnsweredBadly(peer.name, str(error)) from None
     if answers is Finding and answer.text:
         return Finding(reply=answer.text[:8000])
-    peer.breaker.mark_unwell()
     raise PeerAnsweredBadly(peer.name, f"no {answers.__name__} in its answer")
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshwright.errors import DeadlineExceeded, InvalidRequest, NotFound
+from langgraph.runtime import Runtime
+
+from meshwright.errors import DeadlineExceeded, InvalidRequest, NotFound, Overloaded
+from meshwright.findings import Gap
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.tasks.outbox import Outbox
+from meshwright.tasks.turn import Postponed
 from orchestrator.aggregate import MERGE
+from orchestrator.finish import cut_short, finish, last_word
 from orchestrator.graph import RECURSION_LIMIT
 from orchestrator.plan import SPLIT
 from orchestrator.resume import ready_to_go_on
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from meshwright.outbound.toolbox import Toolbox
     from meshwright.policy.rules import Policy
     from meshwright.records.runs import RunStore
+    from meshwright.tasks.outbox import Letter
 
 #: Characters of a request. What is longer is not a ticket.
 MAX_REQUEST = 20_000
@@ -55,20 +63,38 @@ class Driver:
             await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
         return await self._drive(run, incoming)
 
+    async def unheard(self, incoming: Incoming, why: Overloaded) -> Outcome:
+        """The answer to a request that cannot be worked on in time: that nothing was done, for a person to take over.
+
+        Raises Postponed for one that had begun: it goes on when there is room.
+        """
+        if incoming.follow_up or incoming.resumed:
+            raise Postponed(str(why), why.retry_after)
+        request, key = _request(incoming), run_id(incoming.task_id)
+        gap = Gap(what="the whole request", why=f"too much is asked at the moment: {why}")
+        state = new_work(key, request)
+        state["gaps"] = [gap.model_dump(mode="json")]
+        drive = self._drive_of(key, incoming, {})
+        summary = report(dict(state) | await finish(state, Runtime(context=drive)))
+        await self.store.ended_at_once(
+            key,
+            task_id=incoming.task_id,
+            caller=incoming.caller,
+            request=request,
+            graph_version=GRAPH_VERSION,
+            report=summary,
+            claim=drive.claim,
+        )
+        return _ended({"state": summary["outcome"], "report": summary})
+
     async def _run_of(self, incoming: Incoming) -> dict[str, Any]:
         """The run of the task; made with its first message, found again ever after."""
         if not incoming.follow_up:
-            if not incoming.text:
-                raise InvalidRequest("the ticket is empty: say in a text part what you need")
-            if len(incoming.text) > MAX_REQUEST:
-                raise InvalidRequest(
-                    f"the ticket has {len(incoming.text)} characters; at most {MAX_REQUEST} are read"
-                )
             await self.store.start(
                 run_id(incoming.task_id),
                 task_id=incoming.task_id,
                 caller=incoming.caller,
-                request=incoming.text,
+                request=_request(incoming),
                 graph_version=GRAPH_VERSION,
             )
         run = await self.store.by_task(incoming.task_id)
@@ -79,8 +105,47 @@ class Driver:
     async def _drive(self, run: dict[str, Any], incoming: Incoming) -> Outcome:
         assert incoming.claim is not None
         key, claim = run["id"], incoming.claim
-        outbox = Outbox(self.database, self.name, claim)
-        drive = Drive(
+        letters = await Outbox(self.database, self.name, claim).letters()
+        drive = self._drive_of(key, incoming, letters)
+        config: Any = {
+            "configurable": {"thread_id": key, "claim": claim},
+            "recursion_limit": RECURSION_LIMIT,
+        }
+        fresh = new_work(key, run["request"])
+        finished = False
+        try:
+            begin = None if await ready_to_go_on(self.graph, config) else fresh
+            try:
+                async with asyncio.timeout(incoming.by.remaining - last_word(incoming.by)) as enough:
+                    state: Any = await self.graph.ainvoke(begin, config, context=drive, durability="sync")
+            except TimeoutError:
+                if not enough.expired():
+                    raise
+                now = await self.graph.aget_state(config)
+                state = await cut_short(dict(fresh) | now.values, drive)
+            finished = True
+        finally:
+            if not finished and incoming.by.expired:
+                # The time is up: the run must not look as if it went on. In every other case it does, here or elsewhere.
+                now = await self.graph.aget_state(config)
+                await self.store.save(key, "failed", report({**fresh, **now.values}), claim)
+        if "__interrupt__" in state:
+            summary = report(state, waiting=True)
+            await self.store.save(key, summary["outcome"], summary, claim)
+            return Outcome(data=summary, name="report", waits=_waits(await self.store.undecided(key)))
+        if not state.get("outcome"):
+            await self.store.save(key, "failed", report(state), claim)
+            raise RuntimeError(f"run {key} ended without an outcome")
+        return await self._end(drive, state)
+
+    async def _end(self, drive: Drive, state: Mapping[str, Any]) -> Outcome:
+        summary = report(state)
+        await self.store.save(drive.run, summary["outcome"], summary, drive.claim)
+        return _ended({"state": summary["outcome"], "report": summary})
+
+    def _drive_of(self, key: str, incoming: Incoming, letters: Mapping[str, Letter]) -> Drive:
+        assert incoming.claim is not None
+        return Drive(
             incoming.by,
             incoming.budget,
             self.directory,
@@ -88,40 +153,27 @@ class Driver:
             self.policy,
             self.store,
             incoming.say,
-            outbox,
-            await outbox.letters(),
-            claim,
+            Outbox(self.database, self.name, incoming.claim),
+            letters,
+            incoming.claim,
             key,
         )
-        config: Any = {
-            "configurable": {"thread_id": key, "claim": claim},
-            "recursion_limit": RECURSION_LIMIT,
-        }
-        fresh = new_work(key, run["request"])
-        begin = None if await ready_to_go_on(self.graph, config) else fresh
-        finished = False
-        try:
-            state: Any = await self.graph.ainvoke(begin, config, context=drive, durability="sync")
-            finished = True
-        finally:
-            if not finished and incoming.by.expired:
-                # The time is up: the run must not look as if it went on. In every other case it does, here or elsewhere.
-                now = await self.graph.aget_state(config)
-                await self.store.save(key, "failed", report({**fresh, **now.values}), claim)
-        waiting = "__interrupt__" in state
-        if not waiting and not state.get("outcome"):
-            await self.store.save(key, "failed", report(state), claim)
-            raise RuntimeError(f"run {key} ended without an outcome")
-        summary = report(state, waiting=waiting)
-        await self.store.save(key, summary["outcome"], summary, claim)
-        if waiting:
-            return Outcome(data=summary, name="report", waits=_waits(await self.store.undecided(key)))
-        return _ended({"state": summary["outcome"], "report": summary})
 
 
 def run_id(task_id: str) -> str:
     """The run of a task: derived, so that whoever takes the task up finds it."""
     return hashlib.sha256(task_id.encode()).hexdigest()[:12]
+
+
+def _request(incoming: Incoming) -> str:
+    """The ticket's text. Raises InvalidRequest."""
+    if not incoming.text:
+        raise InvalidRequest("the ticket is empty: say in a text part what you need")
+    if len(incoming.text) > MAX_REQUEST:
+        raise InvalidRequest(
+            f"the ticket has {len(incoming.text)} characters; at most {MAX_REQUEST} are read"
+        )
+    return incoming.text
 
 
 def _ended(run: dict[str, Any]) -> Outcome:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from langgraph.runtime import Runtime
 
+from meshwright.deadline import Deadline
 from meshwright.errors import MeshError
-from meshwright.findings import Proposal
+from meshwright.findings import Gap, Proposal
 from orchestrator.apply import effect
 from orchestrator.gate import action_key, judge
 from orchestrator.work import Drive, Work
+
+#: The share of a run's time that is kept for its last word.
+LAST_WORD = 0.2
 
 
 async def finish(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
@@ -41,6 +45,36 @@ async def finish(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
             return {"reply": reply, "outcome": "degraded", "gaps": gaps}
     outcome = "escalated" if handed_over else "degraded" if open_ends else "done"
     return {"reply": reply, "outcome": outcome}
+
+
+def last_word(by: Deadline) -> float:
+    """Seconds kept back from the graph, so that what it has found by then is still said."""
+    return min(max(LAST_WORD * by.remaining, 0.1), 1.0)
+
+
+async def cut_short(state: dict[str, Any], drive: Drive) -> dict[str, Any]:
+    """The end of a run whose time is nearly up, wherever it stands: what is not answered is a gap, and what may have been
+    applied or not is said to be unknown, as it is when the tool server does not say."""
+    if state.get("outcome"):
+        return state
+    why = "the time was up"
+    lost = [p["instruction"] for p in state["plan"] if p["id"] not in state["findings"]]
+    gaps = [Gap(what=what[:400], why=why) for what in (lost if state["plan"] else ["the whole request"])]
+    if state["findings"] and not state["resolution"]:
+        gaps.append(Gap(what="the final check of the answers", why=f"{why}; so nothing is changed"))
+    actions = []
+    for row in state["actions"]:
+        if row["state"] == "open":
+            row = {**row, "state": "unknown", "why": why}
+            gaps.append(
+                Gap(what=row["proposal"]["action"], why=f"it is not known whether it was applied: {why}")
+            )
+        actions.append(row)
+    whole = state | {
+        "actions": actions,
+        "gaps": [*state["gaps"], *(gap.model_dump(mode="json") for gap in gaps)],
+    }
+    return whole | await finish(cast(Work, whole), Runtime(context=drive))
 
 
 async def _effect(drive: Drive, state: Work, action: str, arguments: dict[str, Any]) -> str:

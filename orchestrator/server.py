@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from meshwright.card import offered
-from meshwright.errors import NoPeer
+from meshwright.errors import NoPeer, Overloaded
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.server import a2a_app, card_of
@@ -75,6 +75,12 @@ def orchestrator_app(
             await asyncio.sleep(0.05)
         return await api.driver.work(incoming)
 
+    async def unheard(incoming: Incoming, why: Overloaded) -> Outcome:
+        while api.driver is None:
+            incoming.by.require()
+            await asyncio.sleep(0.05)
+        return await api.driver.unheard(incoming, why)
+
     async def call_off(parcel: Parcel) -> None:
         """A run was cancelled: the peer that still works for it is told so."""
         for entry in directory.entries:
@@ -87,6 +93,7 @@ def orchestrator_app(
         lifespan=lifespan,
         routes=api.routes(),
         revive=settings.deadline,
+        unheard=unheard,
         on_end=end_with_task,
         deliveries={"cancel": call_off},
     )

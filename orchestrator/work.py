@@ -77,7 +77,7 @@ class Drive:
 class Shares:
     """Which part of what is left each phase may use, so that there is always time to say what was found."""
 
-    plan: float = 0.25
+    plan: float = 0.35
     delegate: float = 0.6
     aggregate: float = 0.5
     gate: float = 0.5

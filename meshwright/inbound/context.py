@@ -13,6 +13,8 @@ from a2a.server.routes.common import DefaultServerCallContextBuilder
 from a2a.utils.constants import VERSION_HEADER
 from a2a.utils.errors import ContentTypeNotSupportedError, ExtensionSupportRequiredError
 
+from meshwright.inbound.doorman import ARRIVED
+
 if TYPE_CHECKING:
     from a2a.server.context import ServerCallContext
     from a2a.types import AgentCard
@@ -32,6 +34,7 @@ class HttpContexts(DefaultServerCallContextBuilder):
         if _has_body(request):
             require_json(request)
         context = super().build(request)
+        context.state["scope"], context.state["arrived"] = request.scope, request.scope.get(ARRIVED)
         context.state["headers"][VERSION] = version_of(request)
         legacy = request.headers.getlist(LEGACY_HTTP_EXTENSION_HEADER)
         context.requested_extensions |= get_requested_extensions(legacy)

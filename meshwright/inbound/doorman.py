@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -11,6 +13,8 @@ from meshwright.inbound.identity import Caller, Trust
 #: Open to everyone: who we are, and whether we live. Neither says anything about a customer.
 OPEN_PATHS = ("/livez", "/readyz", "/.well-known/")
 KEY = "mesh.caller"
+#: When the request came: a deadline counts from here, not from when a busy server comes to read it.
+ARRIVED = "mesh.arrived"
 
 
 class CallerUser:
@@ -43,6 +47,7 @@ class Doorman:
                     return await refusal(scope, receive, send)
                 caller = Caller()
             scope[KEY] = caller
+            scope[ARRIVED] = time.monotonic()
             scope["user"] = CallerUser(caller)
         return await self._app(scope, receive, send)
 

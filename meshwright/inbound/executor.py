@@ -18,8 +18,17 @@ from a2a.types import Message, Role, TaskArtifactUpdateEvent, TaskState, TaskSta
 
 from meshwright.budget import Budget
 from meshwright.deadline import Deadline
-from meshwright.errors import WIRE, CallerError, DeadlineExceeded, LeaseLost, MeshError, StoreUnavailable
+from meshwright.errors import (
+    WIRE,
+    CallerError,
+    DeadlineExceeded,
+    LeaseLost,
+    MeshError,
+    Overloaded,
+    StoreUnavailable,
+)
 from meshwright.extension import HEADER_RUN, URI
+from meshwright.inbound.places import Places, rank_of
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.records.tracing import span
 from meshwright.tasks.events import Event, status
@@ -37,6 +46,10 @@ log = logging.getLogger(__name__)
 
 #: These are about our hold on the task, not about the work: they end the turn here without a word in its log.
 _OURS = (LeaseLost, StoreUnavailable, Postponed)
+
+
+#: How many are told at the same time that there is no place for them: what has a place goes first.
+APOLOGIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +87,8 @@ class Outcome:
 
 
 Work = Callable[[Incoming], Awaitable[Outcome]]
+#: What is said instead of the work, to whom, and why there was no place for it.
+Unheard = Callable[[Incoming, Overloaded], Awaitable[Outcome]]
 
 
 class Executor:
@@ -81,10 +96,23 @@ class Executor:
 
     `revive` is the least time, in seconds, for a turn that is taken up again. Who answers for a request to its end needs
     some, even when the caller's deadline passed meanwhile; a specialist needs none, because its caller has gone.
+    `unheard` answers where no place can be had in time; without it the task fails and says so.
     """
 
-    def __init__(self, work: Work, settings: Settings, name: str, *, revive: float = 0.0) -> None:
+    def __init__(
+        self,
+        work: Work,
+        settings: Settings,
+        name: str,
+        places: Places | None = None,
+        *,
+        revive: float = 0.0,
+        unheard: Unheard | None = None,
+    ) -> None:
         self._work = work
+        self._places = places or Places(settings.queue, settings.at_once)
+        self._unheard = unheard
+        self._apologies = asyncio.Semaphore(APOLOGIES)
         self._settings = settings
         self._name = name
         self._revive = revive
@@ -104,7 +132,7 @@ class Executor:
             incoming = self._incoming(turn)
         except MeshError as error:
             return error
-        work = asyncio.ensure_future(self._work(incoming))
+        work = asyncio.ensure_future(self._placed(incoming, turn.envelope.headers))
         try:
             await asyncio.wait({work}, timeout=max(incoming.by.remaining, 0))
         finally:
@@ -115,6 +143,22 @@ class Executor:
         if work.cancelled():
             return DeadlineExceeded("the work was cancelled")
         return work.exception() or work.result()
+
+    async def _placed(self, incoming: Incoming, headers: Mapping[str, str]) -> Outcome:
+        """The work, once it has a place. What was begun before goes first."""
+        rank = 0 if incoming.follow_up or incoming.resumed else rank_of(headers)
+        try:
+            await self._places.enter(incoming.by, rank)
+        except Overloaded as error:
+            if self._unheard is None:
+                raise
+            async with self._apologies:
+                return await self._unheard(incoming, error)
+        began = time.monotonic()
+        try:
+            return await self._work(incoming)
+        finally:
+            self._places.leave(time.monotonic() - began)
 
     def _incoming(self, turn: Turn) -> Incoming:
         envelope, task = turn.envelope, turn.task

@@ -26,6 +26,7 @@ from google.protobuf.json_format import MessageToDict
 
 from meshwright import deadline
 from meshwright.errors import Unauthenticated
+from meshwright.inbound.busy import Busy
 from meshwright.inbound.context import VERSION, require_extensions, required_extensions
 from meshwright.inbound.extensions import activated
 
@@ -129,6 +130,9 @@ class GrpcService(GrpcHandler):
     async def abort_context(self, error: A2AError, context: grpc.aio.ServicerContext) -> None:
         if isinstance(error, Stranger):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+        if isinstance(error, Busy):
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED if error.status == 429 else grpc.StatusCode.UNAVAILABLE
+            await context.abort(code, str(error), (("retry-after", str(error.retry_after)),))
         known = type(error) in A2A_ERROR_REASONS
         await super().abort_context(error if known else InternalError(message="internal error"), context)
 

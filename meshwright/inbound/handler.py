@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
@@ -32,7 +33,16 @@ from a2a.utils.input_mode_validator import validate_input_modes
 from a2a.utils.task import apply_history_length, validate_history_length, validate_page_size
 
 from meshwright.deadline import Deadline
-from meshwright.errors import AlreadyDecided, InvalidRequest, MeshError, NotFound
+from meshwright.errors import (
+    AlreadyDecided,
+    InvalidRequest,
+    MeshError,
+    NotFound,
+    Overloaded,
+    StoreUnavailable,
+)
+from meshwright.inbound.busy import Busy
+from meshwright.inbound.places import Places, rank_of
 from meshwright.parts import MAX_PARTS, text_in
 from meshwright.tasks import pushes
 from meshwright.tasks.accept import Accepted, Ask
@@ -72,9 +82,12 @@ class MeshRequestHandler(RequestHandler):
         #: There from the start of the server to its end.
         self.book: TaskBook
         self.worker: Worker
+        self.places = Places(settings.queue, settings.at_once)
+        #: Whether a message whose turn cannot come in time is taken all the same, because it gets an answer without its work.
+        self.patient = False
 
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
-        with _told():
+        with _told(context):
             accepted = await self._accept(params, context)
             task = accepted.snapshot.task
             if not params.configuration.return_immediately:
@@ -85,7 +98,7 @@ class MeshRequestHandler(RequestHandler):
         self, params: SendMessageRequest, context: ServerCallContext
     ) -> AsyncGenerator[Streamed, None]:
         self._require_streaming()
-        with _told():
+        with _told(context):
             accepted = await self._accept(params, context)
             snapshot = accepted.snapshot
             yield apply_history_length(snapshot.task, params.configuration)
@@ -100,7 +113,7 @@ class MeshRequestHandler(RequestHandler):
         self, params: SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Streamed, None]:
         self._require_streaming()
-        with _told():
+        with _told(context):
             snapshot = await self.book.get(params.id, _owner(context))
             if snapshot.task.status.state in TERMINAL:
                 state = state_name(snapshot.task.status.state)
@@ -115,7 +128,7 @@ class MeshRequestHandler(RequestHandler):
 
     async def on_get_task(self, params: GetTaskRequest, context: ServerCallContext) -> Task | None:
         validate_history_length(params)
-        with _told():
+        with _told(context):
             snapshot = await self.book.get(params.id, _owner(context))
         return apply_history_length(snapshot.task, params)
 
@@ -123,14 +136,14 @@ class MeshRequestHandler(RequestHandler):
         validate_history_length(params)
         if params.HasField("page_size"):
             validate_page_size(params.page_size)
-        with _told():
+        with _told(context):
             page = await self.book.list(params, _owner(context))
         for task in page.tasks:
             task.CopyFrom(apply_history_length(task, params))
         return page
 
     async def on_cancel_task(self, params: CancelTaskRequest, context: ServerCallContext) -> Task | None:
-        with _told():
+        with _told(context):
             try:
                 task = await self.book.cancel(params.id, _owner(context))
             except AlreadyDecided as error:
@@ -142,7 +155,7 @@ class MeshRequestHandler(RequestHandler):
         self, params: TaskPushNotificationConfig, context: ServerCallContext
     ) -> TaskPushNotificationConfig:
         await self._check_push(params)
-        with _told():
+        with _told(context):
             return await pushes.add(self.book, params, _owner(context))
 
     async def on_get_task_push_notification_config(
@@ -173,7 +186,7 @@ class MeshRequestHandler(RequestHandler):
 
     async def _configs(self, task_id: str, context: ServerCallContext) -> list[TaskPushNotificationConfig]:
         self._require_pushes()
-        with _told():
+        with _told(context):
             await self.book.get(task_id, _owner(context))
         return await self.book.database.read(lambda tx: pushes.kept(tx, task_id))
 
@@ -188,6 +201,10 @@ class MeshRequestHandler(RequestHandler):
         headers: dict[str, str] = context.state.get("headers", {})
         settings = self._settings
         by = Deadline.from_headers(headers, default=settings.deadline, ceiling=settings.deadline_max)
+        if (arrived := context.state.get("arrived")) is not None:
+            by = by.at_most(by.remaining - (time.monotonic() - arrived))
+        if not params.message.task_id:
+            self._require_place(by, headers)
         ask = Ask(
             _owner(context),
             context.user.user_name,
@@ -197,6 +214,14 @@ class MeshRequestHandler(RequestHandler):
             push,
         )
         return await self.worker.accept(ask)
+
+    def _require_place(self, by: Deadline, headers: dict[str, str]) -> None:
+        """Raises Overloaded, before anything is stored. A message to a task that is there already relieves more than it costs."""
+        refusal = self.places.full(rank_of(headers))
+        if refusal is None and not self.patient:
+            refusal = self.places.hopeless(by)
+        if refusal is not None:
+            raise refusal
 
     async def _settled(self, accepted: Accepted) -> Task:
         """The task once the message is worked off, wherever that happens; as it is, when this process has to stop."""
@@ -263,7 +288,7 @@ def _check(message: Message) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told(context: ServerCallContext) -> Iterator[None]:
     """Our errors as A2A's, for every binding."""
     try:
         yield
@@ -273,5 +298,9 @@ def _told() -> Iterator[None]:
         raise UnsupportedOperationError(message=str(error)) from None
     except InvalidRequest as error:
         raise InvalidParamsError(message=str(error)) from None
+    except (Overloaded, StoreUnavailable) as error:
+        busy = Busy(error)
+        busy.note(context)
+        raise busy from None
     except MeshError as error:
         raise InternalError(message=str(error)) from None

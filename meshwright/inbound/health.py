@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 if TYPE_CHECKING:
+    from meshwright.inbound.places import Places
     from meshwright.tasks.worker import Worker
 
 
@@ -25,6 +26,8 @@ class Readiness:
         self.details: Callable[[], dict[str, Any]] = dict
         #: Whose tasks these are, where there are tasks: shown, because a lease names its holder.
         self.worker: Worker | None = None
+        #: How much is worked on, and how much waits.
+        self.places: Places | None = None
 
     def waits(self, name: str, why: str) -> None:
         self._waiting[name] = why
@@ -48,6 +51,14 @@ class Readiness:
             }
             if self.worker is not None:
                 body |= {"holder": self.worker.holder, "running": self.worker.running}
+            if self.places is not None:
+                places = self.places
+                body["places"] = {
+                    "limit": int(places.limit),
+                    "taken": places.taken,
+                    "waiting": places.waiting,
+                    "usual_s": round(places.usual, 3),
+                }
             return JSONResponse({**body, **self.details()}, 200 if self.ready else 503)
 
         return [Route("/livez", livez), Route("/readyz", readyz)]

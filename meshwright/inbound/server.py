@@ -14,9 +14,10 @@ from meshwright.card import CardError, load_card, offered, stamped
 from meshwright.database import open_database
 from meshwright.inbound.admission import Admission
 from meshwright.inbound.bindings import http_bindings, refusal
+from meshwright.inbound.busy import RetryAfter
 from meshwright.inbound.cardroute import card_routes
 from meshwright.inbound.doorman import Doorman
-from meshwright.inbound.executor import Executor, Work
+from meshwright.inbound.executor import Executor, Unheard, Work
 from meshwright.inbound.extensions import ExtensionEcho
 from meshwright.inbound.grpcdoor import GrpcDoor
 from meshwright.inbound.handler import MeshRequestHandler
@@ -74,12 +75,13 @@ def a2a_app(
     lifespan: Lifespan,
     routes: Sequence[BaseRoute] = (),
     revive: float = 0.0,
+    unheard: Unheard | None = None,
     on_end: OnEnd | None = None,
     deliveries: Mapping[str, Deliver] | None = None,
 ) -> Starlette:
     """An A2A server around `work`; `routes` come before those of A2A.
 
-    For `revive` see the Executor, for `on_end` the TaskBook, for `deliveries` (besides webhooks) the Courier. Its `state.drain` is for
+    For `revive` and `unheard` see the Executor, for `on_end` the TaskBook, for `deliveries` (besides webhooks) the Courier. Its `state.drain` is for
     a signal handler: work is no longer taken, and what cannot be finished in time is handed over.
     """
     card = offered(card, settings.grpc_port)
@@ -89,8 +91,10 @@ def a2a_app(
     handler = MeshRequestHandler(complete, settings, screen)
     operations = Sanitised(handler)
     grpc = GrpcDoor(operations, complete, settings, identity.trust)
-    executor = Executor(work, settings, name, revive=revive)
+    handler.patient = unheard is not None
+    executor = Executor(work, settings, name, handler.places, revive=revive, unheard=unheard)
     readiness.name = name
+    readiness.places = handler.places
 
     async def drain() -> None:
         readiness.draining = True
@@ -140,6 +144,7 @@ def a2a_app(
         middleware=[
             Middleware(Doorman, trust=identity.trust),
             Middleware(Admission, max_body=settings.max_body, refusal=refusal),
+            Middleware(RetryAfter),
             Middleware(ExtensionEcho, card=complete),
         ],
         lifespan=whole_life,

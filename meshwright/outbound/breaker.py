@@ -14,12 +14,24 @@ from typing import Any, Literal, cast
 
 import pybreaker
 
+from meshwright.deadline import Deadline
 from meshwright.errors import BreakerOpen
+from meshwright.pulse import PULSE, Pulse
 
 State = Literal["closed", "open", "half-open"]
 
 #: Failures in a row that open it, and seconds until one call may try again.
 FAIL_MAX, RESET_SECONDS = 5, 5.0
+
+
+#: A call that was given fewer seconds than this says nothing about its peer when it times out; nor does one whose timer rang so
+#: many seconds late, or that was made by a process under strain: it is this process that had no time to hear the answer.
+FLOOR, LATE = 0.25, 0.05
+
+
+def tells(given: float, by: Deadline, pulse: Pulse = PULSE) -> bool:
+    """Whether a call that had `given` seconds until `by`, and timed out just now, says something about its peer."""
+    return given >= FLOOR and by.remaining > -LATE and not pulse.strained
 
 
 @dataclass(slots=True)
@@ -75,10 +87,6 @@ class Breaker:
             yield attempt
         finally:
             self._leave(attempt, probe)
-
-    def mark_unwell(self) -> None:
-        """Count an answer that arrived well and then turned out not to be what was promised."""
-        self._leave(Attempt("unwell"), probe=False)
 
     def _enter(self) -> bool:
         if self.state == "open":

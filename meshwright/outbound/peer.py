@@ -21,6 +21,7 @@ from meshwright.deadline import Deadline
 from meshwright.errors import (
     MeshError,
     PeerAnsweredBadly,
+    PeerOverloaded,
     PeerRefused,
     PeerTaskFailed,
     PeerTimedOut,
@@ -28,7 +29,7 @@ from meshwright.errors import (
 )
 from meshwright.extension import HEADER_RUN, URI
 from meshwright.inbound.identity import Identity
-from meshwright.outbound.breaker import Attempt, Breaker
+from meshwright.outbound.breaker import Attempt, Breaker, tells
 from meshwright.outbound.lost import translated
 from meshwright.outbound.seen import Seen
 from meshwright.parts import data_in, data_part, text_in, text_part
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A call that was given less than this many seconds says nothing about its peer when it times out.
-FLOOR = 0.25
 #: How often a call comes back to a task whose stream broke off, and seconds before the first of them.
 COME_BACK, PAUSE = 3, 0.1
 #: Seconds a CancelTask may take; nobody waits for it.
@@ -93,11 +92,14 @@ class Peer:
         context_id: str = "",
         remote: str = "",
         began: Callable[[str], Awaitable[None]] | None = None,
+        accepts: Callable[[Answer], object] | None = None,
     ) -> Answer:
         """Send `content` as a data part (and `text` beside it) and wait for the task's end, at most until `by`.
 
         `began` hears the id of the peer's task as soon as it is known. With such an id as `remote` nothing is sent: the call
         comes back to that task; only if the peer does not know it any more is the message sent again.
+
+        `accepts` reads the answer, and raises PeerAnsweredBadly for one that is not what was asked for: that counts as any failure.
 
         Raises BreakerOpen, DeadlineExceeded (before sending), or a PeerError.
         """
@@ -117,8 +119,11 @@ class Peer:
                 try:
                     async with asyncio.timeout(given):
                         await self._follow(SendMessageRequest(message=message), headers, seen)
+                    answer = self._judge(seen, attempt)
+                    if accepts is not None:
+                        accepts(answer)
                 except TimeoutError:
-                    if given >= FLOOR:
+                    if tells(given, by):
                         attempt.unwell()
                     self._cancel(seen)
                     raise PeerTimedOut(self.name, f"no answer within {given:.1f} s") from None
@@ -132,7 +137,7 @@ class Peer:
                     if error.indicts:
                         attempt.unwell()
                     raise
-                return self._judge(seen, attempt)
+                return answer
 
     async def _follow(self, request: SendMessageRequest, headers: dict[str, str], seen: Seen) -> None:
         """Drive the call to its end, keeping what was seen; come back to the task while its stream breaks off."""
@@ -215,6 +220,8 @@ class Peer:
         match task.status.state:
             case TaskState.TASK_STATE_COMPLETED:
                 attempt.well()
+            case TaskState.TASK_STATE_FAILED if seen.notes.get("code") == "OVERLOADED":
+                raise PeerOverloaded(self.name, reason[:200])
             case TaskState.TASK_STATE_FAILED if seen.notes.get("code") in ("DEADLINE_EXCEEDED", "INTERNAL"):
                 # It was slow, or broke: that its own server noticed first does not make it well.
                 attempt.unwell()

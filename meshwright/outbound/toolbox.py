@@ -28,9 +28,16 @@ from meshwright.errors import (
     PeerUnreachable,
     ToolRefused,
 )
-from meshwright.extension import META_DEADLINE, META_KEY, META_TICKET, SCOPE_APPLY, effect_hash
+from meshwright.extension import (
+    META_DEADLINE,
+    META_KEY,
+    META_TICKET,
+    RAN_LATE,
+    SCOPE_APPLY,
+    effect_hash,
+)
 from meshwright.inbound.identity import Identity
-from meshwright.outbound.breaker import Breaker
+from meshwright.outbound.breaker import FLOOR, Breaker, tells
 from meshwright.records.tracing import span, trace_headers
 
 PROTOCOL = "2026-07-28"
@@ -39,8 +46,6 @@ _SDK_PREFIX = re.compile(r"^Error executing tool \w+: ")
 #: What the SDK says, without a reason, of an exception that the tool did not mean to raise.
 _BROKE = re.compile(r"^Error executing tool \w+$")
 MAX_ANSWER = 4_194_304
-#: A call that was given less than this many seconds says nothing about its server when it times out.
-FLOOR = 0.25
 
 
 @dataclass(slots=True)
@@ -153,8 +158,11 @@ class Toolbox:
             "method": method,
             "params": {**params, "_meta": envelope},
         }
+        given = by.remaining
         with host.breaker.admit() as attempt:
             answer = await self._send(host, attempt, by, "POST", "/mcp", headers=headers, json=body)
+            if _broke(answer) or (_ran_late(answer) and given >= FLOOR):
+                attempt.unwell()  # that the server was quick to say so does not make it well
         if "error" in answer:
             raise PeerRefused(
                 host.name, str(answer["error"].get("message", "an error without a message"))[:300]
@@ -174,7 +182,7 @@ class Toolbox:
             async with asyncio.timeout(given):
                 response = await self._http.request(method, host.url + path, **request)
         except TimeoutError:
-            if given >= FLOOR:
+            if tells(given, by):
                 attempt.unwell()
             raise PeerTimedOut(name, f"no answer within {given:.1f} s") from None
         except httpx.TransportError as error:
@@ -221,14 +229,27 @@ class Session:
             params = {"name": tool, "arguments": arguments}
             result = await self.box.rpc(host, "tools/call", params, self.by, meta, **claims)
         if result.get("isError"):
-            if _BROKE.match(_text(result)):
-                host.breaker.mark_unwell()
+            if _broke({"result": result}):
                 raise PeerUnreachable(host.name, f"{tool} broke; its log says why")
+            if _ran_late({"result": result}):
+                raise PeerTimedOut(host.name, f"{tool}: {RAN_LATE}")
             raise ToolRefused(_SDK_PREFIX.sub("", _text(result))[:600] or f"{tool} refused")
         content = result.get("structuredContent")
         if not isinstance(content, dict):
             raise PeerAnsweredBadly(host.name, f"{tool} gave no structured result")
         return content
+
+
+def _broke(answer: dict[str, Any]) -> bool:
+    """Whether the tool raised something that it did not mean to raise."""
+    result = answer.get("result")
+    return isinstance(result, dict) and bool(result.get("isError") and _BROKE.match(_text(result)))
+
+
+def _ran_late(answer: dict[str, Any]) -> bool:
+    """Whether the tool was stopped by its server when the time was up."""
+    result = answer.get("result")
+    return isinstance(result, dict) and bool(result.get("isError") and _text(result).endswith(RAN_LATE))
 
 
 def _text(result: dict[str, Any]) -> str:

@@ -43,6 +43,30 @@ class RunStore:
 
         await self._database.write(op)
 
+    async def ended_at_once(
+        self,
+        run: str,
+        *,
+        task_id: str,
+        caller: str,
+        request: str,
+        graph_version: str,
+        report: dict[str, Any],
+        claim: Claim,
+    ) -> None:
+        """A run that was answered without being driven: begun and ended in one transaction. Raises LeaseLost."""
+
+        async def op(tx: Transaction) -> None:
+            await check(tx, claim)
+            await tx.execute(
+                "INSERT INTO runs (id, task_id, caller, request, state, graph_version, started, ended, report)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, EPOCH(), ?) ON CONFLICT (id) DO NOTHING",
+                *(run, task_id, caller, request.replace("\0", "\ufffd"), report["outcome"], graph_version),
+                *(time.time(), json.dumps(report)),
+            )
+
+        await self._database.write(op)
+
     async def get(self, run: str) -> dict[str, Any]:
         """Raises NotFound."""
         rows = await self._database.execute("SELECT * FROM runs WHERE id=?", run)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Turns that run at the same time in one process; what is accepted beyond that is queued for any replica.
-AT_ONCE = 200
+#: Tasks in the hand of one process, most of which wait for a place; what is accepted beyond that is queued for any replica.
+AT_ONCE = 1000
 #: Tasks taken with one look into the queue.
 TAKE = 20
 

@@ -194,7 +194,7 @@ def start_team(tmp_path: Path) -> StartTeam:
     """Start a team; `playbooks` replaces some of its agents' functions."""
 
     @asynccontextmanager
-    async def start(**playbooks: Playbook) -> AsyncIterator[Team]:
+    async def start(*, at_once: int = 400, queue: int = 1000, **playbooks: Playbook) -> AsyncIterator[Team]:
         (tmp_path / "policy.toml").write_text(POLICY)
         names = ("orchestrator", "triage", "orders", "standby", "aggregator", "workshop")
         ring, mesh, workshop = Keyring(*names), InProcess({}), Workshop()
@@ -206,6 +206,8 @@ def start_team(tmp_path: Path) -> StartTeam:
                 "tools": "http://workshop",
                 "policy": tmp_path / "policy.toml",
                 "refresh": 3600,
+                "at_once": at_once,
+                "queue": queue,
             }
         )
         for name, playbook in agents.items():

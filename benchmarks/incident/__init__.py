@@ -1,0 +1,1 @@
+"""The incident, replayed: see `__main__`."""
