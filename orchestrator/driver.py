@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from meshwright.errors import DeadlineExceeded, InvalidRequest, NotFound
 from meshwright.inbound.executor import Incoming, Outcome
+from meshwright.ledger import Account
 from meshwright.tasks.outbox import Outbox
+from meshwright.wallet import daily
 from orchestrator.aggregate import MERGE
 from orchestrator.graph import RECURSION_LIMIT
 from orchestrator.plan import SPLIT
+from orchestrator.purse import Purse
 from orchestrator.resume import ready_to_go_on
 from orchestrator.work import GRAPH_VERSION, Drive, new_work, report
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from meshwright.outbound.toolbox import Toolbox
     from meshwright.policy.rules import Policy
     from meshwright.records.runs import RunStore
+    from meshwright.settings import Settings
 
 #: Characters of a request. What is longer is not a ticket.
 MAX_REQUEST = 20_000
@@ -41,6 +45,7 @@ class Driver:
     store: RunStore
     database: Database
     name: str
+    settings: Settings
 
     async def work(self, incoming: Incoming) -> Outcome:
         """One message: a new request, or word that a waiting one may go on. Where the run stands decides what happens."""
@@ -80,9 +85,11 @@ class Driver:
         assert incoming.claim is not None
         key, claim = run["id"], incoming.claim
         outbox = Outbox(self.database, self.name, claim)
+        account = Account("run", key, incoming.budget.limit, incoming.budget.micros)
+        purse = Purse(self.database, account, daily(self.settings, self.name, incoming.caller), self.name)
         drive = Drive(
             incoming.by,
-            incoming.budget,
+            purse,
             self.directory,
             self.toolbox,
             self.policy,
@@ -112,7 +119,9 @@ class Driver:
         if not waiting and not state.get("outcome"):
             await self.store.save(key, "failed", report(state), claim)
             raise RuntimeError(f"run {key} ended without an outcome")
-        summary = report(state, waiting=waiting)
+        spent = await purse.spent()
+        usage = {"tokens": spent.tokens, "micros": spent.micros}
+        summary = {**report(state, waiting=waiting), "usage": usage}
         await self.store.save(key, summary["outcome"], summary, claim)
         if waiting:
             return Outcome(data=summary, name="report", waits=_waits(await self.store.undecided(key)))
@@ -129,9 +138,8 @@ def _ended(run: dict[str, Any]) -> Outcome:
     if run["state"] == "failed":
         raise DeadlineExceeded("the run ended without an answer: its time was up before it was done")
     summary = run["report"]
-    return Outcome(
-        text=summary["reply"], data=summary, name="report", metadata={"outcome": summary["outcome"]}
-    )
+    notes = {key: summary[key] for key in ("outcome", "usage", "degraded") if summary.get(key)}
+    return Outcome(text=summary["reply"], data=summary, name="report", metadata=notes)
 
 
 def _waits(reviews: int) -> str:
