@@ -117,10 +117,9 @@ def test_a_failed_delegation_costs_nothing_only_where_nobody_can_have_begun() ->
     assert cost_of(PeerRefused("p", "no"), begun=False) == Amount()
     assert cost_of(PeerRefused("p", "no"), begun=True) is None
     assert cost_of(PeerUnreachable("p", "reset"), begun=False) is None
-    try:
-        raise PeerUnreachable("p", "refused") from ConnectionRefusedError()
-    except PeerUnreachable as error:
-        assert cost_of(error, begun=False) == Amount()
+    refused = PeerUnreachable("p", "refused")
+    refused.__context__ = ConnectionRefusedError()
+    assert cost_of(refused, begun=False) == Amount()
     told = PeerTaskFailed("p", "it could not")
     told.notes = {"usage": {"tokens": 12, "micros": 3}}
     assert cost_of(told, begun=True) == Amount(12, 3)
