@@ -93,15 +93,18 @@ async def test_who_holds_a_reservation_and_dies_is_charged_in_full_and_the_truth
     with pytest.raises(BudgetExhausted):
         await alive.reserve("k2", [A], Amount(30), Amount(30), 60)
     found = (await rows(doors[1]))["agent:a"]
-    assert (found["tokens"], found["tokens_held"]) in (
-        (80, 0),
-        (0, 80),
-    )  # a refusal may or may not have noticed
-    await doors[1].write(lambda tx: sweep(tx, 3600))
-    found = (await rows(doors[1]))["agent:a"]
-    assert (found["tokens"], found["tokens_held"]) == (80, 0)
+    assert (found["tokens"], found["tokens_held"]) == (80, 0)  # as soon as anybody else comes by
     await dead.settle("k", Amount(5))
     assert (await rows(doors[1]))["agent:a"]["tokens"] == 5
+
+
+async def test_what_expired_is_charged_by_the_sweeper_where_nobody_comes_by(doors: Any) -> None:
+    await Ledger(doors[0], "dead").reserve("k", [A, B], Amount(30), Amount(), -1)
+    await Ledger(doors[0], "alive").reserve("k2", [A], Amount(10), Amount(), 60)
+    assert await doors[1].write(lambda tx: sweep(tx, 3600)) == 1  # the other account was seen to already
+    found = await rows(doors[1])
+    assert (found["agent:a"]["tokens"], found["agent:a"]["tokens_held"]) == (30, 10)
+    assert (found["tenant:b"]["tokens"], found["tenant:b"]["tokens_held"]) == (30, 0)
 
 
 async def test_a_limit_that_is_lowered_below_what_is_gone_grants_nothing_more_and_breaks_nothing(
