@@ -27,9 +27,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class MeshError(Exception):
@@ -37,6 +37,8 @@ class MeshError(Exception):
 
     retryable: ClassVar[bool] = False
     indicts: ClassVar[bool] = False
+    #: What is known of work that failed, in the form of a task's notes: under `usage` what it cost.
+    notes: Mapping[str, Any] = {}
 
 
 class ToolRefused(MeshError):

@@ -66,7 +66,17 @@ class Settings(BaseModel):
     queue: int = Field(default=1000, ge=1)
     retention: float = Field(default=30.0, gt=0)
     webhooks: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
-    budget_tokens: int = Field(default=50_000, ge=0)
+    #: Tokens for one request; the other budgets are 0 where there is no limit. Money is in micro-dollars, prices for a million tokens.
+    budget_tokens: int = Field(default=50_000, gt=0)
+    budget_micros: int = Field(default=0, ge=0)
+    budget_call_tokens: int = Field(default=0, ge=0)
+    budget_call_micros: int = Field(default=0, ge=0)
+    budget_day_tokens: int = Field(default=0, ge=0)
+    budget_day_micros: int = Field(default=0, ge=0)
+    budget_tenant_tokens: int = Field(default=0, ge=0)
+    budget_tenant_micros: int = Field(default=0, ge=0)
+    price_in: int | None = Field(default=None, ge=0)
+    price_out: int | None = Field(default=None, ge=0)
     refresh: float = Field(default=15.0, gt=0)
     max_body: int = Field(default=1_048_576, ge=1024)
     model: str = ""
@@ -89,11 +99,18 @@ class Settings(BaseModel):
             if value != "":
                 values[known[name]] = value
         try:
-            return cls.model_validate(values)
+            settings = cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
             name = PREFIX + str(first["loc"][0]).upper()
             raise SettingsError(f"{name}: {first['msg']} (it is {str(first['input'])[:80]!r})") from None
+        limited = [name for name in cls.model_fields if name.endswith("_micros") and getattr(settings, name)]
+        if settings.model and limited and None in (settings.price_in, settings.price_out):
+            raise SettingsError(
+                f"{PREFIX}{limited[0].upper()} needs {PREFIX}PRICE_IN and {PREFIX}PRICE_OUT: what a million tokens of"
+                f" {settings.model} cost, in micro-dollars"
+            )
+        return settings
 
     @property
     def is_loopback(self) -> bool:

@@ -28,7 +28,9 @@ async def aggregate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         details={"findings": findings},
     )
     by = drive.by.share(SHARES.aggregate)
-    asked = await ask(drive, part, by, answers=Resolution, stand_in=False, turn=state["round"])
+    asked = await ask(
+        *(drive, part, by), answers=Resolution, stand_in=False, turn=state["round"], share=SHARES.aggregate
+    )
     steps = [*state["steps"], asked.step]
     if asked.answer is None:
         gap = Gap(

@@ -12,6 +12,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from meshwright.budget import Amount, used_in
 from meshwright.deadline import Deadline
 from meshwright.errors import (
     BreakerOpen,
@@ -29,6 +30,7 @@ from meshwright.extension import canonical
 from meshwright.findings import Finding, Gap, Part, Subtask
 from meshwright.outbound.peer import Answer, Peer
 from meshwright.parts import read_as
+from orchestrator.purse import cost_of
 from orchestrator.work import SHARES, Drive, Trail, Work
 
 #: Kept back from the first peer's time while there is another to ask, so that asking it still makes sense.
@@ -52,7 +54,8 @@ async def delegate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     drive = runtime.context
     wave = ready(state)
     by = drive.by.share(SHARES.delegate)
-    asked = await asyncio.gather(*(_one(drive, state, part, by) for part in wave))
+    share = SHARES.delegate / max(len(wave), 1)
+    asked = await asyncio.gather(*(_one(drive, state, part, by, share) for part in wave))
     findings = dict(state["findings"])
     steps = list(state["steps"])
     for part, result in zip(wave, asked, strict=True):
@@ -71,7 +74,7 @@ def ready(state: Work) -> list[dict[str, Any]]:
     ]
 
 
-async def _one(drive: Drive, state: Work, part: dict[str, Any], by: Deadline) -> Asked:
+async def _one(drive: Drive, state: Work, part: dict[str, Any], by: Deadline, share: float) -> Asked:
     """One subtask with the facts it needs; everything else that was found stays here, and the step says so."""
     subtask = Subtask.model_validate(part)
     context = {
@@ -83,7 +86,7 @@ async def _one(drive: Drive, state: Work, part: dict[str, Any], by: Deadline) ->
         return Asked(None, why, _step(subtask, None, "gap", why, Trail(), 0))
     subtask = subtask.model_copy(update={"context": {**subtask.context, **context}})
     await drive.say(f"asking for {subtask.skill}")
-    return await ask(drive, subtask, by, text=state["request"], turn=state["round"])
+    return await ask(drive, subtask, by, text=state["request"], turn=state["round"], share=share)
 
 
 def _critical(state: Work, need: str) -> bool:
@@ -100,12 +103,15 @@ async def ask(
     text: str = "",
     stand_in: bool = True,
     turn: int = 0,
+    share: float = SHARES.delegate,
 ) -> Asked:
     """Ask the owners of a skill, one after the other; then, with `stand_in`, those who stand in for anyone.
 
-    `turn` is the round of planning: in another round the same subtask is another question.
+    `turn` is the round of planning: in another round the same subtask is another question. `share` is the part of the run's
+    budget that each of them may use.
     """
     trail = Trail()
+    want = await drive.purse.portion(share)
     began = time.monotonic()
     why = "nobody offers it"
     try:
@@ -125,7 +131,8 @@ async def ask(
             key = str(uuid.uuid5(uuid.NAMESPACE_URL, canonical([drive.run, turn, subtask.id, peer.url])))
             until = by if last else by.share(FIRST_SHARE)
             read = functools.partial(_read, peer, answers)
-            part = read(await _sent(drive, peer, until, key, body, read))
+            answer = await _sent(drive, peer, until, key, body, want, read)
+            part = read(answer)
         except (LeaseLost, StoreUnavailable):
             raise  # about our own hold on the run, not about the peer
         except MeshError as error:
@@ -135,7 +142,10 @@ async def ask(
         trail.add(peer.name, "answered", _ms(started))
         outcome = "stand-in" if spare else "answered"
         reason = f"stands in: {why}" if spare else f"offers {subtask.skill}"
-        return Asked(part, "", _step(subtask, peer.name, outcome, reason, trail, _ms(began), part), spare)
+        step = _step(subtask, peer.name, outcome, reason, trail, _ms(began), part)
+        if isinstance(degraded := answer.notes.get("degraded"), list) and degraded:
+            step["degraded"] = [str(why)[:40] for why in degraded[:8]]
+        return Asked(part, "", step, spare)
     return Asked(None, why, _step(subtask, None, "gap", why, trail, _ms(began)))
 
 
@@ -145,27 +155,35 @@ async def _sent(
     by: Deadline,
     key: str,
     body: dict[str, Any],
+    want: Amount,
     accepts: Callable[[Answer], object],
 ) -> Answer:
     """Ask one peer through the outbox: who does this again after a crash finds the letter, the peer's task, or the answer.
 
-    Raises LeaseLost, StoreUnavailable, or what `peer.ask` raises.
+    What it may spend, `want` at most, is reserved with the letter. Raises LeaseLost, StoreUnavailable, or what `peer.ask` raises.
     """
-    letter = drive.letters.get(key) or await drive.outbox.post(key, peer.url, body)
+    purse, heard = drive.purse, False
+    letter = drive.letters.get(key) or await drive.outbox.post(
+        key, peer.url, body, purse.reserving(key, want, by.remaining)
+    )
     if letter.answer is not None:
         return Answer(letter.remote, letter.answer["data"], letter.answer["text"], letter.answer["notes"])
     if letter.state == "off":
         raise PeerTaskFailed(peer.name, f"asked before the restart: {letter.why}")
 
     async def began(task_id: str) -> None:
+        nonlocal heard
+        heard = True
         await drive.outbox.sent(key, task_id)
 
+    granted = await purse.granted(key)
     try:
         answer = await peer.ask(
             letter.body["content"],
             by=by,
             text=letter.body["text"],
-            tokens=drive.budget.left,
+            tokens=granted.tokens,
+            micros=granted.micros if purse.money else None,
             run=drive.run,
             message_id=key,
             remote=letter.remote,
@@ -175,9 +193,11 @@ async def _sent(
     except (LeaseLost, StoreUnavailable):
         raise
     except MeshError as error:
-        await drive.outbox.given_up(key, str(error))
+        cost = cost_of(error, heard or bool(letter.remote))
+        await drive.outbox.given_up(key, str(error), purse.settling(key, cost))
         raise
-    await drive.outbox.answered(key, {"data": answer.data, "text": answer.text, "notes": dict(answer.notes)})
+    said = {"data": answer.data, "text": answer.text, "notes": dict(answer.notes)}
+    await drive.outbox.answered(key, said, purse.settling(key, used_in(answer.notes)))
     return answer
 
 

@@ -13,12 +13,15 @@ from langgraph.runtime import Runtime
 from meshwright.errors import DeadlineExceeded, InvalidRequest, NotFound, Overloaded
 from meshwright.findings import Gap
 from meshwright.inbound.executor import Incoming, Outcome
+from meshwright.ledger import Account
 from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.turn import Postponed
+from meshwright.wallet import daily
 from orchestrator.aggregate import MERGE
 from orchestrator.finish import cut_short, finish, last_word
 from orchestrator.graph import RECURSION_LIMIT
 from orchestrator.plan import SPLIT
+from orchestrator.purse import Purse
 from orchestrator.resume import ready_to_go_on
 from orchestrator.work import GRAPH_VERSION, Drive, new_work, report
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from meshwright.outbound.toolbox import Toolbox
     from meshwright.policy.rules import Policy
     from meshwright.records.runs import RunStore
+    from meshwright.settings import Settings
     from meshwright.tasks.outbox import Letter
 
 #: Characters of a request. What is longer is not a ticket.
@@ -49,6 +53,7 @@ class Driver:
     store: RunStore
     database: Database
     name: str
+    settings: Settings
 
     async def work(self, incoming: Incoming) -> Outcome:
         """One message: a new request, or word that a waiting one may go on. Where the run stands decides what happens."""
@@ -130,7 +135,7 @@ class Driver:
                 now = await self.graph.aget_state(config)
                 await self.store.save(key, "failed", report({**fresh, **now.values}), claim)
         if "__interrupt__" in state:
-            summary = report(state, waiting=True)
+            summary = {**report(state, waiting=True), "usage": await _usage(drive)}
             await self.store.save(key, summary["outcome"], summary, claim)
             return Outcome(data=summary, name="report", waits=_waits(await self.store.undecided(key)))
         if not state.get("outcome"):
@@ -139,15 +144,17 @@ class Driver:
         return await self._end(drive, state)
 
     async def _end(self, drive: Drive, state: Mapping[str, Any]) -> Outcome:
-        summary = report(state)
+        summary = {**report(state), "usage": await _usage(drive)}
         await self.store.save(drive.run, summary["outcome"], summary, drive.claim)
         return _ended({"state": summary["outcome"], "report": summary})
 
     def _drive_of(self, key: str, incoming: Incoming, letters: Mapping[str, Letter]) -> Drive:
         assert incoming.claim is not None
+        account = Account("run", key, incoming.budget.limit, incoming.budget.micros)
+        purse = Purse(self.database, account, daily(self.settings, self.name, incoming.caller), self.name)
         return Drive(
             incoming.by,
-            incoming.budget,
+            purse,
             self.directory,
             self.toolbox,
             self.policy,
@@ -176,14 +183,18 @@ def _request(incoming: Incoming) -> str:
     return incoming.text
 
 
+async def _usage(drive: Drive) -> dict[str, int]:
+    spent = await drive.purse.spent()
+    return {"tokens": spent.tokens, "micros": spent.micros}
+
+
 def _ended(run: dict[str, Any]) -> Outcome:
     """What an ended run came to, as often as somebody asks. Raises DeadlineExceeded for one whose time ran out."""
     if run["state"] == "failed":
         raise DeadlineExceeded("the run ended without an answer: its time was up before it was done")
     summary = run["report"]
-    return Outcome(
-        text=summary["reply"], data=summary, name="report", metadata={"outcome": summary["outcome"]}
-    )
+    notes = {key: summary[key] for key in ("outcome", "usage", "degraded") if summary.get(key)}
+    return Outcome(text=summary["reply"], data=summary, name="report", metadata=notes)
 
 
 def _waits(reviews: int) -> str:

@@ -22,7 +22,9 @@ async def plan(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     drive = runtime.context
     await drive.say("reading the request")
     part = Subtask(id="split", skill=SPLIT, instruction=state["request"][:8000])
-    asked = await ask(drive, part, drive.by.share(SHARES.plan), answers=Split, stand_in=False)
+    asked = await ask(
+        drive, part, drive.by.share(SHARES.plan), answers=Split, stand_in=False, share=SHARES.plan
+    )
     if asked.answer is None:
         why = f"the request could not be read: {asked.why}"
         gap = Gap(what="the whole request", why=why, subtask="split")

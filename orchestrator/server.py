@@ -61,7 +61,7 @@ def orchestrator_app(
     async def start(database: Database) -> None:
         build, saver, driver = await asyncio.to_thread(_engine)
         graph = build(saver(database))
-        api.driver = driver(graph, directory, toolbox, policy, RunStore(database), database, NAME)
+        api.driver = driver(graph, directory, toolbox, policy, RunStore(database), database, NAME, settings)
         readiness.done("graph")
 
     async def refresh() -> None:

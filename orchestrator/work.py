@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from meshwright.deadline import Deadline
 
 if TYPE_CHECKING:
-    from meshwright.budget import Budget
     from meshwright.outbound.directory import Directory
     from meshwright.outbound.toolbox import Toolbox
     from meshwright.policy.rules import Policy
     from meshwright.records.runs import RunStore
     from meshwright.tasks.outbox import Letter, Outbox
     from meshwright.tasks.snapshot import Claim
+    from orchestrator.purse import Purse
 
 #: Rises with every change of the state's shape that an older build could not read.
 SCHEMA_VERSION = 1
@@ -60,7 +60,7 @@ class Drive:
     """What one drive of the graph works with. A resumed run gets a new one."""
 
     by: Deadline
-    budget: Budget
+    purse: Purse
     directory: Directory
     toolbox: Toolbox
     policy: Policy
@@ -75,7 +75,7 @@ class Drive:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Which part of what is left each phase may use, so that there is always time to say what was found."""
+    """Which part of the time and of the budget that are left each phase may use, so that enough is left to say what was found."""
 
     plan: float = 0.35
     delegate: float = 0.6
@@ -139,6 +139,7 @@ def report(work: Mapping[str, Any], *, waiting: bool = False) -> dict[str, Any]:
         ],
         "gaps": work.get("gaps", []),
         "unread": work.get("unread", []),
+        "degraded": sorted({why for step in work.get("steps", []) for why in step.get("degraded", ())}),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from meshwright.cli import ask, db, demo, keys, looks, new, shop, up
+from meshwright.cli import ask, budget, db, demo, keys, looks, new, shop, up
 from meshwright.cli.console import FAILED, Json, Trouble, emit, err
 from meshwright.errors import MeshError
 
@@ -33,7 +33,7 @@ def version(json_: Json = False) -> None:
         sys.stdout.write(f"meshwright {installed('meshwright')} on Python {sys.version.split()[0]}\n")
 
 
-for part in (up.app, ask.app, looks.app, demo.app, keys.app):
+for part in (up.app, ask.app, looks.app, demo.app, keys.app, budget.app):
     app.add_typer(part)
 app.add_typer(shop.app, name="shop")
 app.add_typer(new.app, name="new")

@@ -33,13 +33,13 @@ app = typer.Typer(no_args_is_help=True, help="The databases that tasks live in."
 @app.command()
 def status(home: HomeOption = DEFAULT, database: UrlOption = "", json_: Json = False) -> None:
     """Which schema each database has, and what stands in it. Changes nothing."""
-    _report(_each(_urls(home, database), _status), json_)
+    _report(each(urls_of(home, database), _status), json_)
 
 
 @app.command()
 def upgrade(home: HomeOption = DEFAULT, database: UrlOption = "", json_: Json = False) -> None:
     """Bring the schema up to date. Processes do so when they start; this is for doing it before."""
-    _report(_each(_urls(home, database), _upgrade), json_)
+    _report(each(urls_of(home, database), _upgrade), json_)
 
 
 @app.command()
@@ -60,11 +60,11 @@ def purge(
         from meshwright.tasks.retention import drop_checkpoints
         from meshwright.tasks.retention import purge as remove
 
-        await _require_schema(open_)
+        await require_schema(open_)
         tasks = await remove(open_, seconds, agent or None)
         return {"tasks": tasks, "checkpoints": await drop_checkpoints(open_, seconds)}
 
-    _report(_each(_urls(home, database), act), json_)
+    _report(each(urls_of(home, database), act), json_)
 
 
 async def _status(database: Database) -> dict[str, Any]:
@@ -102,14 +102,14 @@ async def _upgrade(database: Database) -> dict[str, Any]:
     return {"from": before, "to": await migrations.upgrade(database)}
 
 
-async def _require_schema(database: Database) -> None:
+async def require_schema(database: Database) -> None:
     from meshwright.database import migrations
 
     if not (await migrations.status(database)).current:
         raise Trouble("its schema is not up to date: run `meshwright db upgrade` first")
 
 
-def _urls(home: HomeOption, database: str) -> list[str]:
+def urls_of(home: HomeOption, database: str) -> list[str]:
     if database:
         return [database]
     place = Home.at(home)
@@ -120,7 +120,7 @@ def _urls(home: HomeOption, database: str) -> list[str]:
     return [f"sqlite:///{file}" for file in files]
 
 
-def _each(urls: list[str], act: Callable[[Database], Awaitable[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+def each(urls: list[str], act: Callable[[Database], Awaitable[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     from meshwright.database.door import connect
     from meshwright.database.migrations import NoSchema
 

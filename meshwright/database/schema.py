@@ -75,6 +75,22 @@ CHECKPOINTS = (
         PRIMARY KEY (thread, place, checkpoint, task, number))""",
 )
 
+#: A limit is NULL where there is none; `day` is empty for what does not begin anew each day. A hold has one row per account.
+BUDGETS = (
+    """CREATE TABLE budget_accounts (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, day TEXT NOT NULL,
+        token_limit BIGINT, tokens BIGINT NOT NULL, tokens_held BIGINT NOT NULL,
+        micro_limit BIGINT, micros BIGINT NOT NULL, micros_held BIGINT NOT NULL,
+        doubts BIGINT NOT NULL, updated DOUBLE PRECISION NOT NULL,
+        CHECK (tokens >= 0 AND tokens_held >= 0 AND tokens + tokens_held <= token_limit),
+        CHECK (micros >= 0 AND micros_held >= 0 AND micros + micros_held <= micro_limit))""",
+    """CREATE TABLE budget_holds (
+        id TEXT NOT NULL, account TEXT NOT NULL, tokens BIGINT NOT NULL, micros BIGINT NOT NULL, holder TEXT NOT NULL,
+        state TEXT NOT NULL, until DOUBLE PRECISION NOT NULL, PRIMARY KEY (id, account))""",
+    "CREATE INDEX budget_holds_overdue ON budget_holds (account, until) WHERE state = 'held'",
+)
+
 VERSIONS = (
     Version(1, "runs, reviews, tasks, messages, checkpoints", 1, (*RUNS, *TASKS, *MESSAGES, *CHECKPOINTS)),
+    Version(2, "budgets", 1, (*BUDGETS,)),
 )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from a2a.types import Message, Role, TaskArtifactUpdateEvent, TaskState, TaskStatusUpdateEvent
 
-from meshwright.budget import Budget
+from meshwright.budget import Amount, Budget
 from meshwright.deadline import Deadline
 from meshwright.errors import (
     WIRE,
@@ -161,7 +161,7 @@ class Executor:
             self._places.leave(time.monotonic() - began)
 
     def _incoming(self, turn: Turn) -> Incoming:
-        envelope, task = turn.envelope, turn.task
+        envelope, task, settings = turn.envelope, turn.task, self._settings
         seconds = envelope.seconds if envelope.fresh else max(envelope.seconds, self._revive)
 
         async def say(line: str) -> None:
@@ -172,7 +172,12 @@ class Executor:
             text=text_in(envelope.message.parts),
             data=data_in(envelope.message.parts),
             by=Deadline.after(seconds),
-            budget=Budget.from_headers(envelope.headers, default=self._settings.budget_tokens),
+            budget=Budget.from_headers(
+                envelope.headers,
+                default=settings.budget_tokens,
+                micros=settings.budget_micros,
+                call=Amount(settings.budget_call_tokens, settings.budget_call_micros),
+            ),
             say=say,
             task_id=task.id,
             context_id=task.context_id,
@@ -194,7 +199,8 @@ class Executor:
                 else TaskState.TASK_STATE_FAILED
             )
             end = status(task.id, task.context_id, state, _message(turn, [text_part(text)]))
-            return [_noted(end, {"code": code, "ms": ms})]
+            usage = result.notes.get("usage") if isinstance(result, MeshError) else None
+            return [_noted(end, {"code": code, "ms": ms, **({"usage": usage} if usage else {})})]
         notes = {"ms": ms, **result.metadata}
         parts: list[Part] = [text_part(result.text)] if result.text else []
         if result.data is not None:

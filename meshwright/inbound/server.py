@@ -24,6 +24,7 @@ from meshwright.inbound.handler import MeshRequestHandler
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.sanitised import Sanitised
 from meshwright.inbound.specialist import Specialist
+from meshwright.ledger import Ledger
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
@@ -57,7 +58,9 @@ def agent_app(
 
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
+        specialist.ledger = Ledger(handler.book.database, agent.name)
         yield
+        await specialist.ledger.aclose()
         await client.aclose()
 
     card = card_of(agent.name)

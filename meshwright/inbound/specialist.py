@@ -10,9 +10,11 @@ from meshwright.errors import InvalidRequest, MeshError
 from meshwright.findings import Finding, Part, Subtask, Usage
 from meshwright.parts import read_as
 from meshwright.settings import Settings
+from meshwright.wallet import Wallet, daily
 
 if TYPE_CHECKING:
     from meshwright.inbound.executor import Incoming, Outcome
+    from meshwright.ledger import Ledger
     from meshwright.outbound.toolbox import Toolbox
 
 
@@ -23,24 +25,47 @@ class Specialist:
         self._agent = agent
         self._settings = settings
         self._toolbox = toolbox
+        #: Set once the database is open.
+        self.ledger: Ledger | None = None
 
     async def work(self, incoming: Incoming) -> Outcome:
         from meshwright.inbound.executor import Outcome
 
         began = time.monotonic()
         subtask = self._subtask(incoming)
-        ledger = self._toolbox.session(by=incoming.by, ticket=incoming.run)
-        job = Job(incoming.by, ledger, incoming.budget, incoming.text, incoming.caller, incoming.run)
-        answer = await self._answer(subtask, job)
-        usage = Usage(
-            tokens=incoming.budget.spent, tools=ledger.used, ms=int((time.monotonic() - began) * 1000)
-        )
+        budget, tools = incoming.budget, self._toolbox.session(by=incoming.by, ticket=incoming.run)
+        self._back(incoming)
+        job = Job(incoming.by, tools, budget, incoming.text, incoming.caller, incoming.run)
+
+        def used() -> Usage:
+            ms = int((time.monotonic() - began) * 1000)
+            return Usage(tokens=budget.spent, tools=tools.used, ms=ms)
+
+        try:
+            answer = await self._answer(subtask, job)
+        except MeshError as error:
+            error.notes = {"usage": {**used().model_dump(), "micros": budget.paid}}
+            raise
+        finally:
+            await budget.close()
+        usage = used()
         if "usage" in type(answer).model_fields:
             answer = answer.model_copy(update={"usage": usage})
         if isinstance(answer, Finding):
             answer = answer.model_copy(update={"subtask": subtask.id, "agent": self._agent.name})
         reply = str(getattr(answer, "reply", "") or "")
-        return Outcome(text=reply, data=answer, metadata={"usage": usage.model_dump()})
+        notes: dict[str, Any] = {"usage": {**usage.model_dump(), "micros": budget.paid}}
+        if budget.exhausted:
+            notes["degraded"] = ["budget"]
+        return Outcome(text=reply, data=answer, metadata=notes)
+
+    def _back(self, incoming: Incoming) -> None:
+        """Put the ledger behind the budget of a task that may ask a model."""
+        if self.ledger is None or not self._settings.model or not incoming.task_id:
+            return
+        accounts = daily(self._settings, self._agent.name, incoming.caller)
+        task = f"{self._agent.name}/{incoming.task_id}/{incoming.message_id}"
+        incoming.budget.backing = Wallet(self.ledger, task, accounts, max(incoming.by.remaining, 0.0))
 
     def _subtask(self, incoming: Incoming) -> Subtask:
         """The subtask that was sent; a client that only sends text gets one made of it."""

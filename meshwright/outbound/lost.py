@@ -14,6 +14,16 @@ from meshwright.errors import (
 )
 
 
+def never_sent(error: BaseException) -> bool:
+    """Whether nobody can have heard of what was asked: no connection came about."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError | httpx.ConnectError | httpx.ConnectTimeout):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
 def translated(peer: str, error: Exception) -> MeshError:
     """What an error of the SDK's client says about `peer`: overloaded, unreachable, refusing, or not speaking A2A."""
     cause = error.__cause__

@@ -1,18 +1,19 @@
 """Inference through LiteLLM, imported when the first call needs it: it costs seconds and 190 MB, and most agents have none.
 
 Every call has a deadline and a reservation: the prompt's upper bound plus `max_tokens` is set aside before, and settled
-with the true usage after. Retries are off; the caller knows what time is left, the library does not.
+with the true usage after, as far as it can be believed; what may have been done is paid for. Retries are off; the caller knows what time is left, the library does not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from meshwright.budget import Budget
+from meshwright.budget import Amount, Budget, Price
 from meshwright.deadline import Deadline
 from meshwright.errors import (
     MeshError,
@@ -22,15 +23,15 @@ from meshwright.errors import (
     PeerTimedOut,
     PeerUnreachable,
 )
-from meshwright.extension import canonical
+from meshwright.outbound.lost import never_sent
+from meshwright.outbound.usage import judged, sized
 from meshwright.records.tracing import span
 from meshwright.settings import Settings
 
+log = logging.getLogger(__name__)
+
 #: Tokens one answer may have.
 MAX_TOKENS = 2_000
-#: A byte-level tokenizer never makes more tokens than there are UTF-8 bytes; measured, they are at most 0.45 a byte.
-TOKENS_PER_BYTE = 0.5
-PER_MESSAGE = 8
 
 Message = Mapping[str, Any]
 
@@ -52,10 +53,14 @@ class Model:
     name: str
     url: str = ""
     key: str = field(default="", repr=False)
+    price: Price | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Model:
-        return cls(settings.model, settings.model_url, settings.model_key)
+        price = None
+        if settings.price_in is not None and settings.price_out is not None:
+            price = Price(settings.price_in, settings.price_out)
+        return cls(settings.model, settings.model_url, settings.model_key, price)
 
     async def chat(
         self,
@@ -74,21 +79,26 @@ class Model:
         if schema is not None:
             form = {"name": "answer", "schema": dict(schema)}
             asked["response_format"] = {"type": "json_schema", "json_schema": form}
-        size = len(canonical(asked).encode())
-        prompt = int(size * TOKENS_PER_BYTE) + PER_MESSAGE * (len(messages) + 1)
-        room = min(max_tokens, max(budget.left - prompt, 1))
-        reserved = budget.reserve(prompt + room)
-        spent: int | None = None
+        by.require()
+        size = sized(asked)
+        hold = await budget.hold(size.prompt, max_tokens, self.price, seconds=by.remaining)
+        used: Amount | None = None
+        doubt = ""
         try:
             with span(f"chat {self.name}", model=self.name):
-                response = await self._complete(asked, by, room)
-            spent = int(response.get("usage", {}).get("total_tokens") or reserved)
-        except (PeerRefused, PeerOverloaded):
-            spent = 0
+                response = await self._complete(asked, by, hold.room)
+            usage, answer = response.get("usage"), _written(response)
+            used, doubt = judged(usage, size, hold.room, answer, self.price)
+        except MeshError as error:
+            # It said no, or never heard of us. Anything else may have been worked on, and billed.
+            if isinstance(error, PeerRefused | PeerOverloaded) or never_sent(error):
+                used = Amount()
             raise
         finally:
-            budget.settle(reserved, spent)
-        return _said(self.name, response, spent)
+            if doubt:
+                log.warning("%s: its usage is not believed: %s", self.name, doubt)
+            charged = await hold.settle(used, doubt=doubt)
+        return _said(self.name, response, charged.tokens)
 
     async def _complete(self, asked: dict[str, Any], by: Deadline, room: int) -> dict[str, Any]:
         given = by.require()
@@ -130,6 +140,19 @@ def _litellm() -> Any:
         raise PeerUnreachable("model", "LiteLLM is not installed: pip install 'meshwright[model]'") from None
     litellm.suppress_debug_info = True
     return litellm
+
+
+def _written(response: Mapping[str, Any]) -> int:
+    """Bytes of the answer: its text and the tool calls in it."""
+    choices = response.get("choices") or []
+    message = dict(choices[0].get("message") or {}) if choices else {}
+    functions = [call.get("function") or {} for call in message.get("tool_calls") or []]
+    texts = [
+        message.get("content"),
+        *(f.get("name") for f in functions),
+        *(f.get("arguments") for f in functions),
+    ]
+    return sum(len(str(text or "").encode()) for text in texts)
 
 
 def _said(name: str, response: Mapping[str, Any], tokens: int) -> Said:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from meshwright.budget import HEADER as BUDGET_HEADER
+from meshwright.budget import HEADER_MONEY
 from meshwright.deadline import Deadline
 from meshwright.errors import (
     MeshError,
@@ -86,7 +87,8 @@ class Peer:
         *,
         by: Deadline,
         text: str = "",
-        tokens: int = 0,
+        tokens: int | None = None,
+        micros: int | None = None,
         run: str = "",
         message_id: str = "",
         context_id: str = "",
@@ -96,6 +98,7 @@ class Peer:
     ) -> Answer:
         """Send `content` as a data part (and `text` beside it) and wait for the task's end, at most until `by`.
 
+        `tokens` and `micros` are what it may spend; with None it has its own limits.
         `began` hears the id of the peer's task as soon as it is known. With such an id as `remote` nothing is sent: the call
         comes back to that task; only if the peer does not know it any more is the message sent again.
 
@@ -115,7 +118,7 @@ class Peer:
         with self.breaker.admit() as attempt:
             with span(f"invoke_agent {self.name}", agent=self.name):
                 seen = Seen(remote, began)
-                headers = self._headers(by, tokens, run)
+                headers = self._headers(by, tokens, micros, run)
                 try:
                     async with asyncio.timeout(given):
                         await self._follow(SendMessageRequest(message=message), headers, seen)
@@ -136,6 +139,7 @@ class Peer:
                 except MeshError as error:
                     if error.indicts:
                         attempt.unwell()
+                    error.notes = error.notes or seen.notes
                     raise
                 return answer
 
@@ -241,11 +245,12 @@ class Peer:
         parts = [part for artifact in task.artifacts for part in artifact.parts]
         return Answer(task.id, data_in(parts), text_in(parts), seen.notes)
 
-    def _headers(self, by: Deadline, tokens: int, run: str) -> dict[str, str]:
+    def _headers(self, by: Deadline, tokens: int | None, micros: int | None, run: str) -> dict[str, str]:
         return {
             **by.headers(),
             "a2a-extensions": URI,
-            **({BUDGET_HEADER: str(tokens)} if tokens else {}),
+            **({BUDGET_HEADER: str(tokens)} if tokens is not None else {}),
+            **({HEADER_MONEY: str(micros)} if micros is not None else {}),
             **({HEADER_RUN: run} if run else {}),
             **trace_headers(),
             **(self._identity.authorization(self._audience) if self._audience else {}),

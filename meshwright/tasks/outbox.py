@@ -8,6 +8,7 @@ after a crash finds the same row. Every write proves the claim of the task that 
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from meshwright.tasks.lease import check
 if TYPE_CHECKING:
     from meshwright.database import Database, Row, Transaction
     from meshwright.tasks.snapshot import Claim
+
+#: What else belongs into the transaction that writes a letter: the reservation of what it may cost, the settling of it.
+Along = Callable[["Transaction"], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,15 @@ class Outbox:
 
         return {row["id"]: _letter(row) for row in await self._database.read(op)}
 
-    async def post(self, letter_id: str, address: str, body: dict[str, Any]) -> Letter:
+    async def post(
+        self, letter_id: str, address: str, body: dict[str, Any], along: Along | None = None
+    ) -> Letter:
         """Write a delegation down before it leaves; one that is there already is what it was. Raises LeaseLost."""
 
         async def op(tx: Transaction) -> Letter:
             await check(tx, self._claim)
+            if along is not None:
+                await along(tx)
             await tx.execute(
                 "INSERT INTO outbox (id, agent, task_id, kind, address, body, state, remote, answer, attempts, due, created, why)"
                 " VALUES (?, ?, ?, 'ask', ?, ?, 'open', '', '', 0, EPOCH(), EPOCH(), '') ON CONFLICT (id) DO NOTHING",
@@ -67,17 +75,19 @@ class Outbox:
         """The peer's task is known. Raises LeaseLost."""
         await self._mark(letter_id, "state = 'sent', remote = ?", remote)
 
-    async def answered(self, letter_id: str, answer: dict[str, Any]) -> None:
+    async def answered(self, letter_id: str, answer: dict[str, Any], along: Along | None = None) -> None:
         """The answer is in; it is what anybody who asks this again will get. Raises LeaseLost."""
-        await self._mark(letter_id, "state = 'answered', answer = ?", json.dumps(answer))
+        await self._mark(letter_id, "state = 'answered', answer = ?", json.dumps(answer), along)
 
-    async def given_up(self, letter_id: str, why: str) -> None:
+    async def given_up(self, letter_id: str, why: str, along: Along | None = None) -> None:
         """No answer will be waited for any more. Raises LeaseLost."""
-        await self._mark(letter_id, "state = 'off', why = ?", why[:400])
+        await self._mark(letter_id, "state = 'off', why = ?", why[:400], along)
 
-    async def _mark(self, letter_id: str, change: str, value: str) -> None:
+    async def _mark(self, letter_id: str, change: str, value: str, along: Along | None = None) -> None:
         async def op(tx: Transaction) -> None:
             await check(tx, self._claim)
+            if along is not None:
+                await along(tx)
             await tx.execute(f"UPDATE outbox SET {change} WHERE id = ?", value, letter_id)
 
         await self._database.write(op)

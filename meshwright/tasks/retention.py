@@ -12,6 +12,7 @@ import random
 from typing import TYPE_CHECKING
 
 from meshwright.errors import StoreUnavailable
+from meshwright.ledger import sweep
 
 if TYPE_CHECKING:
     from meshwright.database import Database, Transaction
@@ -86,6 +87,7 @@ class Sweeper:
             try:
                 tasks = await purge(self._database, self._days * DAY, self._agent)
                 checkpoints = await drop_checkpoints(self._database)
+                await self._database.write(lambda tx: sweep(tx, self._days * DAY))
             except StoreUnavailable as error:
                 log.warning("nothing was swept: %s", error)
                 continue

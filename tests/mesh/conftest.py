@@ -14,12 +14,12 @@ from pydantic import BaseModel
 
 from aggregator.agent import AGENT as AGGREGATOR
 from meshwright.agent import Agent, Job, Playbook
-from meshwright.budget import Budget
 from meshwright.database import Database, open_database
 from meshwright.deadline import Deadline
 from meshwright.findings import Evidence, Finding, Proposal, Split, Subtask
 from meshwright.inbound.server import agent_app
 from meshwright.inbound.toolapp import tool_app
+from meshwright.ledger import Account
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.peer import Answer
 from meshwright.outbound.toolbox import Toolbox
@@ -33,6 +33,7 @@ from meshwright.testing import InProcess, Keyring
 from meshwright.toolserver import Access, Call, ToolServer
 from orchestrator.checkpoints import Checkpoints
 from orchestrator.driver import run_id
+from orchestrator.purse import Purse
 from orchestrator.resume import ready_to_go_on
 from orchestrator.server import orchestrator_app
 from orchestrator.work import GRAPH_VERSION, Drive, Work, new_work
@@ -273,7 +274,15 @@ async def _run_on(team: Team, url: str, text: str) -> AsyncIterator[RunInHand]:
 
     assert team.settings.policy is not None
     drive = Drive(
-        *(Deadline.after(30), Budget(), directory, toolbox, Policy.load(team.settings.policy), store, say),
+        *(
+            Deadline.after(30),
+            Purse(database, Account("run", key, 50_000)),
+            directory,
+            toolbox,
+            Policy.load(team.settings.policy),
+            store,
+            say,
+        ),
         *(Outbox(database, "orchestrator", accepted.claim), {}, accepted.claim, key),
     )
     try:
