@@ -6,6 +6,7 @@ texts of Python's errors, and tells a caller of 0.3 that there is no such method
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from a2a.compat.v0_3.conversions import to_core_send_message_request
@@ -25,11 +26,13 @@ from a2a.utils.errors import (
     VersionNotSupportedError,
 )
 from google.protobuf.json_format import Error as ProtobufError
-from google.protobuf.json_format import MessageToDict, ParseDict
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
+from meshwright.inbound.admission import PARSED
 from meshwright.inbound.context import require_json, version_of
 from meshwright.inbound.sanitised import Discretion
+from meshwright.protojson import from_dict, to_dict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,12 +40,13 @@ if TYPE_CHECKING:
     from a2a.server.context import ServerCallContext
     from a2a.server.jsonrpc_models import JSONRPCError
     from a2a.server.request_handlers import RequestHandler
-    from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
     from meshwright.inbound.context import HttpContexts
 
 Id = str | int | None
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class JsonRpcDoor(JsonRpcDispatcher):
@@ -54,15 +58,16 @@ class JsonRpcDoor(JsonRpcDispatcher):
         if legacy:
             self._v03_adapter = LegacyDoor(handler, contexts)
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.handle_requests(Request(scope, receive, send))
+        await response(scope, receive, send)
+
     async def handle_requests(self, request: Request) -> Response:
         try:
             require_json(request)
         except ContentTypeNotSupportedError as error:
             return self._generate_error_response(None, error)
-        try:
-            body = await request.json()
-        except ValueError:
-            body = {}  # the dispatcher has the words for this
+        body = request.scope.get(PARSED, {})  # without a body the dispatcher has the words for it
         version = version_of(request)
         if (wrong := self._wrong(body, version)) is not None:
             return self._generate_error_response(_id_of(body), wrong)
@@ -78,15 +83,16 @@ class JsonRpcDoor(JsonRpcDispatcher):
             context.state["method"], context.state["request_id"] = method, call_id
             if method == "SendMessage":
                 answer = await self.request_handler.on_message_send(params, context)
-                result = {"task" if isinstance(answer, Task) else "message": MessageToDict(answer)}
+                result = {"task" if isinstance(answer, Task) else "message": to_dict(answer)}
             else:
                 found = await self.request_handler.on_get_task(params, context)
                 if found is None:
                     raise TaskNotFoundError
-                result = MessageToDict(found)
+                result = to_dict(found)
         except A2AError as error:
             return self._generate_error_response(call_id, error)
-        return JSONResponse({"jsonrpc": "2.0", "id": call_id, "result": result})
+        content = _JSON.encode({"jsonrpc": "2.0", "id": call_id, "result": result})
+        return Response(content, media_type="application/json")
 
     def _wrong(self, body: Any, version: str) -> A2AError | None:
         if not isinstance(body, dict):
@@ -162,7 +168,7 @@ def _plain_call(body: Any) -> tuple[str, Any] | None:
     if model is None or method is None:
         return None
     try:
-        return method, ParseDict(body.get("params", {}), model(), ignore_unknown_fields=True)
+        return method, from_dict(body.get("params", {}), model())
     except ProtobufError:
         return None
 
