@@ -102,6 +102,7 @@ def a2a_app(
     async def drain() -> None:
         readiness.draining = True
         await asyncio.gather(handler.worker.drain(settings.grace), grpc.close(settings.grace))
+        handler.book.feed.close()  # who follows a task that is worked on elsewhere now can do it there
 
     @asynccontextmanager
     async def whole_life(app: Starlette) -> AsyncIterator[None]:

@@ -28,6 +28,8 @@ Json = dict[str, Any]
 #: Bytes that one answer may have, all its events together.
 MAX_ANSWER = 16_777_216
 VERSION = {"a2a-version": "1.0"}
+#: We know what we said: it need not come back.
+QUIET: Json = {"configuration": {"historyLength": 0}}
 #: Codes of A2A 1.0, section 9.5, that mean more than "the request is off".
 _UNKNOWN_TASK, _NOT_CANCELABLE, _UNSUPPORTED, _INTERNAL = -32001, -32002, -32004, -32603
 _LINE = re.compile(rb"\r\n|\n|\r(?!$)")
@@ -72,7 +74,7 @@ class JsonRpc:
         self._ids = itertools.count(1)
 
     def send(self, message: Json, headers: Mapping[str, str]) -> AsyncIterator[Json]:
-        return self._stream("SendStreamingMessage", {"message": message}, headers)
+        return self._stream("SendStreamingMessage", {"message": message, **QUIET}, headers)
 
     def subscribe(self, task_id: str, headers: Mapping[str, str]) -> AsyncIterator[Json]:
         return self._stream("SubscribeToTask", {"id": task_id}, headers)
@@ -173,7 +175,7 @@ class Sdk:
         from a2a.types import SendMessageRequest
         from google.protobuf.json_format import ParseDict
 
-        request = ParseDict({"message": message}, SendMessageRequest())
+        request = ParseDict({"message": message, **QUIET}, SendMessageRequest())
         async for event in self._stream(self._client().send_message, request, headers):
             yield event
 
