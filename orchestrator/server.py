@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from meshwright.card import offered
+from meshwright.card import card_of, offered
 from meshwright.errors import NoPeer, Overloaded
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
-from meshwright.inbound.server import a2a_app, card_of
+from meshwright.inbound.server import a2a_app
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
