@@ -197,7 +197,7 @@ def start_team(tmp_path: Path) -> StartTeam:
     @asynccontextmanager
     async def start(*, at_once: int = 400, queue: int = 1000, **playbooks: Playbook) -> AsyncIterator[Team]:
         (tmp_path / "policy.toml").write_text(POLICY)
-        names = ("orchestrator", "triage", "orders", "standby", "aggregator", "workshop")
+        names = {"orchestrator", "aggregator", "workshop", *PLAYBOOKS, *playbooks}
         ring, mesh, workshop = Keyring(*names), InProcess({}), Workshop()
         agents = {**PLAYBOOKS, **playbooks}
         settings = Settings.model_validate(
