@@ -71,7 +71,9 @@ async def test_an_agent_that_starts_anew_is_waited_for_and_nothing_is_lacking(st
         await team.report("look")
         async with cold(team, "orders", second) as go:
             asked = asyncio.create_task(team.report("look"))
-            while not any(r.url.host == "orders" and r.url.path == "/readyz" for r in team.mesh.seen[-3:]):
+            while not asked.done() and not any(
+                r.url.host == "orders" and r.url.path == "/readyz" for r in team.mesh.seen[-3:]
+            ):
                 await asyncio.sleep(0)
             go.set()
             report = await asked
