@@ -15,6 +15,7 @@ from meshwright.inbound.server import a2a_app
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
+from meshwright.outbound.warmth import warming
 from meshwright.policy.rules import Policy
 from meshwright.records.runs import RunStore, end_with_task
 from meshwright.settings import Settings
@@ -51,7 +52,8 @@ def orchestrator_app(
         # LangGraph takes seconds to import; the port opens meanwhile and the card is served.
         starting = asyncio.create_task(start(handler.book.database))
         refreshing = asyncio.create_task(refresh())
-        yield
+        async with warming(readiness, settings.warm, directory.greet, toolbox.schemas):
+            yield
         for task in (starting, refreshing):
             task.cancel()
             with suppress(asyncio.CancelledError):

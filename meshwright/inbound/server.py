@@ -27,6 +27,7 @@ from meshwright.inbound.specialist import Specialist
 from meshwright.ledger import Ledger
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
+from meshwright.outbound.warmth import warming
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.settings import Settings
 from meshwright.tasks.book import OnEnd, TaskBook
@@ -58,7 +59,8 @@ def agent_app(
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
         specialist.ledger = Ledger(handler.book.database, agent.name)
-        yield
+        async with warming(readiness, settings.warm, toolbox.schemas):
+            yield
         await specialist.ledger.aclose()
         await client.aclose()
 

@@ -33,6 +33,8 @@ CARD_PATH = "/.well-known/agent-card.json"
 FETCH_SECONDS = 3.0
 #: Who offers a skill with this tag stands in for any skill that nobody else can answer; with `fallback:SKILL`, for that one, and first.
 FALLBACK_TAG = "fallback"
+#: The id of a task that nobody has.
+NO_TASK = "warm-up"
 #: Seconds between two looks at a peer that still starts, while somebody waits for it.
 LOOK = 0.1
 
@@ -226,6 +228,18 @@ class Directory:
             if by.expired:
                 raise PeerCold(peer.name, entry.why)
             await asyncio.sleep(min(LOOK, max(by.remaining, 0)))
+
+    async def greet(self, by: Deadline) -> None:
+        """Make one call that changes nothing to every peer: it opens the connection, and imports what a call needs.
+
+        Raises NoPeer for one without a card, PeerCold for one that still starts, or the call's own PeerError.
+        """
+        await self.refresh()
+        for entry in self.entries:
+            if entry.card is None:
+                raise NoPeer(f"nobody is known at {entry.url}: {entry.why}")
+            await self.require_warm(self.peer(entry), by)
+        await asyncio.gather(*(self.peer(entry).cancel(NO_TASK) for entry in self.entries))
 
     def _entry(self, peer: Peer) -> Entry | None:
         return next((e for e in self.entries if e.url == peer.url), None)
