@@ -62,13 +62,15 @@ def rank_of(headers: Mapping[str, str]) -> int:
 class Places:
     """The places of one server. `enter` and `leave` go around each piece of work.
 
-    `queue` is how many may wait, `most` what the limit does not rise above.
+    `queue` is how many may wait, `most` what the limit does not rise above, `start` where it begins.
     """
 
-    def __init__(self, queue: int, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, queue: int, most: int, *, start: float = START, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.queue = queue
         self.most = most
-        self.limit = min(START, most)
+        self.limit = min(start, most)
         self.taken = 0
         self._clock = clock
         self._usual = 0.0
