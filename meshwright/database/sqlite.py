@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from meshwright.database.door import Listener, Operation, Row, Value, Verdict
+from meshwright.database.door import AFTER_THE_END, Listener, Operation, Row, Statement, Value, Verdict
 from meshwright.errors import StoreUnavailable
 from meshwright.settings import SettingsError
 
@@ -39,11 +39,26 @@ class SqliteTransaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.topics: set[str] = set()
+        self.concluded = False
 
     async def execute(self, sql: str, *values: Value) -> list[Row]:
+        if self.concluded:
+            raise RuntimeError(AFTER_THE_END)
         return self._connection.execute(sql, values).fetchall()
 
+    async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> list[Row]:
+        rows = await self.execute(first[0], *first[1])
+        if rows:
+            for sql, values in then:
+                self._connection.execute(sql, values)
+            if wake is not None:
+                self.topics.add(wake)
+            self.concluded = True
+        return rows
+
     def wake(self, topic: str) -> None:
+        if self.concluded:
+            raise RuntimeError(AFTER_THE_END)
         self.topics.add(topic)
 
 
@@ -176,6 +191,7 @@ class Sqlite:
         with Verdict() as verdict:
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
+                transaction.concluded = False
                 job.result, job.error = _drive(job.op, transaction), None
             connection.execute("COMMIT")
         error = verdict.error
