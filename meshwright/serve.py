@@ -75,6 +75,8 @@ def run(name: str, build: Callable[[Settings], ASGIApp]) -> None:
 def _listen(name: str, app: ASGIApp, settings: Settings) -> None:
     import uvicorn
 
+    from meshwright.inbound.listener import Listener
+
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -91,7 +93,7 @@ def _listen(name: str, app: ASGIApp, settings: Settings) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     gc.enable()
-    server = uvicorn.Server(config)
+    server = Listener(config)
     leaving = server.handle_exit
 
     def handle_exit(sig: int, frame: FrameType | None) -> None:

@@ -25,8 +25,11 @@ T = TypeVar("T")
 
 #: Seconds a commit waits for another process that is writing.
 BUSY = 10.0
-#: Seconds between two looks whether another process has committed (one pragma, no disk).
-LOOK = 0.1
+#: Seconds between two looks whether another process has committed (one pragma, no disk), and between two at most: the longer
+#: nobody commits, the less often.
+LOOK, LONGEST_LOOK = 0.1, 1.0
+#: By how much each look that finds nothing puts off the next one: it takes ten seconds to come to the longest.
+LONGER = 1.1
 #: Operations that share one commit, at most.
 BATCH = 256
 
@@ -218,12 +221,15 @@ class Sqlite:
 
     async def _look(self, seen: int) -> None:
         """Notice the commits of other processes on the same file; our own count too, and do no harm."""
+        pause = LOOK
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(pause)
             now = self._version()
             if now != seen:
-                seen = now
+                seen, pause = now, LOOK
                 self._tell(None, False)
+            else:
+                pause = min(pause * LONGER, LONGEST_LOOK)
 
     def _version(self) -> int:
         try:
