@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -203,7 +203,7 @@ class Ledger:
 
     def __init__(self, database: Database, holder: str) -> None:
         self._database, self._holder = database, holder
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
 
     async def reserve(
         self, key: str, accounts: Sequence[Account], want: Amount, least: Amount, seconds: float
@@ -233,7 +233,7 @@ class Ledger:
         while self._running:
             await asyncio.wait(self._running)
 
-    async def _undone(self, key: str, running: asyncio.Task[Amount | None]) -> None:
+    async def _undone(self, key: str, running: asyncio.Future[Amount | None]) -> None:
         await asyncio.wait({running})
         await self._settled(key, Amount(), False)
 
@@ -243,7 +243,7 @@ class Ledger:
         except StoreUnavailable as error:
             log.warning("reservation %s was not settled and will be charged in full: %s", key, error)
 
-    def _spawn(self, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+    def _spawn(self, work: Callable[[], Awaitable[T]]) -> asyncio.Future[T]:
         task = asyncio.ensure_future(work())
         self._running.add(task)
         task.add_done_callback(self._running.discard)

@@ -96,13 +96,15 @@ def _serve(
 
     from meshwright.card import card_of, offered
     from meshwright.inbound.front import Front
+    from meshwright.inbound.listener import Listener
 
     logging.basicConfig(level=settings.log_level, format=f"%(asctime)s {name} %(levelname)s %(message)s")
     for chatty in ("httpx", "mcp", "a2a"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
 
     def told() -> None:
-        server.should_exit |= front.app is None
+        if front.app is None:
+            server.leave()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
         gc.enable()
@@ -120,7 +122,7 @@ def _serve(
         proxy_headers=False,  # X-Forwarded-* is read where the card is made, nowhere else
         server_header=False,
     )
-    server = uvicorn.Server(config)
+    server = Listener(config)
     leaving = server.handle_exit
 
     def handle_exit(sig: int, frame: FrameType | None) -> None:

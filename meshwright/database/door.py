@@ -14,6 +14,10 @@ from meshwright.settings import SettingsError
 
 Value = str | int | float | bytes | None
 T = TypeVar("T")
+#: A statement and its values.
+Statement = tuple[str, tuple[Value, ...]]
+
+AFTER_THE_END = "an operation that has concluded may run no further statement, and wake nobody"
 
 
 class Row(Protocol):
@@ -31,6 +35,14 @@ class Transaction(Protocol):
     skip_locked: str
 
     async def execute(self, sql: str, *values: Value) -> list[Row]: ...
+
+    async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> list[Row]:
+        """Run `first`, which returns one row or none, and with a row also `then`, and wake a topic. Returns that row.
+
+        With a row the operation is over: nothing may follow. So an engine whose round trips cost something can make
+        one of it, commit and all. Each of `then` is an `INSERT … VALUES (…)` of one row.
+        """
+        ...
 
     def wake(self, topic: str) -> None:
         """Tell everyone who listens, in every process, once this is committed."""

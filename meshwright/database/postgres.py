@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from meshwright.database.door import Listener, Operation, Row, Value, Verdict
+from meshwright.database.pgtransaction import CHANNEL, PostgresTransaction, translated
 from meshwright.errors import StoreUnavailable
 from meshwright.settings import SettingsError
 
@@ -26,7 +26,6 @@ WRITERS, READERS = 3, 4
 BATCH = 128
 #: Seconds a statement may take before the server gives it up; a lock that is held longer is a fault.
 STATEMENT = 20.0
-CHANNEL = "meshwright"
 _LOST = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncio.TimeoutError)
 _GONE = (
     *_LOST,
@@ -39,38 +38,6 @@ _GONE = (
 )
 #: Two commits that met in the wrong order: the same again, alone, gets through.
 _AGAIN = (asyncpg.exceptions.DeadlockDetectedError, asyncpg.exceptions.SerializationError)
-
-
-@functools.cache
-def translated(sql: str) -> str:
-    """Our SQL in PostgreSQL's words: numbered parameters, its clock, its type for bytes."""
-    count = 0
-
-    def number(_: re.Match[str]) -> str:
-        nonlocal count
-        count += 1
-        return f"${count}"
-
-    sql = re.sub(r"\?", number, sql)
-    sql = sql.replace("EPOCH()", "extract(epoch from clock_timestamp())::float8")
-    return sql.replace(" BYTES", " BYTEA")
-
-
-class PostgresTransaction:
-    """Statements on one connection, inside its transaction."""
-
-    skip_locked = " FOR UPDATE SKIP LOCKED"
-
-    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
-        self._connection = connection
-        self.topics: set[str] = set()
-
-    async def execute(self, sql: str, *values: Value) -> list[Row]:
-        rows: list[Row] = await self._connection.fetch(translated(sql), *values)
-        return rows
-
-    def wake(self, topic: str) -> None:
-        self.topics.add(topic)
 
 
 class Postgres:
@@ -112,7 +79,7 @@ class Postgres:
     async def read(self, op: Operation[T]) -> T:
         async with self._reader() as connection:
             try:
-                return await op(PostgresTransaction(connection))
+                return await op(PostgresTransaction(connection, reads=True))
             except _GONE as error:
                 raise StoreUnavailable(f"the database is gone ({type(error).__name__})") from error
 
@@ -217,16 +184,19 @@ class Postgres:
         self, connection: asyncpg.Connection[Any], jobs: list[tuple[Operation[Any], asyncio.Future[Any]]]
     ) -> None:
         """Run the jobs in one transaction; if one of them fails, each in one of its own."""
-        transaction = PostgresTransaction(connection)
+        transaction = PostgresTransaction(connection, alone=len(jobs) == 1)
         results: list[Any] = []
         with Verdict() as verdict:
-            async with connection.transaction():
+            committed = False
+            try:
                 for op, _ in jobs:
+                    transaction.concluded = False
                     results.append(await op(transaction))
-                if transaction.topics:
-                    await connection.execute(
-                        "SELECT pg_notify($1, t) FROM unnest($2::text[]) t", CHANNEL, list(transaction.topics)
-                    )
+                await transaction.commit()
+                committed = True
+            finally:
+                if not committed:
+                    await transaction.rollback()
         error = verdict.error
         if error is None:
             for (_, future), result in zip(jobs, results, strict=True):

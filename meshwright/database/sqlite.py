@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from meshwright.database.door import Listener, Operation, Row, Value, Verdict
+from meshwright.database.door import AFTER_THE_END, Listener, Operation, Row, Statement, Value, Verdict
 from meshwright.errors import StoreUnavailable
 from meshwright.settings import SettingsError
 
@@ -25,8 +25,11 @@ T = TypeVar("T")
 
 #: Seconds a commit waits for another process that is writing.
 BUSY = 10.0
-#: Seconds between two looks whether another process has committed (one pragma, no disk).
-LOOK = 0.1
+#: Seconds between two looks whether another process has committed (one pragma, no disk), and between two at most: the longer
+#: nobody commits, the less often.
+LOOK, LONGEST_LOOK = 0.1, 1.0
+#: By how much each look that finds nothing puts off the next one: it takes ten seconds to come to the longest.
+LONGER = 1.1
 #: Operations that share one commit, at most.
 BATCH = 256
 
@@ -39,11 +42,26 @@ class SqliteTransaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self.topics: set[str] = set()
+        self.concluded = False
 
     async def execute(self, sql: str, *values: Value) -> list[Row]:
+        if self.concluded:
+            raise RuntimeError(AFTER_THE_END)
         return self._connection.execute(sql, values).fetchall()
 
+    async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> list[Row]:
+        rows = await self.execute(first[0], *first[1])
+        if rows:
+            for sql, values in then:
+                self._connection.execute(sql, values)
+            if wake is not None:
+                self.topics.add(wake)
+            self.concluded = True
+        return rows
+
     def wake(self, topic: str) -> None:
+        if self.concluded:
+            raise RuntimeError(AFTER_THE_END)
         self.topics.add(topic)
 
 
@@ -176,6 +194,7 @@ class Sqlite:
         with Verdict() as verdict:
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
+                transaction.concluded = False
                 job.result, job.error = _drive(job.op, transaction), None
             connection.execute("COMMIT")
         error = verdict.error
@@ -202,12 +221,15 @@ class Sqlite:
 
     async def _look(self, seen: int) -> None:
         """Notice the commits of other processes on the same file; our own count too, and do no harm."""
+        pause = LOOK
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(pause)
             now = self._version()
             if now != seen:
-                seen = now
+                seen, pause = now, LOOK
                 self._tell(None, False)
+            else:
+                pause = min(pause * LONGER, LONGEST_LOOK)
 
     def _version(self) -> int:
         try:

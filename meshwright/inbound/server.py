@@ -135,11 +135,11 @@ def a2a_app(
 
     return Starlette(
         routes=[
+            *http_bindings(operations, complete),  # first, because nearly all requests are for them
             *readiness.routes(),
             *card_routes(card, settings.public_url),
             *key_routes(identity),
             *routes,
-            *http_bindings(operations, complete),
         ],
         middleware=[
             Middleware(Doorman, trust=identity.trust),

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from opentelemetry import context, propagate, trace
 
 _tracer = trace.get_tracer("meshwright")
+#: What a caller sends of its trace.
+_CARRIED = frozenset({"traceparent", "tracestate", "baggage"})
 
 
 @contextmanager
@@ -16,6 +18,9 @@ def span(name: str, carrier: Mapping[str, str] | None = None, **attributes: str)
 
     The extracted context is made current, not only the parent: else the caller's baggage would stop here.
     """
+    if carrier is not None and _CARRIED.isdisjoint(carrier) and not _listened_to():
+        yield
+        return
     token = context.attach(propagate.extract(dict(carrier))) if carrier is not None else None
     try:
         with _tracer.start_as_current_span(name, attributes={f"mesh.{k}": v for k, v in attributes.items()}):
@@ -23,6 +28,11 @@ def span(name: str, carrier: Mapping[str, str] | None = None, **attributes: str)
     finally:
         if token is not None:
             context.detach(token)
+
+
+def _listened_to() -> bool:
+    """Whether somebody has set a provider, who gets the spans; until then one is a call for nothing."""
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 def trace_headers() -> dict[str, str]:

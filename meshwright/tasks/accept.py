@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
 
 from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
-from meshwright.tasks.events import encode, stamp, state_name, status, store
+from meshwright.tasks.events import stamp, state_name, store, stored
 from meshwright.tasks.ids import new_id
-from meshwright.tasks.pushes import keep
-from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, find, load
+from meshwright.tasks.pushes import keep, kept_first
+from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, Work, find, load
 
 if TYPE_CHECKING:
-    from meshwright.database import Transaction
+    from meshwright.database import Statement, Transaction
+
+_JSON = json.JSONEncoder()
 
 
 class Met(Exception):
@@ -76,39 +78,27 @@ async def _first(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
     message.CopyFrom(ask.message)
     message.task_id = new_id()
     message.context_id = message.context_id or new_id()
-    about, digest = ask.message.context_id, _digest(ask.message)
-    if not await _into_inbox(tx, desk, ask, message, about, digest, turn=1):
-        return await _again(tx, desk, ask, about, digest)
-    task = Task(id=message.task_id, context_id=message.context_id)
-    task.status.state = TaskState.TASK_STATE_SUBMITTED
+    leased = desk.lease is not None
+    task = Task(id=message.task_id, context_id=message.context_id, history=[message])
+    # Who leases it as it comes begins it: then its log begins with a task that is worked on.
+    task.status.state = TaskState.TASK_STATE_WORKING if leased else TaskState.TASK_STATE_SUBMITTED
     stamp(task.status)
-    task.history.append(message)
-    first = Task()
-    first.CopyFrom(task)
-    log: list[Task | object] = [first]
-    if desk.lease is not None:
-        begun = status(task.id, task.context_id, TaskState.TASK_STATE_WORKING)
-        task.status.CopyFrom(begun.status)
-        log.append(begun)
-    claim = Claim(task.id, 1) if desk.lease is not None else None
-    version, pushes = len(log), int(ask.push is not None)
-    await tx.execute(
-        "INSERT INTO tasks (id, agent, owner, context_id, state, version, body, body_version, created, updated, asked, answered,"
-        " work, due, holder, token, lease_until, claims, why, pushes)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, EPOCH(), EPOCH(), 1, 0, ?, EPOCH(), ?, 1, EPOCH() + ?, 0, '', ?)",
-        *(task.id, desk.agent, ask.owner, task.context_id, state_name(task.status.state), version),
-        *(encode(task)[1], version, "running" if claim else "queued", desk.holder if claim else ""),
-        *(desk.lease or 0.0, pushes),
+    work: Work = "running" if leased else "queued"
+    about, digest, pushes = ask.message.context_id, _digest(ask.message), int(ask.push is not None)
+    event = stored(task.id, 1, [task], 0)
+    body = event[0][1][-1]
+    row = (task.id, desk.agent, ask.owner, task.context_id, state_name(task.status.state), body, work)
+    rows = await tx.conclude(
+        _into_inbox(desk, ask, message, about, digest, turn=1),
+        (_NEW_TASK, (*row, desk.holder if leased else "", desk.lease or 0.0, pushes)),
+        *event,
+        *([kept_first(task.id, ask.push)] if ask.push is not None else ()),
+        wake=None if leased else desk.agent,
     )
-    await store(tx, task.id, 1, log, 0)  # type: ignore[arg-type]
-    if ask.push is not None:
-        await keep(tx, task.id, ask.push)
-    if claim is None:
-        tx.wake(desk.agent)
-    snapshot = Snapshot(
-        *(task, version, "running" if claim else "queued", 1, 0, desk.holder, 1, 0, pushes, version)
-    )
-    return Accepted(1, snapshot, True, _envelope(1, message, ask), claim)
+    if not rows:
+        return await _again(tx, desk, ask, about, digest)
+    snapshot = Snapshot(task, 1, work, 1, 0, desk.holder, 1, 0, pushes, 1)
+    return Accepted(1, snapshot, True, _envelope(1, message, ask), Claim(task.id, 1) if leased else None)
 
 
 async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
@@ -137,7 +127,8 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
     if ask.message.context_id and ask.message.context_id != message.context_id:
         raise InvalidRequest(f"the task {about} does not belong to the context {ask.message.context_id!r}")
     turn: int = row["asked"]
-    if not await _into_inbox(tx, desk, ask, message, about, digest, turn):
+    sql, values = _into_inbox(desk, ask, message, about, digest, turn)
+    if not await tx.execute(sql, *values):
         raise Met  # the same message, accepted elsewhere in this very moment: undo, and look again
     await store(tx, about, row["version"], [message], 0)
     before.task.history.append(message)
@@ -199,17 +190,22 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
     return True
 
 
-async def _into_inbox(
-    tx: Transaction, desk: Desk, ask: Ask, message: Message, about: str, digest: bytes, turn: int
-) -> bool:
-    """False when the same message (by its key) is there already."""
-    rows = await tx.execute(
-        "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, EPOCH() + ?) ON CONFLICT DO NOTHING RETURNING turn",
-        *(desk.agent, ask.owner, message.message_id, about, digest, message.task_id, turn),
-        *(message.SerializeToString(), json.dumps({"caller": ask.caller, **ask.headers}), ask.seconds),
-    )
-    return bool(rows)
+_NEW_MESSAGE = (
+    "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, EPOCH() + ?) ON CONFLICT DO NOTHING RETURNING turn"
+)
+_NEW_TASK = (
+    "INSERT INTO tasks (id, agent, owner, context_id, state, version, body, body_version, created, updated, asked, answered,"
+    " work, due, holder, token, lease_until, claims, why, pushes)"
+    " VALUES (?, ?, ?, ?, ?, 1, ?, 1, EPOCH(), EPOCH(), 1, 0, ?, EPOCH(), ?, 1, EPOCH() + ?, 0, '', ?)"
+)
+
+
+def _into_inbox(desk: Desk, ask: Ask, message: Message, about: str, digest: bytes, turn: int) -> Statement:
+    """Puts a message into the inbox; returns no row when the same message (by its key) is there already."""
+    key = (desk.agent, ask.owner, message.message_id, about, digest, message.task_id, turn)
+    around = _JSON.encode({"caller": ask.caller, **ask.headers})
+    return _NEW_MESSAGE, (*key, message.SerializeToString(), around, ask.seconds)
 
 
 async def _again(tx: Transaction, desk: Desk, ask: Ask, about: str, digest: bytes) -> Accepted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds a delivery may take, and for which its row is nobody else's.
 TAKEN = 30.0
-#: Seconds between looks, when no bell rings.
-LOOK = 5.0
+#: Seconds between looks when no bell rings: while something is due that cannot go yet, and at most.
+LOOK, LONGEST_LOOK = 5.0, 30.0
 #: Seconds before the second try, and between any two at most; they double, and half of each is chance.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 TRIES = 10
@@ -85,14 +86,19 @@ class Courier:
         with self._book.feed.bell(f"{self._book.agent}:outbox") as bell:
             while True:
                 bell.clear()
+                pause = LOOK
                 try:
-                    while len(self._carrying) < AT_ONCE and (parcels := await self.take()):
+                    while (soon := await self.next_due()) == 0 and len(self._carrying) < AT_ONCE:
+                        parcels = await self.take()
+                        if not parcels:
+                            break
                         for parcel in parcels:
                             self._carry(parcel, bell)
+                    pause = LOOK if soon == 0 else min(soon, LONGEST_LOOK)
                 except StoreUnavailable as error:
                     log.warning("%s; the outbox waits", error)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK):
+                    async with asyncio.timeout(pause):
                         await bell.wait()
 
     def _carry(self, parcel: Parcel, bell: asyncio.Event) -> None:
@@ -106,6 +112,20 @@ class Courier:
                 log.error("%s was not delivered; it is tried again", parcel.id, exc_info=error)
 
         task.add_done_callback(done)
+
+    async def next_due(self) -> float:
+        """Seconds until a row is due: 0 when one is (another may have to go before it), infinite for none."""
+        kinds = ", ".join("?" * len(self._deliveries))
+
+        async def op(tx: Transaction) -> list[Row]:
+            return await tx.execute(
+                "SELECT min(due) AS due, EPOCH() AS now FROM outbox"
+                f" WHERE agent = ? AND kind IN ({kinds}) AND state = 'open'",
+                *(self._book.agent, *self._deliveries),
+            )
+
+        row = (await self._book.database.read(op))[0]
+        return max(row["due"] - row["now"], 0.0) if row["due"] is not None else math.inf
 
     async def take(self) -> list[Parcel]:
         """The next rows that are due, ours for a while."""

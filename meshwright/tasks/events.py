@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from a2a.server.tasks.task_manager import append_artifact_to_task
 from a2a.types import Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus, TaskStatusUpdateEvent
 
 if TYPE_CHECKING:
-    from meshwright.database import Transaction
+    from meshwright.database import Statement, Transaction
 
 #: A `Message` in the log is a follow-up that was accepted; it goes into the history and is not streamed.
 Event = Task | TaskStatusUpdateEvent | TaskArtifactUpdateEvent | Message
@@ -33,11 +34,15 @@ _KINDS: dict[str, type[Event]] = {
     "message": Message,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
+_STORE = "INSERT INTO events (task_id, version, turn, kind, body) VALUES (?, ?, ?, ?, ?)"
+_STATES = {state: name.removeprefix("TASK_STATE_").lower() for name, state in TaskState.items()}
+#: Without the span that the SDK puts around it.
+_add_artifact = inspect.unwrap(append_artifact_to_task)
 
 
 def state_name(state: int) -> str:
     """`TASK_STATE_INPUT_REQUIRED` as `input_required`, the way it stands in the table."""
-    return TaskState.Name(state).removeprefix("TASK_STATE_").lower()
+    return _STATES[state]
 
 
 def fold(task: Task, event: Event) -> None:
@@ -49,7 +54,7 @@ def fold(task: Task, event: Event) -> None:
         if event.HasField("metadata"):
             task.metadata.MergeFrom(event.metadata)
     elif isinstance(event, TaskArtifactUpdateEvent):
-        append_artifact_to_task(task, event)
+        _add_artifact(task, event)
     elif isinstance(event, Message):
         task.history.append(event)
     else:
@@ -75,6 +80,15 @@ async def store(tx: Transaction, task_id: str, version: int, events: Sequence[Ev
         values += [task_id, version + place, turn if last else 0, kind, body]
     marks = ", ".join(["(?, ?, ?, ?, ?)"] * len(events))
     await tx.execute(f"INSERT INTO events (task_id, version, turn, kind, body) VALUES {marks}", *values)
+
+
+def stored(task_id: str, version: int, events: Sequence[Event], turn: int) -> list[Statement]:
+    """The same as statements that conclude an operation, one for each event."""
+    last = len(events) - 1
+    return [
+        (_STORE, (task_id, version + place, turn if place == last else 0, *encode(event)))
+        for place, event in enumerate(events)
+    ]
 
 
 async def since(tx: Transaction, task_id: str, version: int) -> list[tuple[int, int, Event]]:

@@ -13,7 +13,7 @@ from meshwright.errors import LeaseLost
 from meshwright.extension import URI
 from meshwright.parts import text_part
 from meshwright.tasks import lease, pushes
-from meshwright.tasks.events import SETTLED, TERMINAL, Event, ends_in, fold, state_name, status, store
+from meshwright.tasks.events import SETTLED, TERMINAL, Event, ends_in, fold, state_name, status, store, stored
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.snapshot import Claim, Envelope, Snapshot
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Versions the stored body may lag behind its log: a long stream must not write the whole task with each line.
 LAG = 32
+#: Events that are written one by one; more of them go in one statement.
+FEW = 4
 
 
 class Held:
@@ -116,15 +118,16 @@ class Held:
         body = task.SerializeToString() if whole else None
         answered = max(ends, now.answered)
 
+        row = (version, state_name(state), answered, work, work, ends, body, int(whole), version)
+        values = (*row, claim.task_id, claim.token, now.version)
+        inserts = stored(claim.task_id, now.version + 1, happened, ends) if len(happened) <= FEW else None
+
         async def op(tx: Transaction) -> bool:
-            rows = await tx.execute(
-                "UPDATE tasks SET version = ?, state = ?, updated = EPOCH(), answered = ?, work = ?,"
-                " holder = CASE WHEN ? = 'running' THEN holder ELSE '' END, claims = CASE WHEN ? > 0 THEN 0 ELSE claims END,"
-                " body = coalesce(?, body), body_version = CASE WHEN ? > 0 THEN ? ELSE body_version END, why = ''"
-                " WHERE id = ? AND token = ? AND version = ? AND work = 'running' RETURNING pushes",
-                *(version, state_name(state), answered, work, work, ends, body),
-                *(int(whole), version, claim.task_id, claim.token, now.version),
-            )
+            if inserts is not None and not now.pushes and not given_up:
+                quiet = f"{_PROGRESS} AND pushes = 0 RETURNING pushes"
+                if await tx.conclude((quiet, values), *inserts, wake=claim.task_id):
+                    return True
+            rows = await tx.execute(f"{_PROGRESS} RETURNING pushes", *values)
             if not rows:
                 await lease.check(tx, claim)
                 return False
@@ -166,6 +169,15 @@ class Held:
                     answer = Task()
                     answer.CopyFrom(self.task)
                     future.set_result(answer)
+
+
+#: Only what the token proves to be ours changes, and only from the version that we know.
+_PROGRESS = (
+    "UPDATE tasks SET version = ?, state = ?, updated = EPOCH(), answered = ?, work = ?,"
+    " holder = CASE WHEN ? = 'running' THEN holder ELSE '' END, claims = CASE WHEN ? > 0 THEN 0 ELSE claims END,"
+    " body = coalesce(?, body), body_version = CASE WHEN ? > 0 THEN ? ELSE body_version END, why = ''"
+    " WHERE id = ? AND token = ? AND version = ? AND work = 'running'"
+)
 
 
 def _open_ended(happened: Sequence[Event]) -> list[Event]:

@@ -20,17 +20,15 @@ if TYPE_CHECKING:
     from meshwright.database import Transaction
 
 
-async def anything_to_claim(tx: Transaction, agent: str) -> bool:
-    """A look that takes no lock: whether a task is queued, or its lease has run out."""
-    queued = await tx.execute(
-        "SELECT 1 AS found FROM tasks WHERE agent = ? AND work = 'queued' AND due <= EPOCH() LIMIT 1", agent
+async def next_claim(tx: Transaction, agent: str) -> float | None:
+    """A look that takes no lock: in how many seconds there is something to claim, as far as is known; None for nothing."""
+    rows = await tx.execute(
+        "SELECT (SELECT min(due) FROM tasks WHERE agent = ? AND work = 'queued') AS queued,"
+        " (SELECT min(lease_until) FROM tasks WHERE agent = ? AND work = 'running') AS held, EPOCH() AS now",
+        *(agent, agent),
     )
-    return bool(queued) or bool(
-        await tx.execute(
-            "SELECT 1 AS found FROM tasks WHERE agent = ? AND work = 'running' AND lease_until < EPOCH() LIMIT 1",
-            agent,
-        )
-    )
+    times = [time for time in (rows[0]["queued"], rows[0]["held"]) if time is not None]
+    return max(min(times) - float(rows[0]["now"]), 0.0) if times else None
 
 
 async def claim(tx: Transaction, agent: str, holder: str, lease: float, limit: int) -> list[Claim]:

@@ -18,7 +18,7 @@ from meshwright.protojson import to_dict
 from meshwright.tasks.events import Event
 
 if TYPE_CHECKING:
-    from meshwright.database import Transaction
+    from meshwright.database import Statement, Transaction
     from meshwright.tasks.book import TaskBook
 
 #: Says why no notification may go to an address; an empty string lets it.
@@ -37,6 +37,15 @@ async def keep(tx: Transaction, task_id: str, config: TaskPushNotificationConfig
         *(task_id, config.id, config.SerializeToString()),
     )
     return 0 if known else 1
+
+
+def kept_first(task_id: str, config: TaskPushNotificationConfig) -> Statement:
+    """The statement that stores the one configuration of a task that is new."""
+    config = named(config, task_id)
+    return (
+        "INSERT INTO push_configs (task_id, id, body) VALUES (?, ?, ?)",
+        (task_id, config.id, config.SerializeToString()),
+    )
 
 
 def named(config: TaskPushNotificationConfig, task_id: str) -> TaskPushNotificationConfig:

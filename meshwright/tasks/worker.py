@@ -58,6 +58,7 @@ class Worker:
         self._strays: dict[str, int] = {}
         self._accepting: set[asyncio.Task[Accepted]] = set()
         self._keeping: asyncio.Task[None] | None = None
+        self._looks = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -152,21 +153,35 @@ class Worker:
         self.book.feed.close()
 
     async def _keep(self) -> None:
-        """The heartbeat, and the look into the queue: every third of a lease, and whenever the bell rings."""
+        """The heartbeat, and the look into the queue: as often as is needed, and whenever the bell rings."""
         with self.book.feed.bell(self.book.agent) as bell:
             while True:
+                pause = self._lease / 3
                 try:
                     if self._held:
                         await self._renew()
                     if not self.draining and len(self._runs) < self._at_once:
-                        await self._take()
+                        soon = await self._take()
+                        if not self._held:
+                            pause = self._rest(soon)
                 except StoreUnavailable as error:
                     log.warning("%s; trying again", error)
                 # not wait_for: in Python 3.11 it can swallow a cancellation that comes together with the bell
+                self._looks = asyncio.get_running_loop().time() + pause
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._lease / 3):
+                    async with asyncio.timeout(pause):
                         await bell.wait()
                 bell.clear()
+
+    def _rest(self, soon: float | None) -> float:
+        """Seconds until the next look of a replica that holds nothing.
+
+        A lease that runs out later than that was given, or given anew, after this look, and so not before the next one. What
+        is due and could not be taken is in somebody's hands right now.
+        """
+        if soon == 0:
+            return self._lease / 3
+        return self._lease if soon is None else min(soon, self._lease)
 
     async def _renew(self) -> None:
         ours = dict(self._held)
@@ -183,22 +198,24 @@ class Worker:
             await self.book.database.write(lambda tx: lease.abandon(tx, forgotten))
         self._strays = strays
 
-    async def _take(self) -> None:
+    async def _take(self) -> float | None:
+        """Claim what there is. Returns when there will be more, as `next_claim` does."""
         database, agent = self.book.database, self.book.agent
 
-        async def look(tx: Transaction) -> bool:
-            return await lease.anything_to_claim(tx, agent)
+        async def look(tx: Transaction) -> float | None:
+            return await lease.next_claim(tx, agent)
 
-        while len(self._runs) < self._at_once and await database.read(look):
+        while (soon := await database.read(look)) == 0 and len(self._runs) < self._at_once:
             room = min(TAKE, self._at_once - len(self._runs))
             claims = await database.write(
                 lambda tx, room=room: lease.claim(tx, agent, self.holder, self._lease, room)  # type: ignore[misc]
             )
             if not claims:
-                return
+                break
             for claim in claims:
                 with contextlib.suppress(LeaseLost):
                     await self._open(claim)
+        return soon
 
     async def _open(self, claim: Claim) -> None:
         """Begin to work on what was claimed."""
@@ -215,6 +232,10 @@ class Worker:
     def _begin(self, held: Held) -> None:
         task_id = held.claim.task_id
         self._held[task_id] = held
+        if self._looks > asyncio.get_running_loop().time() + self._lease / 3:
+            self.book.feed.ring(
+                self.book.agent
+            )  # we held nothing, and rested longer than a lease can wait for its heartbeat
         run = asyncio.ensure_future(self._run(held))
         self._runs[task_id] = run
         self._idle.clear()

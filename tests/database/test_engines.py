@@ -201,3 +201,70 @@ async def test_a_server_that_does_not_wait_for_its_disk_waits_for_ours(postgres:
     await door.execute(f'ALTER DATABASE "{name}" RESET synchronous_commit')
     await door.close()
     await other.close()
+
+
+def concluding(number: int, *more: int, topic: str = "end") -> Any:
+    """Writes a note and, if it is a new one, more of them."""
+    sql = "INSERT INTO notes (id, text) VALUES (?, 'x')"
+
+    async def op(tx: Transaction) -> bool:
+        first = (f"{sql} ON CONFLICT DO NOTHING RETURNING id", (number,))
+        if rows := await tx.conclude(first, *((sql, (each,)) for each in more), wake=topic):
+            assert [row["id"] for row in rows] == [number]
+            return True
+        await tx.execute(sql, 1000 + number)
+        return False
+
+    return op
+
+
+@pytest.mark.parametrize("beside", [0, 20])
+async def test_a_conclusion_is_all_or_nothing_and_without_a_row_the_operation_goes_on(
+    two: Any, beside: int
+) -> None:
+    one, other = two
+    others = [one.write(note(n)) for n in range(500, 500 + beside)]
+    ends = await asyncio.gather(*others, one.write(concluding(1, 2, 3)), one.write(concluding(1, 7)))
+    assert ends[beside:] == [True, False]
+    kept = [1, 2, 3, *range(500, 500 + beside), 1001]
+    assert await notes(other) == kept
+    with pytest.raises(Exception, match=r"(?i)unique"):  # each engine has an error of its own for it
+        await one.write(concluding(8, 9, 2))
+    assert await notes(other) == kept
+
+
+@pytest.mark.parametrize("beside", [0, 20])
+async def test_a_conclusion_is_heard_in_every_process(two: Any, beside: int) -> None:
+    one, other = two
+    bells = {True: asyncio.Event(), False: asyncio.Event()}
+
+    def hear(topic: str | None, mine: bool) -> None:
+        if topic in ("it's \\ done", None):
+            bells[mine].set()
+
+    for door in (one, other):
+        door.listen(hear)
+    async with asyncio.timeout(10):
+        if one is not other and not isinstance(one, Sqlite):
+            await bells[False].wait()  # it listens
+            bells[False].clear()
+        writing = [one.write(note(n)) for n in range(500, 500 + beside)]
+        await asyncio.gather(*writing, one.write(concluding(1, topic="it's \\ done")))
+        await asyncio.gather(*(bell.wait() for bell in bells.values()))
+
+
+async def test_nothing_may_follow_a_conclusion(two: Any) -> None:
+    again = "ON CONFLICT (id) DO UPDATE SET text = 'y'"
+    ended = f"INSERT INTO notes (id, text) VALUES (1, 'x') {again} RETURNING id", ()
+
+    async def more(tx: Transaction) -> None:
+        await tx.conclude(ended)
+        await tx.execute("SELECT 1")
+
+    async def louder(tx: Transaction) -> None:
+        await tx.conclude(ended)
+        tx.wake("late")
+
+    for op in (more, louder):
+        with pytest.raises(RuntimeError, match="no further statement"):
+            await two[0].write(op)

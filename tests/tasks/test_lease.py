@@ -231,3 +231,45 @@ async def test_a_blocking_call_is_answered_although_its_holder_was_replaced(star
     one.worker.let_go(next(iter(one.worker._held)))
     await two.take()
     assert (await asking).status.state == DONE
+
+
+async def test_a_replica_knows_when_there_is_something_to_take(start: Any) -> None:
+    one, two = await start(), await start(lease=50.0)
+
+    async def soon() -> float | None:
+        return await two.database.read(lambda tx: lease.next_claim(tx, "echo"))
+
+    assert await soon() is None
+    task = await one.send("hold", wait=False)  # its lease has 60 s
+    await one.work.began.wait()
+    assert 50 < (await soon() or 0) <= 60
+    other = await two.send("hold", wait=False)
+    assert 40 < (await soon() or 0) <= 50
+    held = two.worker._held[other.id].claim
+    await two.database.write(lambda tx: lease.release(tx, "echo", [held], seconds=20.0))
+    assert 10 < (await soon() or 0) <= 20
+    await one.expire()
+    assert await soon() == 0
+    assert await two.database.read(lambda tx: lease.next_claim(tx, "another")) is None
+    assert task.id in one.worker._held
+
+
+@pytest.mark.parametrize(
+    ("soon", "rest"),
+    [(None, 3.0), (60.0, 3.0), (0.5, 0.5), (0, 1.0)],
+    ids=["nothing", "late", "soon", "taken"],
+)
+async def test_who_holds_nothing_rests_until_then_and_never_longer_than_a_lease(
+    start: Any, soon: float | None, rest: float
+) -> None:
+    assert (await start(lease=3.0)).worker._rest(soon) == rest
+
+
+async def test_the_first_task_after_a_rest_has_its_heartbeat_in_time(start: Any) -> None:
+    one = await start(keeping=True, lease=30.0)
+    while not one.worker._looks:  # it has looked, found nothing, and rests for 30 s
+        await asyncio.sleep(0)
+    await one.send("hold", wait=False)
+    begun = asyncio.get_running_loop().time()
+    while one.worker._looks > begun + 20.0:  # it stays at 30 if nothing makes it look
+        await asyncio.sleep(0)
