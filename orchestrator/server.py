@@ -43,7 +43,7 @@ def orchestrator_app(
     directory = Directory(settings.peers, client, identity)
     toolbox = Toolbox(settings.tools, client, identity)
     readiness = Readiness("graph", "directory")
-    readiness.details = lambda: {"peers": {e.name or e.url: e.breaker.state for e in directory.entries}}
+    readiness.details = lambda: {**directory.health(), **toolbox.health()}
     api = Api(card, settings.public_url)
 
     @asynccontextmanager

@@ -5,6 +5,9 @@ from __future__ import annotations
 import httpx
 
 from meshwright.errors import (
+    BreakerOpen,
+    CallerError,
+    DeadlineExceeded,
     MeshError,
     PeerAnsweredBadly,
     PeerOverloaded,
@@ -24,14 +27,25 @@ def never_sent(error: BaseException) -> bool:
     return False
 
 
+def unheard(error: MeshError) -> bool:
+    """Whether nobody can have begun with what was asked: it was not sent, or turned away at the door."""
+    turned_away = PeerRefused | PeerOverloaded | CallerError
+    return isinstance(error, BreakerOpen | DeadlineExceeded | turned_away) or never_sent(error)
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds after which whoever answered wants to be asked again; None where it does not say."""
+    after = response.headers.get("retry-after", "")
+    return float(after) if after.isascii() and after.isdigit() and len(after) <= 6 else None
+
+
 def translated(peer: str, error: Exception) -> MeshError:
     """What an error of the SDK's client says about `peer`: overloaded, unreachable, refusing, or not speaking A2A."""
     cause = error.__cause__
     if isinstance(cause, httpx.HTTPStatusError):
         status = cause.response.status_code
         if status in (429, 503):
-            after = cause.response.headers.get("retry-after", "")
-            return PeerOverloaded(peer, f"answered {status}", float(after) if after.isdigit() else None)
+            return PeerOverloaded(peer, f"answered {status}", retry_after(cause.response))
         if status == 401:
             return Unauthenticated(f"{peer} does not accept who we are; check MESHWRIGHT_TRUST there")
         if status >= 500:

@@ -1,5 +1,8 @@
 """One call to one agent over A2A: breaker, deadline, then the wire; what comes back is an answer or a MeshError.
 
+A try that failed is made again within the peer's retry budget where that is safe: a peer that knows the mesh's extension takes a
+message once, whatever its number of arrivals, and nobody minds what was never sent.
+
 A call streams where the peer can, because the first event tells the task's id: whoever gives up can then say CancelTask,
 also to a peer that does not know what a deadline is; and whoever loses the connection, or dies, can come back to that task
 instead of asking again.
@@ -22,16 +25,15 @@ from meshwright.deadline import Deadline
 from meshwright.errors import (
     MeshError,
     PeerAnsweredBadly,
-    PeerOverloaded,
     PeerRefused,
-    PeerTaskFailed,
     PeerTimedOut,
     PeerUnreachable,
 )
 from meshwright.extension import HEADER_RUN, URI
 from meshwright.inbound.identity import Identity
-from meshwright.outbound.breaker import Attempt, Breaker, tells
-from meshwright.outbound.lost import translated
+from meshwright.outbound.breaker import Breaker, tells
+from meshwright.outbound.lost import translated, unheard
+from meshwright.outbound.retry import Retries
 from meshwright.outbound.seen import Seen
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.records.tracing import span, trace_headers
@@ -69,8 +71,10 @@ class Peer:
         identity: Identity,
         audience: str,
         url: str = "",
+        retries: Retries | None = None,
     ) -> None:
         self.name = card.name
+        self.retries = retries or Retries()
         #: The address it was found under.
         self.url = url
         self.breaker = breaker
@@ -108,40 +112,64 @@ class Peer:
         """
         from a2a.types import Message, Role, SendMessageRequest
 
-        given = by.require()
+        by.require()
         message = Message(
             message_id=message_id or uuid.uuid4().hex, role=Role.ROLE_USER, context_id=context_id
         )
         message.parts.append(data_part(content))
         if text:
             message.parts.append(text_part(text))
-        with self.breaker.admit() as attempt:
-            with span(f"invoke_agent {self.name}", agent=self.name):
-                seen = Seen(remote, began)
-                headers = self._headers(by, tokens, micros, run)
-                try:
-                    async with asyncio.timeout(given):
-                        await self._follow(SendMessageRequest(message=message), headers, seen)
-                    answer = self._judge(seen, attempt)
-                    if accepts is not None:
-                        accepts(answer)
-                except TimeoutError:
-                    if tells(given, by):
-                        attempt.unwell()
-                    self._cancel(seen)
-                    raise PeerTimedOut(self.name, f"no answer within {given:.1f} s") from None
-                except asyncio.CancelledError:
-                    self._cancel(seen)
-                    raise
-                except httpx.HTTPError as error:
-                    attempt.unwell()
-                    raise PeerUnreachable(self.name, f"cannot be reached ({type(error).__name__})") from None
-                except MeshError as error:
-                    if error.indicts:
-                        attempt.unwell()
-                    error.notes = error.notes or seen.notes
-                    raise
-                return answer
+        request, seen = SendMessageRequest(message=message), Seen(remote, began)
+
+        async def once() -> Answer:
+            async with self.breaker.admit():
+                with span(f"invoke_agent {self.name}", agent=self.name):
+                    headers = self._headers(by, tokens, micros, run)
+                    return await self._once(request, headers, seen, by, accepts)
+
+        def safe(error: MeshError) -> bool:
+            return seen.task is None and (self._takes_once or unheard(error))
+
+        return await self.retries.run(once, by, safe=safe)
+
+    @property
+    def _takes_once(self) -> bool:
+        """Whether it declares the extension, which promises that the same message again is the same task."""
+        return any(extension.uri == URI for extension in self._card.capabilities.extensions)
+
+    async def _once(
+        self,
+        request: SendMessageRequest,
+        headers: dict[str, str],
+        seen: Seen,
+        by: Deadline,
+        accepts: Callable[[Answer], object] | None,
+    ) -> Answer:
+        """One try, to its end."""
+        given = by.require()
+        try:
+            async with asyncio.timeout(given):
+                await self._follow(request, headers, seen)
+            if seen.asks_back:
+                self._cancel(seen)
+            task = seen.completed(self.name, given)
+            parts = [part for artifact in task.artifacts for part in artifact.parts]
+            answer = Answer(task.id, data_in(parts), text_in(parts), seen.notes)
+            if accepts is not None:
+                accepts(answer)
+        except TimeoutError:
+            self._cancel(seen)
+            why = f"no answer within {given:.1f} s"
+            raise PeerTimedOut(self.name, why, tells=tells(given, by)) from None
+        except asyncio.CancelledError:
+            self._cancel(seen)
+            raise
+        except httpx.HTTPError as error:
+            raise PeerUnreachable(self.name, f"cannot be reached ({type(error).__name__})") from None
+        except MeshError as error:
+            error.notes = error.notes or seen.notes
+            raise
+        return answer
 
     async def _follow(self, request: SendMessageRequest, headers: dict[str, str], seen: Seen) -> None:
         """Drive the call to its end, keeping what was seen; come back to the task while its stream breaks off."""
@@ -212,38 +240,6 @@ class Peer:
             refusal.unknown_task = isinstance(error, TaskNotFoundError)
             refusal.over = isinstance(error, UnsupportedOperationError)
             raise refusal from None
-
-    def _judge(self, seen: Seen, attempt: Attempt) -> Answer:
-        from a2a.types import TaskState
-
-        task = seen.task
-        if task is None:
-            attempt.unwell()
-            raise PeerAnsweredBadly(self.name, "no task and no message came back")
-        reason = text_in(task.status.message.parts) if task.status.HasField("message") else ""
-        match task.status.state:
-            case TaskState.TASK_STATE_COMPLETED:
-                attempt.well()
-            case TaskState.TASK_STATE_FAILED if seen.notes.get("code") == "OVERLOADED":
-                raise PeerOverloaded(self.name, reason[:200])
-            case TaskState.TASK_STATE_FAILED if seen.notes.get("code") in ("DEADLINE_EXCEEDED", "INTERNAL"):
-                # It was slow, or broke: that its own server noticed first does not make it well.
-                attempt.unwell()
-                if seen.notes["code"] == "INTERNAL":
-                    raise PeerUnreachable(self.name, reason[:200])
-                raise PeerTimedOut(self.name, "its deadline passed before it was done")
-            case TaskState.TASK_STATE_FAILED | TaskState.TASK_STATE_REJECTED | TaskState.TASK_STATE_CANCELED:
-                attempt.well()
-                raise PeerTaskFailed(self.name, reason[:400] or "its task failed without a reason")
-            case TaskState.TASK_STATE_INPUT_REQUIRED | TaskState.TASK_STATE_AUTH_REQUIRED:
-                attempt.well()
-                self._cancel(seen)
-                raise PeerTaskFailed(self.name, f"it asks back: {reason[:400]}")
-            case _:
-                attempt.unwell()
-                raise PeerUnreachable(self.name, "the stream ended before its task did")
-        parts = [part for artifact in task.artifacts for part in artifact.parts]
-        return Answer(task.id, data_in(parts), text_in(parts), seen.notes)
 
     def _headers(self, by: Deadline, tokens: int | None, micros: int | None, run: str) -> dict[str, str]:
         return {

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from meshwright.errors import (
+    PeerAnsweredBadly,
+    PeerOverloaded,
+    PeerTaskFailed,
+    PeerTimedOut,
+    PeerUnreachable,
+)
 from meshwright.extension import URI
-from meshwright.parts import whole_numbers
+from meshwright.outbound.breaker import FLOOR
+from meshwright.parts import text_in, whole_numbers
 
 if TYPE_CHECKING:
     from a2a.types import StreamResponse, Task
@@ -31,6 +39,38 @@ class Seen:
             TaskState.TASK_STATE_WORKING,
         )
         return self.task is not None and self.task.status.state not in going_on
+
+    @property
+    def asks_back(self) -> bool:
+        """Whether the task waits for more from us."""
+        from a2a.types import TaskState
+
+        waits = (TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED)
+        return self.task is not None and self.task.status.state in waits
+
+    def completed(self, peer: str, given: float) -> Task:
+        """The task, if it was completed. Raises the PeerError that says why not; the call had `given` seconds."""
+        from a2a.types import TaskState
+
+        task = self.task
+        if task is None:
+            raise PeerAnsweredBadly(peer, "no task and no message came back")
+        if task.status.state == TaskState.TASK_STATE_COMPLETED:
+            return task
+        reason = text_in(task.status.message.parts) if task.status.HasField("message") else ""
+        if self.asks_back:
+            raise PeerTaskFailed(peer, f"it asks back: {reason[:400]}")
+        if not self.settled:
+            raise PeerUnreachable(peer, "the stream ended before its task did")
+        code = self.notes.get("code") if task.status.state == TaskState.TASK_STATE_FAILED else None
+        if code == "OVERLOADED":
+            raise PeerOverloaded(peer, reason[:200])
+        if code == "INTERNAL":
+            raise PeerUnreachable(peer, reason[:200])
+        if code == "DEADLINE_EXCEEDED":
+            # That its own server noticed first that it was slow does not make it well.
+            raise PeerTimedOut(peer, "its deadline passed before it was done", tells=given >= FLOOR)
+        raise PeerTaskFailed(peer, reason[:400] or "its task failed without a reason")
 
     async def take(self, event: StreamResponse) -> None:
         from a2a.types import Task, TaskState

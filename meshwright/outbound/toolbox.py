@@ -7,10 +7,11 @@ with one dropped connection. Deadline, trace context and, for a write, the idemp
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,7 @@ from meshwright.errors import (
     Forbidden,
     MeshError,
     NotFound,
+    Outcome,
     PeerAnsweredBadly,
     PeerOverloaded,
     PeerRefused,
@@ -37,7 +39,9 @@ from meshwright.extension import (
     effect_hash,
 )
 from meshwright.inbound.identity import Identity
-from meshwright.outbound.breaker import FLOOR, Breaker, tells
+from meshwright.outbound.breaker import FLOOR, Attempt, Breaker, tells
+from meshwright.outbound.lost import retry_after
+from meshwright.outbound.retry import Retries
 from meshwright.records.tracing import span, trace_headers
 
 PROTOCOL = "2026-07-28"
@@ -56,13 +60,14 @@ class ToolHost:
     breaker: Breaker
     name: str = ""
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    retries: Retries = field(default_factory=Retries, repr=False)
 
 
 class Toolbox:
     """All tool servers of a process. `session` gives one job its view of them."""
 
     def __init__(self, urls: Sequence[str], http: httpx.AsyncClient, identity: Identity) -> None:
-        self._hosts = [ToolHost(url, Breaker(url)) for url in urls]
+        self.hosts = [ToolHost(url, Breaker(url, "tool")) for url in urls]
         self._http = http
         self._identity = identity
         self._ids = itertools.count(1)
@@ -73,12 +78,12 @@ class Toolbox:
 
     def health(self) -> dict[str, Any]:
         """Each server's name and breaker, for `/readyz`."""
-        return {"tools": {host.name or host.url: host.breaker.state for host in self._hosts}}
+        return {"tools": {host.name or host.url: host.breaker.shown() for host in self.hosts}}
 
     async def catalogue(self, by: Deadline) -> list[dict[str, Any]]:
         """Each server with its tools, asked anew; a server that does not answer is listed with the reason."""
         rows: list[dict[str, Any]] = []
-        for host in self._hosts:
+        for host in self.hosts:
             row: dict[str, Any] = {"url": host.url, "name": host.name, "status": "ready", "tools": []}
             try:
                 await self._learn(host, by.at_most(2.0))
@@ -91,15 +96,15 @@ class Toolbox:
 
     async def schemas(self, by: Deadline) -> list[dict[str, Any]]:
         """Every tool's name, description, input schema and annotations, as its server lists them."""
-        await asyncio.gather(*(self._learn(host, by) for host in self._hosts if not host.tools))
-        return [tool for host in self._hosts for tool in host.tools.values()]
+        await asyncio.gather(*(self._learn(host, by) for host in self.hosts if not host.tools))
+        return [tool for host in self.hosts for tool in host.tools.values()]
 
     async def host_of(self, tool: str, by: Deadline) -> ToolHost:
         """Who offers `tool`. Raises NotFound if nobody does, or what kept us from finding out."""
         async with self._learning:
             found = self._offering(tool)
             trouble: MeshError | None = None
-            for host in self._hosts:
+            for host in self.hosts:
                 if found or host.tools:
                     continue
                 try:
@@ -112,18 +117,21 @@ class Toolbox:
         raise trouble or NotFound(f"no tool server offers {tool!r}")
 
     def _offering(self, tool: str) -> ToolHost | None:
-        return next((host for host in self._hosts if tool in host.tools), None)
+        return next((host for host in self.hosts if tool in host.tools), None)
 
     async def _learn(self, host: ToolHost, by: Deadline) -> None:
         if not host.name:
-            with host.breaker.admit() as attempt:
-                hello = await self._send(host, attempt, by, "GET", "/livez")
+            hello = await host.retries.run(lambda: self._hello(host, by), by)
             host.name = host.breaker.peer = str(hello.get("name", "")) or host.url
         answer = await self.rpc(host, "tools/list", {}, by)
         listed = answer.get("tools")
         if not isinstance(listed, list):
             raise PeerAnsweredBadly(host.name, "its list of tools is not a list")
         host.tools = {str(tool["name"]): tool for tool in listed if isinstance(tool, dict) and "name" in tool}
+
+    async def _hello(self, host: ToolHost, by: Deadline) -> dict[str, Any]:
+        async with host.breaker.admit() as attempt:
+            return await self._send(host, attempt, by, "GET", "/livez")
 
     async def rpc(
         self,
@@ -132,7 +140,33 @@ class Toolbox:
         params: dict[str, Any],
         by: Deadline,
         meta: dict[str, Any] | None = None,
+        *,
+        judge: Judge | None = None,
+        patient: bool = False,
         **claims: Any,
+    ) -> dict[str, Any]:
+        """The result of one request, as `judge` reads it. Tried again within the host's retry budget: it must do no harm.
+
+        What `judge` raises tells the breaker how the host is. For `patient` see `Retries.run`.
+        """
+
+        async def once() -> dict[str, Any]:
+            async with host.breaker.admit() as attempt:
+                request = self._request(host, method, params, by, meta, claims)
+                given = by.require()
+                result = _result(host.name, await self._send(host, attempt, by, "POST", "/mcp", **request))
+                return judge(host.name, result, given) if judge is not None else result
+
+        return await host.retries.run(once, by, patient=patient)
+
+    def _request(
+        self,
+        host: ToolHost,
+        method: str,
+        params: dict[str, Any],
+        by: Deadline,
+        meta: dict[str, Any] | None,
+        claims: dict[str, Any],
     ) -> dict[str, Any]:
         left = by.headers()
         envelope = {
@@ -158,42 +192,26 @@ class Toolbox:
             "method": method,
             "params": {**params, "_meta": envelope},
         }
-        given = by.remaining
-        with host.breaker.admit() as attempt:
-            answer = await self._send(host, attempt, by, "POST", "/mcp", headers=headers, json=body)
-            if _broke(answer) or (_ran_late(answer) and given >= FLOOR):
-                attempt.unwell()  # that the server was quick to say so does not make it well
-        if "error" in answer:
-            raise PeerRefused(
-                host.name, str(answer["error"].get("message", "an error without a message"))[:300]
-            )
-        result = answer.get("result")
-        if not isinstance(result, dict):
-            raise PeerAnsweredBadly(host.name, "an answer without a result")
-        return result
+        return {"headers": headers, "json": body}
 
     async def _send(
-        self, host: ToolHost, attempt: Any, by: Deadline, method: str, path: str, **request: Any
+        self, host: ToolHost, attempt: Attempt, by: Deadline, method: str, path: str, **request: Any
     ) -> dict[str, Any]:
-        """One request, as one outcome for the breaker."""
+        """One request and its JSON. Raises what became of it."""
         name = host.name or host.url
         given = by.require()
         try:
             async with asyncio.timeout(given):
                 response = await self._http.request(method, host.url + path, **request)
         except TimeoutError:
-            if tells(given, by):
-                attempt.unwell()
-            raise PeerTimedOut(name, f"no answer within {given:.1f} s") from None
+            raise PeerTimedOut(name, f"no answer within {given:.1f} s", tells=tells(given, by)) from None
         except httpx.TransportError as error:
-            attempt.unwell()
             raise PeerUnreachable(name, f"cannot be reached ({type(error).__name__})") from None
         if response.status_code in (429, 503):
-            raise PeerOverloaded(name, "says that it is overloaded")
+            raise PeerOverloaded(name, "says that it is overloaded", retry_after(response))
         if response.status_code >= 500:
-            attempt.unwell()
             raise PeerUnreachable(name, f"answered {response.status_code}")
-        attempt.well()
+        attempt.outcome = Outcome.WELL
         if response.status_code in (401, 403):
             raise Forbidden(f"{name} does not let {self._identity.name or 'us'} in: {_reason(response)}")
         if response.status_code >= 400:
@@ -215,41 +233,52 @@ class Session:
         return await self._call(tool, arguments, {META_TICKET: self.ticket})
 
     async def apply(self, tool: str, arguments: dict[str, Any], key: str) -> dict[str, Any]:
-        """Call a write tool, once for `key` however often this is repeated. Only an orchestrator's token is taken."""
+        """Call a write tool, once for `key` however often this is repeated. Only an orchestrator's token is taken.
+
+        Tried again, as long as the deadline allows, where the answer was lost or the server could not be reached: with the
+        same key that is the same effect. The PeerError that comes in the end leaves open whether it was applied.
+        """
         meta = {META_TICKET: self.ticket, META_KEY: key}
         bound = {"scope": SCOPE_APPLY, "effect": effect_hash(tool, arguments, key)}
-        return await self._call(tool, arguments, meta, **bound)
+        return await self._call(tool, arguments, meta, patient=True, **bound)
 
     async def _call(
-        self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **claims: Any
+        self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **more: Any
     ) -> dict[str, Any]:
         host = await self.box.host_of(tool, self.by)
         self.used.append(f"{host.name}.{tool}")
         with span(f"execute_tool {tool}", server=host.name):
             params = {"name": tool, "arguments": arguments}
-            result = await self.box.rpc(host, "tools/call", params, self.by, meta, **claims)
-        if result.get("isError"):
-            if _broke({"result": result}):
-                raise PeerUnreachable(host.name, f"{tool} broke; its log says why")
-            if _ran_late({"result": result}):
-                raise PeerTimedOut(host.name, f"{tool}: {RAN_LATE}")
-            raise ToolRefused(_SDK_PREFIX.sub("", _text(result))[:600] or f"{tool} refused")
-        content = result.get("structuredContent")
-        if not isinstance(content, dict):
-            raise PeerAnsweredBadly(host.name, f"{tool} gave no structured result")
-        return content
+            judge = functools.partial(_content, tool)
+            return await self.box.rpc(host, "tools/call", params, self.by, meta, judge=judge, **more)
 
 
-def _broke(answer: dict[str, Any]) -> bool:
-    """Whether the tool raised something that it did not mean to raise."""
+#: Reads a host's result, which was given so many seconds: (host's name, result, seconds) → content.
+Judge = Callable[[str, dict[str, Any], float], dict[str, Any]]
+
+
+def _result(host: str, answer: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(error := answer.get("error"), dict):
+        raise PeerRefused(host, str(error.get("message", "an error without a message"))[:300])
     result = answer.get("result")
-    return isinstance(result, dict) and bool(result.get("isError") and _BROKE.match(_text(result)))
+    if not isinstance(result, dict):
+        raise PeerAnsweredBadly(host, "an answer without a result")
+    return result
 
 
-def _ran_late(answer: dict[str, Any]) -> bool:
-    """Whether the tool was stopped by its server when the time was up."""
-    result = answer.get("result")
-    return isinstance(result, dict) and bool(result.get("isError") and _text(result).endswith(RAN_LATE))
+def _content(tool: str, host: str, result: dict[str, Any], given: float) -> dict[str, Any]:
+    """What a tool said. Raises ToolRefused, or a PeerError: that its server was quick to say so does not make it well."""
+    if result.get("isError"):
+        said = _text(result)
+        if _BROKE.match(said):
+            raise PeerUnreachable(host, f"{tool} broke; its log says why")
+        if said.endswith(RAN_LATE):
+            raise PeerTimedOut(host, f"{tool}: {RAN_LATE}", tells=given >= FLOOR)
+        raise ToolRefused(_SDK_PREFIX.sub("", said)[:600] or f"{tool} refused")
+    content = result.get("structuredContent")
+    if not isinstance(content, dict):
+        raise PeerAnsweredBadly(host, f"{tool} gave no structured result")
+    return content
 
 
 def _text(result: dict[str, Any]) -> str:
