@@ -14,6 +14,7 @@ from meshwright.inbound.health import Readiness
 from meshwright.inbound.server import a2a_app, card_of
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.http import http_client
+from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.policy.rules import Policy
 from meshwright.records.runs import RunStore, end_with_task
@@ -50,12 +51,14 @@ def orchestrator_app(
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
         # LangGraph takes seconds to import; the port opens meanwhile and the card is served.
         starting = asyncio.create_task(start(handler.book.database))
+        board = Switchboard(handler.book.database, NAME, [*directory.breakers, *toolbox.breakers])
         refreshing = asyncio.create_task(refresh())
         yield
         for task in (starting, refreshing):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await board.aclose()
         await client.aclose()
 
     async def start(database: Database) -> None:

@@ -26,6 +26,7 @@ from meshwright.inbound.sanitised import Sanitised
 from meshwright.inbound.specialist import Specialist
 from meshwright.ledger import Ledger
 from meshwright.outbound.http import http_client
+from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.settings import Settings, SettingsError
@@ -59,7 +60,9 @@ def agent_app(
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
         specialist.ledger = Ledger(handler.book.database, agent.name)
+        board = Switchboard(handler.book.database, agent.name, toolbox.breakers)
         yield
+        await board.aclose()
         await specialist.ledger.aclose()
         await client.aclose()
 

@@ -74,6 +74,10 @@ class Directory:
         self._identity = identity
         self._clock = clock
 
+    @property
+    def breakers(self) -> list[Breaker]:
+        return [entry.breaker for entry in self.entries]
+
     def health(self) -> dict[str, Any]:
         """How each peer's breaker stands, for `/readyz`."""
         return {"peers": {entry.name or entry.url: entry.breaker.shown() for entry in self.entries}}

@@ -76,6 +76,10 @@ class Toolbox:
     def session(self, *, by: Deadline, ticket: str = "") -> Session:
         return Session(self, by, ticket)
 
+    @property
+    def breakers(self) -> list[Breaker]:
+        return [host.breaker for host in self.hosts]
+
     def health(self) -> dict[str, Any]:
         """Each server's name and breaker, for `/readyz`."""
         return {"tools": {host.name or host.url: host.breaker.shown() for host in self.hosts}}
