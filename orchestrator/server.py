@@ -45,6 +45,7 @@ def orchestrator_app(
     toolbox = Toolbox(settings.tools, client, identity)
     readiness = Readiness("graph", "directory")
     readiness.details = lambda: {**directory.health(), **toolbox.health()}
+    readiness.metrics = [directory.samples, toolbox.samples]
     api = Api(card, settings.public_url)
 
     @asynccontextmanager

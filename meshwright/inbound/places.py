@@ -15,6 +15,7 @@ import heapq
 import itertools
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from meshwright.deadline import Deadline
@@ -56,6 +57,8 @@ class Places:
         self.most = most
         self.limit = min(START, most)
         self.taken = 0
+        #: Who was told that there is no room, by why.
+        self.shed: Counter[str] = Counter()
         self._clock = clock
         self._usual = 0.0
         self._ended = 0
@@ -84,6 +87,7 @@ class Places:
         """Why somebody of this rank cannot even wait; None if it can."""
         if self.waiting < self.queue * ROOM[rank] or self.taken < int(self.limit):
             return None
+        self.shed["full"] += 1
         return Overloaded(f"{self.waiting} wait already, and no more can", self._again())
 
     def hopeless(self, by: Deadline) -> Overloaded | None:
@@ -91,6 +95,7 @@ class Places:
         needs = self.wait + self.usual
         if self.wait == 0 or needs <= by.remaining * PATIENCE:
             return None
+        self.shed["hopeless"] += 1
         return Overloaded(
             f"{self.taken} are being worked on and {self.waiting} wait: that would take {needs:.1f} s,"
             f" and {max(by.remaining, 0):.1f} s are left",
@@ -156,6 +161,7 @@ class Places:
     def _give_up(self, turn: asyncio.Future[None]) -> None:
         if not turn.done():
             self._left += 1
+            self.shed["late"] += 1
             turn.set_exception(Overloaded("its turn did not come in time", self._again()))
 
     def _again(self) -> float:

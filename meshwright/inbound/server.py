@@ -56,6 +56,7 @@ def agent_app(
     readiness = Readiness()
     specialist = Specialist(agent, settings, toolbox)
     readiness.details = toolbox.health
+    readiness.metrics = [toolbox.samples]
 
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +21,7 @@ from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.peer import Peer
 from meshwright.outbound.retry import Retries
+from meshwright.records.metrics import Sample, of_target
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
@@ -81,6 +82,11 @@ class Directory:
     def health(self) -> dict[str, Any]:
         """How each peer's breaker stands, for `/readyz`."""
         return {"peers": {entry.name or entry.url: entry.breaker.shown() for entry in self.entries}}
+
+    def samples(self) -> Iterator[Sample]:
+        """What is counted of each peer, for `/metrics`."""
+        for entry in self.entries:
+            yield from of_target(entry.breaker, entry.retries)
 
     async def refresh(self) -> None:
         """Ask every address for its card; changes nothing where it says 304."""

@@ -7,11 +7,9 @@ with one dropped connection. Deadline, trace context and, for a write, the idemp
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,27 +26,20 @@ from meshwright.errors import (
     PeerRefused,
     PeerTimedOut,
     PeerUnreachable,
-    ToolRefused,
 )
 from meshwright.extension import (
     META_DEADLINE,
-    META_KEY,
-    META_TICKET,
-    RAN_LATE,
-    SCOPE_APPLY,
-    effect_hash,
 )
 from meshwright.inbound.identity import Identity
-from meshwright.outbound.breaker import FLOOR, Attempt, Breaker, tells
+from meshwright.outbound.breaker import Attempt, Breaker, tells
 from meshwright.outbound.lost import retry_after
 from meshwright.outbound.retry import Retries
-from meshwright.records.tracing import span, trace_headers
+from meshwright.outbound.session import Session
+from meshwright.records.metrics import Sample, of_target
+from meshwright.records.tracing import trace_headers
 
 PROTOCOL = "2026-07-28"
 _SPEC = "io.modelcontextprotocol/"
-_SDK_PREFIX = re.compile(r"^Error executing tool \w+: ")
-#: What the SDK says, without a reason, of an exception that the tool did not mean to raise.
-_BROKE = re.compile(r"^Error executing tool \w+$")
 MAX_ANSWER = 4_194_304
 
 
@@ -84,6 +75,11 @@ class Toolbox:
         """Each server's name and breaker, for `/readyz`."""
         return {"tools": {host.name or host.url: host.breaker.shown() for host in self.hosts}}
 
+    def samples(self) -> Iterator[Sample]:
+        """What is counted of each server, for `/metrics`."""
+        for host in self.hosts:
+            yield from of_target(host.breaker, host.retries)
+
     async def catalogue(self, by: Deadline) -> list[dict[str, Any]]:
         """Each server with its tools, asked anew; a server that does not answer is listed with the reason."""
         rows: list[dict[str, Any]] = []
@@ -93,9 +89,8 @@ class Toolbox:
                 await self._learn(host, by.at_most(2.0))
             except MeshError as error:
                 row |= {"status": "unreachable", "why": str(error)}
-            rows.append(
-                {**row, "name": host.name, "tools": sorted(host.tools), "breaker": host.breaker.state}
-            )
+            breaker = {"breaker": host.breaker.state, "health": host.breaker.shown()}
+            rows.append({**row, "name": host.name, "tools": sorted(host.tools), **breaker})
         return rows
 
     async def schemas(self, by: Deadline) -> list[dict[str, Any]]:
@@ -223,40 +218,6 @@ class Toolbox:
         return _json(name, response)
 
 
-@dataclass(slots=True)
-class Session:
-    """The tools as one job sees them: its deadline goes along, and what it used is written down."""
-
-    box: Toolbox
-    by: Deadline
-    ticket: str = ""
-    used: list[str] = field(default_factory=list)
-
-    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """Call a read tool. Raises ToolRefused (it said no, in words), or a PeerError."""
-        return await self._call(tool, arguments, {META_TICKET: self.ticket})
-
-    async def apply(self, tool: str, arguments: dict[str, Any], key: str) -> dict[str, Any]:
-        """Call a write tool, once for `key` however often this is repeated. Only an orchestrator's token is taken.
-
-        Tried again, as long as the deadline allows, where the answer was lost or the server could not be reached: with the
-        same key that is the same effect. The PeerError that comes in the end leaves open whether it was applied.
-        """
-        meta = {META_TICKET: self.ticket, META_KEY: key}
-        bound = {"scope": SCOPE_APPLY, "effect": effect_hash(tool, arguments, key)}
-        return await self._call(tool, arguments, meta, patient=True, **bound)
-
-    async def _call(
-        self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **more: Any
-    ) -> dict[str, Any]:
-        host = await self.box.host_of(tool, self.by)
-        self.used.append(f"{host.name}.{tool}")
-        with span(f"execute_tool {tool}", server=host.name):
-            params = {"name": tool, "arguments": arguments}
-            judge = functools.partial(_content, tool)
-            return await self.box.rpc(host, "tools/call", params, self.by, meta, judge=judge, **more)
-
-
 #: Reads a host's result, which was given so many seconds: (host's name, result, seconds) → content.
 Judge = Callable[[str, dict[str, Any], float], dict[str, Any]]
 
@@ -268,26 +229,6 @@ def _result(host: str, answer: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(result, dict):
         raise PeerAnsweredBadly(host, "an answer without a result")
     return result
-
-
-def _content(tool: str, host: str, result: dict[str, Any], given: float) -> dict[str, Any]:
-    """What a tool said. Raises ToolRefused, or a PeerError: that its server was quick to say so does not make it well."""
-    if result.get("isError"):
-        said = _text(result)
-        if _BROKE.match(said):
-            raise PeerUnreachable(host, f"{tool} broke; its log says why")
-        if said.endswith(RAN_LATE):
-            raise PeerTimedOut(host, f"{tool}: {RAN_LATE}", tells=given >= FLOOR)
-        raise ToolRefused(_SDK_PREFIX.sub("", said)[:600] or f"{tool} refused")
-    content = result.get("structuredContent")
-    if not isinstance(content, dict):
-        raise PeerAnsweredBadly(host, f"{tool} gave no structured result")
-    return content
-
-
-def _text(result: dict[str, Any]) -> str:
-    blocks = result.get("content") or []
-    return " ".join(str(block.get("text", "")) for block in blocks if isinstance(block, dict)).strip()
 
 
 def _reason(response: httpx.Response) -> str:
