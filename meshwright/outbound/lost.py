@@ -19,9 +19,19 @@ from meshwright.errors import (
 
 def never_sent(error: BaseException) -> bool:
     """Whether nobody can have heard of what was asked: no connection came about."""
+    import aiohttp
+
+    no_connection = (
+        *(ConnectionRefusedError, httpx.ConnectError),
+        *(aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError),
+    )
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ConnectionRefusedError | httpx.ConnectError | httpx.ConnectTimeout):
+        if isinstance(cause, no_connection):
+            return True
+        # httpx-aiohttp calls each connection that breaks a ConnectTimeout, also one that broke after the request was heard.
+        broke = isinstance(cause.__cause__, aiohttp.ClientConnectionError)
+        if isinstance(cause, httpx.ConnectTimeout) and not broke:
             return True
         cause = cause.__cause__ or cause.__context__
     return False

@@ -119,7 +119,7 @@ class Peer:
         message.parts.append(data_part(content))
         if text:
             message.parts.append(text_part(text))
-        request, seen = SendMessageRequest(message=message), Seen(remote, began)
+        request, seen = SendMessageRequest(message=message), Seen(remote, began, self.name)
 
         async def once() -> Answer:
             async with self.breaker.admit():
@@ -152,7 +152,7 @@ class Peer:
                 await self._follow(request, headers, seen)
             if seen.asks_back:
                 self._cancel(seen)
-            task = seen.completed(self.name, given)
+            task = seen.completed(given)
             parts = [part for artifact in task.artifacts for part in artifact.parts]
             answer = Answer(task.id, data_in(parts), text_in(parts), seen.notes)
             if accepts is not None:
@@ -216,14 +216,13 @@ class Peer:
     ) -> None:
         """One request and what it streams. SDK errors become ours here and nowhere else."""
         from a2a.client import ClientCallContext
-        from a2a.client.errors import A2AClientError, A2AClientTimeoutError
+        from a2a.client.errors import A2AClientError
         from a2a.utils.errors import A2AError, InternalError, TaskNotFoundError, UnsupportedOperationError
+        from google.protobuf.json_format import ParseError
 
         try:
             async for event in call(request, context=ClientCallContext(service_parameters=headers)):
                 await seen.take(event)
-        except A2AClientTimeoutError:
-            raise PeerTimedOut(self.name, "no connection in time") from None
         except A2AClientError as error:
             lost = translated(self.name, error)
             if not (seen.task is not None and isinstance(lost, PeerUnreachable | PeerAnsweredBadly)):
@@ -233,6 +232,8 @@ class Peer:
             if seen.task is None:
                 raise
             log.info("%s: the stream of task %s broke off; coming back to it", self.name, seen.remote)
+        except ParseError:
+            raise PeerAnsweredBadly(self.name, "not an A2A answer") from None
         except InternalError:
             raise PeerUnreachable(self.name, "reported an internal error") from None
         except A2AError as error:

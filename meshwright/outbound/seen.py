@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 
 class Seen:
-    """What a call has shown so far, folded into one task. `remote` is the task's id, known before it in a call that comes back."""
+    """What a call to `peer` has shown so far, folded into one task. `remote` is the task's id, known before it in a call that comes
+    back."""
 
-    def __init__(self, remote: str, began: Callable[[str], Awaitable[None]] | None) -> None:
+    def __init__(
+        self, remote: str, began: Callable[[str], Awaitable[None]] | None, peer: str = "the peer"
+    ) -> None:
+        self.peer = peer
         self.task: Task | None = None
         self.notes: dict[str, Any] = {}
         self.remote = remote
@@ -48,11 +52,11 @@ class Seen:
         waits = (TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED)
         return self.task is not None and self.task.status.state in waits
 
-    def completed(self, peer: str, given: float) -> Task:
+    def completed(self, given: float) -> Task:
         """The task, if it was completed. Raises the PeerError that says why not; the call had `given` seconds."""
         from a2a.types import TaskState
 
-        task = self.task
+        task, peer = self.task, self.peer
         if task is None:
             raise PeerAnsweredBadly(peer, "no task and no message came back")
         if task.status.state == TaskState.TASK_STATE_COMPLETED:
@@ -73,9 +77,12 @@ class Seen:
         raise PeerTaskFailed(peer, reason[:400] or "its task failed without a reason")
 
     async def take(self, event: StreamResponse) -> None:
+        """Fold one event in. Raises PeerAnsweredBadly for one of another task."""
         from a2a.types import Task, TaskState
 
         kind = event.WhichOneof("payload")
+        if self.task is not None and _task_of(event, kind) not in ("", self.task.id):
+            raise PeerAnsweredBadly(self.peer, "it speaks of another task than the one it began")
         if kind == "task":
             self.task = event.task
             self._note(event.task.metadata)
@@ -111,3 +118,11 @@ class Seen:
         notes = whole_numbers(MessageToDict(metadata)).get(URI)
         if isinstance(notes, dict):
             self.notes |= notes
+
+
+def _task_of(event: StreamResponse, kind: str | None) -> str:
+    if kind == "task":
+        return event.task.id
+    if kind in ("status_update", "artifact_update"):
+        return str(getattr(event, kind).task_id)
+    return ""

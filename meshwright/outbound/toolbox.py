@@ -153,7 +153,8 @@ class Toolbox:
             async with host.breaker.admit() as attempt:
                 request = self._request(host, method, params, by, meta, claims)
                 given = by.require()
-                result = _result(host.name, await self._send(host, attempt, by, "POST", "/mcp", **request))
+                answer = await self._send(host, attempt, by, "POST", "/mcp", **request)
+                result = _result(host.name, answer, request["json"]["id"])
                 return judge(host.name, result, given) if judge is not None else result
 
         return await host.retries.run(once, by, patient=patient)
@@ -201,10 +202,13 @@ class Toolbox:
         given = by.require()
         try:
             async with asyncio.timeout(given):
-                response = await self._http.request(method, host.url + path, **request)
+                async with self._http.stream(method, host.url + path, **request) as response:
+                    body = await _bounded(name, response)
         except TimeoutError:
             raise PeerTimedOut(name, f"no answer within {given:.1f} s", tells=tells(given, by)) from None
-        except httpx.TransportError as error:
+        except httpx.DecodingError:
+            raise PeerAnsweredBadly(name, "its answer is not what its headers say") from None
+        except httpx.RequestError as error:
             raise PeerUnreachable(name, f"cannot be reached ({type(error).__name__})") from None
         if response.status_code in (429, 503):
             raise PeerOverloaded(name, "says that it is overloaded", retry_after(response))
@@ -212,43 +216,53 @@ class Toolbox:
             raise PeerUnreachable(name, f"answered {response.status_code}")
         attempt.outcome = Outcome.WELL
         if response.status_code in (401, 403):
-            raise Forbidden(f"{name} does not let {self._identity.name or 'us'} in: {_reason(response)}")
+            raise Forbidden(f"{name} does not let {self._identity.name or 'us'} in: {_reason(body)}")
         if response.status_code >= 400:
-            raise PeerRefused(name, f"answered {response.status_code}: {_reason(response)}")
-        return _json(name, response)
+            raise PeerRefused(name, f"answered {response.status_code}: {_reason(body)}")
+        return _json(name, response, body)
 
 
 #: Reads a host's result, which was given so many seconds: (host's name, result, seconds) → content.
 Judge = Callable[[str, dict[str, Any], float], dict[str, Any]]
 
 
-def _result(host: str, answer: dict[str, Any]) -> dict[str, Any]:
+def _result(host: str, answer: dict[str, Any], asked: int) -> dict[str, Any]:
     if isinstance(error := answer.get("error"), dict):
         raise PeerRefused(host, str(error.get("message", "an error without a message"))[:300])
     result = answer.get("result")
     if not isinstance(result, dict):
         raise PeerAnsweredBadly(host, "an answer without a result")
+    if answer.get("id") != asked:
+        raise PeerAnsweredBadly(host, "an answer to another question")
     return result
 
 
-def _reason(response: httpx.Response) -> str:
+async def _bounded(name: str, response: httpx.Response) -> bytes:
+    """The body, which is read no further than anybody would use it. Raises PeerAnsweredBadly for one that goes on."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise PeerAnsweredBadly(name, "its answer is too large")
+    return bytes(body)
+
+
+def _reason(body: bytes) -> str:
     try:
-        return str(response.json()["error"]["message"])[:200]
+        return str(json.loads(body)["error"]["message"])[:200]
     except (ValueError, KeyError, TypeError):
-        return response.text[:200]
+        return body.decode(errors="replace")[:200]
 
 
-def _json(name: str, response: httpx.Response) -> dict[str, Any]:
+def _json(name: str, response: httpx.Response, body: bytes) -> dict[str, Any]:
     """The answer, from a JSON body or from the last event of a stream (a tool that took longer than 15 s)."""
-    if len(response.content) > MAX_ANSWER:
-        raise PeerAnsweredBadly(name, "its answer is too large")
-    text = response.text
     if response.headers.get("content-type", "").startswith("text/event-stream"):
-        data = [line[5:] for line in text.splitlines() if line.startswith("data:") and line[5:].strip()]
-        text = data[-1] if data else ""
+        lines = body.decode(errors="replace").splitlines()
+        data = [line[5:] for line in lines if line.startswith("data:") and line[5:].strip()]
+        body = data[-1].encode() if data else b""
     try:
-        answer = json.loads(text)
-    except ValueError:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
         raise PeerAnsweredBadly(name, "its answer is not JSON") from None
     if not isinstance(answer, dict):
         raise PeerAnsweredBadly(name, "its answer is not a JSON object")
