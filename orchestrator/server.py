@@ -42,7 +42,7 @@ def orchestrator_app(
     card = offered(card_of(NAME), settings.grpc_port)
     policy = Policy.load(settings.policy or shipped("policies", "shop.toml"))
     directory = Directory(settings.peers, client, identity)
-    toolbox = Toolbox(settings.tools, client, identity)
+    toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness("graph", "directory")
     readiness.details = lambda: {**directory.health(), **toolbox.health()}
     readiness.metrics = [directory.samples, toolbox.samples]

@@ -52,7 +52,7 @@ def agent_app(
 ) -> Starlette:
     """The app that serves `agent`. Raises SettingsError for a card that cannot be served."""
     client = http or http_client()
-    toolbox = Toolbox(settings.tools, client, identity)
+    toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness()
     specialist = Specialist(agent, settings, toolbox)
     readiness.details = toolbox.health

@@ -32,7 +32,7 @@ class Session:
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """Call a read tool. Raises ToolRefused (it said no, in words), or a PeerError."""
-        return await self._call(tool, arguments, {META_TICKET: self.ticket})
+        return await self._call(tool, arguments, {META_TICKET: self.ticket}, read=True)
 
     async def apply(self, tool: str, arguments: dict[str, Any], key: str) -> dict[str, Any]:
         """Call a write tool, once for `key` however often this is repeated. Only an orchestrator's token is taken.

@@ -32,6 +32,7 @@ from meshwright.extension import (
 )
 from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Attempt, Breaker, tells
+from meshwright.outbound.hedge import Hedge
 from meshwright.outbound.lost import retry_after
 from meshwright.outbound.retry import Retries
 from meshwright.outbound.session import Session
@@ -52,12 +53,16 @@ class ToolHost:
     name: str = ""
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     retries: Retries = field(default_factory=Retries, repr=False)
+    hedge: Hedge = field(default_factory=Hedge, repr=False)
 
 
 class Toolbox:
     """All tool servers of a process. `session` gives one job its view of them."""
 
-    def __init__(self, urls: Sequence[str], http: httpx.AsyncClient, identity: Identity) -> None:
+    def __init__(
+        self, urls: Sequence[str], http: httpx.AsyncClient, identity: Identity, *, hedge: bool = False
+    ) -> None:
+        self._hedges = hedge
         self.hosts = [ToolHost(url, Breaker(url, "tool")) for url in urls]
         self._http = http
         self._identity = identity
@@ -78,7 +83,7 @@ class Toolbox:
     def samples(self) -> Iterator[Sample]:
         """What is counted of each server, for `/metrics`."""
         for host in self.hosts:
-            yield from of_target(host.breaker, host.retries)
+            yield from of_target(host.breaker, host.retries, host.hedge)
 
     async def catalogue(self, by: Deadline) -> list[dict[str, Any]]:
         """Each server with its tools, asked anew; a server that does not answer is listed with the reason."""
@@ -142,11 +147,12 @@ class Toolbox:
         *,
         judge: Judge | None = None,
         patient: bool = False,
+        read: bool = False,
         **claims: Any,
     ) -> dict[str, Any]:
         """The result of one request, as `judge` reads it. Tried again within the host's retry budget: it must do no harm.
 
-        What `judge` raises tells the breaker how the host is. For `patient` see `Retries.run`.
+        What `judge` raises tells the breaker how the host is. For `patient` see `Retries.run`; a `read` may be hedged.
         """
 
         async def once() -> dict[str, Any]:
@@ -157,7 +163,11 @@ class Toolbox:
                 result = _result(host.name, answer, request["json"]["id"])
                 return judge(host.name, result, given) if judge is not None else result
 
-        return await host.retries.run(once, by, patient=patient)
+        async def hedged() -> dict[str, Any]:
+            return await host.hedge.run(once, host.retries.budget)
+
+        call = hedged if read and self._hedges else once
+        return await host.retries.run(call, by, patient=patient)
 
     def _request(
         self,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from meshwright.inbound.places import Places
     from meshwright.outbound.breaker import Breaker
+    from meshwright.outbound.hedge import Hedge
     from meshwright.outbound.retry import Retries
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,6 +27,7 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
     "meshwright_retries_total": ("counter", "Requests that repeated one that failed."),
     "meshwright_retries_refused_total": ("counter", "Retries not made: no budget, or no time."),
     "meshwright_retry_budget": ("gauge", "Retries that could be made now."),
+    "meshwright_hedges_total": ("counter", "Second requests for a slow read, by whether they won."),
     "meshwright_places_limit": ("gauge", "Tasks that may be worked on at the same time."),
     "meshwright_places_taken": ("gauge", "Tasks that are worked on."),
     "meshwright_places_waiting": ("gauge", "Tasks that wait for a place."),
@@ -45,7 +47,7 @@ class Sample:
 Source = Callable[[], Iterable[Sample]]
 
 
-def of_target(breaker: Breaker, retries: Retries) -> Iterator[Sample]:
+def of_target(breaker: Breaker, retries: Retries, hedge: Hedge | None = None) -> Iterator[Sample]:
     """What is known of one peer or tool server."""
     who = (("kind", str(breaker.kind)), ("peer", breaker.peer), ("address", breaker.address))
     for state in ("closed", "open", "half-open"):
@@ -55,6 +57,7 @@ def of_target(breaker: Breaker, retries: Retries) -> Iterator[Sample]:
         ("meshwright_calls_total", "outcome", breaker.calls),
         ("meshwright_calls_refused_total", "why", breaker.refusals),
         ("meshwright_retries_refused_total", "why", retries.refused),
+        ("meshwright_hedges_total", "it", hedge.sent if hedge else {}),
     )
     for name, label, counts in counted:
         for value, count in sorted(counts.items()):

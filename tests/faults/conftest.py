@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -85,6 +86,8 @@ class Tools:
 
     shelf: Shelf
     proxy: FaultProxy
+    #: A toolbox that knows nothing yet; `hedge` as the setting.
+    make_box: Callable[..., Toolbox]
     box: Toolbox
 
     async def read(self, seconds: float) -> dict[str, Any]:
@@ -113,9 +116,10 @@ async def tools(http: httpx.AsyncClient) -> AsyncIterator[Tools]:
     identity = ring.identity("shelf", open_to_strangers=False)
     app = tool_app(shelf.server(), Settings(), identity, access())
     async with serving(app) as url, FaultProxy(url).running() as proxy:
-        box = Toolbox([proxy.url], http, ring.identity("orchestrator"))
+        make_box = functools.partial(Toolbox, [proxy.url], http, ring.identity("orchestrator"))
+        box = make_box()
         await box.schemas(Deadline.after(20))
-        yield Tools(shelf, proxy, box)
+        yield Tools(shelf, proxy, make_box, box)
 
 
 async def split(subtask: Subtask, job: Job) -> Split:

@@ -9,6 +9,7 @@ import pytest
 
 from meshwright.errors import BreakerOpen, MeshError, Outcome, PeerTimedOut, PeerUnreachable
 from meshwright.outbound.breaker import FAIL_MAX, FLOOR, Standing
+from meshwright.outbound.hedge import KNOWN
 from meshwright.testing import WELL, Fault
 
 DEADLINE = 1.0
@@ -140,3 +141,15 @@ async def outcome(call: Any) -> Any:
         return await call
     except MeshError as error:
         return type(error)
+
+
+async def test_a_read_that_hangs_is_answered_by_its_hedge_and_the_server_is_not_called_sick(
+    tools: Any,
+) -> None:
+    tools.box = tools.make_box(hedge=True)
+    for _ in range(KNOWN):
+        await tools.read(20)
+    tools.proxy.shows(Fault("hang"), WELL)
+    assert await in_time(tools.read(DEADLINE)) == {"pieces": 7}
+    assert tools.box.hosts[0].hedge.sent == {"won": 1}
+    assert tools.failures == {}

@@ -9,6 +9,7 @@ import pytest
 from meshwright.errors import BreakerOpen, PeerOverloaded, PeerUnreachable
 from meshwright.inbound.places import Places
 from meshwright.outbound.breaker import FAIL_MAX, Breaker
+from meshwright.outbound.hedge import Hedge
 from meshwright.outbound.retry import Retries
 from meshwright.records.metrics import FAMILIES, Sample, exposition, of_places, of_target
 
@@ -76,7 +77,15 @@ def test_two_sources_of_one_family_are_told_together() -> None:
 
 def test_every_family_is_told_by_somebody() -> None:
     breaker, retries, places = Breaker("http://a"), Retries(), Places(1, 1)
-    for counter in (breaker.calls, breaker.refusals, breaker.changes, retries.refused, places.shed):
+    hedge = Hedge()
+    for counter in (
+        hedge.sent,
+        breaker.calls,
+        breaker.refusals,
+        breaker.changes,
+        retries.refused,
+        places.shed,
+    ):
         counter["x"] += 1
-    named = {sample.name for sample in (*of_target(breaker, retries), *of_places(places))}
+    named = {sample.name for sample in (*of_target(breaker, retries, hedge), *of_places(places))}
     assert named == set(FAMILIES)
