@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
+from a2a.types import AgentCard
 
+from meshwright.deadline import Deadline
 from meshwright.errors import MeshError, Outcome, PeerTimedOut, PeerUnreachable
-from meshwright.testing import WELL, Fault
+from meshwright.outbound.breaker import Breaker
+from meshwright.outbound.http import http_client
+from meshwright.outbound.lost import never_sent
+from meshwright.outbound.peer import Peer
+from meshwright.testing import WELL, Fault, Keyring
 
 DEADLINE = 1.5
 
@@ -31,6 +38,43 @@ async def test_a_message_whose_fate_is_unknown_is_sent_again_and_worked_on_once(
         assert answer.data[0]["reply"] == "It is on its way."
         assert team.worked == ["look"]
         assert team.orders.retries.spent == 1
+
+
+@pytest.mark.parametrize("fault", CUT, ids=kind)
+async def test_a_stranger_is_not_sent_again_what_it_may_have_heard(
+    start_team: Any, http: httpx.AsyncClient, fault: Fault
+) -> None:
+    async with start_team() as team:
+        card, sent = stranger(team), team.proxy.exchanges
+        peer = Peer(card, Breaker(team.proxy.url), http, Keyring("x").identity("x"), "", team.proxy.url)
+        team.proxy.shows(fault, WELL)
+        with pytest.raises(PeerUnreachable) as lost:
+            await peer.ask({}, text="look", by=Deadline.after(20))
+        assert team.proxy.exchanges == sent + 1
+        assert not never_sent(lost.value)
+
+
+async def test_a_stranger_is_tried_again_where_nobody_listened(start_team: Any) -> None:
+    async with (
+        start_team() as team,
+        http_client() as fresh,
+    ):  # one that has no connection yet which could break
+        await team.proxy.refuse()
+        address = team.proxy.url
+        peer = Peer(stranger(team), Breaker(address), fresh, Keyring("x").identity("x"), "", address)
+        with pytest.raises(PeerUnreachable) as lost:
+            await peer.ask({}, text="look", by=Deadline.after(20))
+        assert never_sent(lost.value)
+        assert peer.retries.spent == 1
+
+
+def stranger(team: Any) -> AgentCard:
+    """The sick one's card, as of somebody who knows nothing of the mesh's extension."""
+    entry = next(entry for entry in team.directory.entries if entry.url == team.proxy.url)
+    card = AgentCard()
+    card.CopyFrom(entry.card)
+    del card.capabilities.extensions[:]
+    return card
 
 
 @pytest.mark.parametrize("fault", MIDWAY, ids=kind)
