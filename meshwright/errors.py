@@ -10,40 +10,59 @@
     ├── DeadlineExceeded       the caller's own time is used up       not retryable, says nothing of the peer
     ├── BudgetExhausted        the caller's own tokens are used up    not retryable, says nothing of the peer
     ├── PeerError              the other side failed
-    │   ├── PeerUnreachable      refused, reset, 5xx                  retryable, indicts the peer
-    │   ├── PeerTimedOut         it did not answer in its share       not retryable (time is gone), indicts
-    │   ├── PeerOverloaded       429/503: it said so itself           retryable later, does not indict
-    │   ├── PeerCold             it still starts                      retryable later, does not indict
-    │   ├── PeerAnsweredBadly    not the promised shape               not retryable, indicts
-    │   ├── PeerRefused          it answered 4xx: our request is off  not retryable, does not indict
-    │   └── PeerTaskFailed       it worked and the task failed        not retryable, does not indict
-    ├── BreakerOpen            we did not even ask                    not retryable now, does not indict
+    │   ├── PeerUnreachable      refused, reset, 5xx                  retryable, a failure of transport
+    │   ├── PeerTimedOut         it did not answer in its share       not retryable (time is gone), a timeout
+    │   ├── PeerOverloaded       429/503: it said so itself           retryable later, overload: no sickness
+    │   ├── PeerCold             it still starts                      retryable later, says nothing of the peer
+    │   ├── PeerAnsweredBadly    not the promised shape               not retryable, bad output
+    │   ├── PeerRefused          it answered 4xx: our request is off  not retryable, it is well
+    │   └── PeerTaskFailed       it worked and the task failed        not retryable, it is well
+    ├── BreakerOpen            we did not even ask                    not retryable now, says nothing of the peer
     ├── NoPeer                 nobody offers the skill                not retryable
     ├── StoreUnavailable       the database is gone, locked or full   retryable later: nothing was acknowledged
-    ├── LeaseLost              another replica has the task now       not retryable here, does not indict
-    └── ToolRefused            a tool said no, in words               not retryable, does not indict
+    ├── LeaseLost              another replica has the task now       not retryable here, says nothing of the peer
+    └── ToolRefused            a tool said no, in words               not retryable, it is well
 
-`retryable` and `indicts` are read by the retry and by the breaker; nothing switches on strings.
+`retryable` and `outcome` are read by the retry and by the breaker; nothing switches on strings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar
+
+
+class Outcome(StrEnum):
+    """What a call tells of whoever was called: that it is well, nothing, or in which way it failed."""
+
+    WELL = "well"
+    SILENT = "silent"
+    TRANSPORT = "transport"
+    TIMEOUT = "timeout"
+    BAD_OUTPUT = "bad-output"
+    OVERLOAD = "overload"
+
+    @property
+    def indicts(self) -> bool:
+        """Whether it is a sign of sickness. Overload is none: who says so itself is at its post."""
+        return self in (Outcome.TRANSPORT, Outcome.TIMEOUT, Outcome.BAD_OUTPUT)
 
 
 class MeshError(Exception):
     """Base of all errors of the mesh. `str(error)` is safe to show to a caller: it never holds internals."""
 
     retryable: ClassVar[bool] = False
-    indicts: ClassVar[bool] = False
+    outcome: Outcome = Outcome.SILENT
     #: What is known of work that failed, in the form of a task's notes: under `usage` what it cost.
     notes: Mapping[str, Any] = {}
 
 
 class ToolRefused(MeshError):
     """A tool said no, in words that may be shown: wrong arguments, or a rule of its own."""
+
+    outcome = Outcome.WELL
 
 
 class CallerError(MeshError):
@@ -100,19 +119,28 @@ class PeerUnreachable(PeerError):
     """Connection refused or reset, or a 5xx."""
 
     retryable = True
-    indicts = True
+    outcome = Outcome.TRANSPORT
 
 
 class PeerTimedOut(PeerError):
-    """It did not answer within the share of the deadline it was given."""
+    """It did not answer within the share of the deadline it was given.
 
-    indicts = True
+    `tells` is False where that says nothing of the peer: it had too little time, or we had none to listen.
+    """
+
+    outcome = Outcome.TIMEOUT
+
+    def __init__(self, peer: str, message: str, *, tells: bool = True) -> None:
+        super().__init__(peer, message)
+        if not tells:
+            self.outcome = Outcome.SILENT
 
 
 class PeerOverloaded(PeerError):
-    """It said itself that it cannot take more work (429, 503). `retry_after` is in seconds."""
+    """It said itself that it cannot take more work (429, 503), just now or a moment ago. `retry_after` is in seconds."""
 
     retryable = True
+    outcome = Outcome.OVERLOAD
 
     def __init__(self, peer: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(peer, message)
@@ -128,7 +156,7 @@ class PeerCold(PeerError):
 class PeerAnsweredBadly(PeerError):
     """The answer does not have the promised shape."""
 
-    indicts = True
+    outcome = Outcome.BAD_OUTPUT
 
 
 class PeerRefused(PeerError):
@@ -137,12 +165,15 @@ class PeerRefused(PeerError):
     `unknown_task`: it does not know the task that was asked about. `over`: that task does not allow this any more.
     """
 
+    outcome = Outcome.WELL
     unknown_task = False
     over = False
 
 
 class PeerTaskFailed(PeerError):
     """It did the work, and the task failed in a regular way."""
+
+    outcome = Outcome.WELL
 
 
 class BreakerOpen(MeshError):

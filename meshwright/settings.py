@@ -79,6 +79,7 @@ class Settings(BaseModel):
     budget_tenant_micros: int = Field(default=0, ge=0)
     price_in: int | None = Field(default=None, ge=0)
     price_out: int | None = Field(default=None, ge=0)
+    hedge: bool = False
     refresh: float = Field(default=15.0, gt=0)
     max_body: int = Field(default=1_048_576, ge=1024)
     model: str = ""

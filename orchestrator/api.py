@@ -101,6 +101,7 @@ class Api:
                 "skills": e.skills,
                 "version": e.card.version if e.card else "",
                 "breaker": e.breaker.state,
+                "health": e.breaker.shown(),
             }
             for e in driver.directory.entries
         ]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from langgraph.runtime import Runtime
 
-from meshwright.deadline import Deadline
-from meshwright.errors import BreakerOpen, MeshError, PeerOverloaded, PeerUnreachable, ToolRefused
+from meshwright.errors import MeshError, ToolRefused
 from meshwright.findings import Gap
 from orchestrator.work import SHARES, Drive, Work
-
-#: Seconds between two tries of the same effect: the first, and the longest.
-PAUSE, LONGEST_PAUSE = 0.1, 1.0
 
 
 async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
@@ -28,9 +23,8 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         proposal = row["proposal"]
         by = drive.by.share(SHARES.apply)
         try:
-            receipt = await effect(
-                drive, state["id"], proposal["action"], proposal["arguments"], row["key"], by
-            )
+            tools = drive.toolbox.session(by=by, ticket=state["id"])
+            receipt = await tools.apply(proposal["action"], proposal["arguments"], row["key"])
         except ToolRefused as refusal:
             rows.append({**row, "state": "refused", "why": str(refusal)})
             gaps.append(_gap(proposal, f"refused when it was applied: {refusal}"))
@@ -41,24 +35,6 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
             await drive.say(f"applied {proposal['action']}: {receipt.get('summary', '')}"[:300])
             rows.append({**row, "state": "applied", "receipt": receipt})
     return {"actions": rows, "gaps": gaps}
-
-
-async def effect(
-    drive: Drive, ticket: str, action: str, arguments: dict[str, Any], key: str, by: Deadline
-) -> dict[str, Any]:
-    """Apply one action, asking again while the tool server cannot be reached: with the same key that is the same effect.
-
-    Raises ToolRefused, or the last PeerError once `by` leaves no time for another try.
-    """
-    pause = PAUSE
-    while True:
-        try:
-            return await drive.toolbox.session(by=by, ticket=ticket).apply(action, arguments, key)
-        except (PeerUnreachable, PeerOverloaded, BreakerOpen):
-            if by.remaining < 2 * pause:
-                raise
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def _gap(proposal: dict[str, Any], why: str) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from langgraph.runtime import Runtime
 from meshwright.deadline import Deadline
 from meshwright.errors import DeadlineExceeded, MeshError
 from meshwright.findings import Gap, Proposal
-from orchestrator.apply import effect
 from orchestrator.gate import action_key, judge
 from orchestrator.work import Drive, Work, code_of
 
@@ -84,8 +83,9 @@ async def _effect(drive: Drive, state: Work, action: str, arguments: dict[str, A
     verdict = await judge(drive, state, proposal)
     if verdict.decision != "apply":
         return f"{action}: {verdict.why}"
+    tools = drive.toolbox.session(by=drive.by, ticket=state["id"])
     try:
-        await effect(drive, state["id"], action, arguments, action_key(state["id"], proposal), drive.by)
+        await tools.apply(action, arguments, action_key(state["id"], proposal))
     except MeshError as error:
         return f"{action}: {error}"
     return ""

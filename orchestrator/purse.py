@@ -11,17 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from meshwright.budget import Amount, used_in
-from meshwright.errors import (
-    BreakerOpen,
-    CallerError,
-    DeadlineExceeded,
-    MeshError,
-    PeerCold,
-    PeerOverloaded,
-    PeerRefused,
-)
+from meshwright.errors import BreakerOpen, DeadlineExceeded, MeshError
 from meshwright.ledger import Account, left, reserve, settle
-from meshwright.outbound.lost import never_sent
+from meshwright.outbound.lost import unheard
 from meshwright.wallet import SLACK
 
 if TYPE_CHECKING:
@@ -91,7 +83,8 @@ def cost_of(error: MeshError, begun: bool) -> Amount | None:
 
     `begun` says that the peer has a task for it.
     """
-    unheard = isinstance(error, PeerRefused | PeerOverloaded | PeerCold | CallerError) or never_sent(error)
-    if isinstance(error, BreakerOpen | DeadlineExceeded) or (unheard and not begun):
-        return Amount() if not begun else None
+    if unheard(error) and not begun:
+        return Amount()
+    if isinstance(error, BreakerOpen | DeadlineExceeded):
+        return None
     return used_in(error.notes)

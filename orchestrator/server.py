@@ -14,6 +14,7 @@ from meshwright.inbound.health import Readiness
 from meshwright.inbound.server import a2a_app
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.http import http_client
+from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
 from meshwright.policy.rules import Policy
@@ -42,15 +43,17 @@ def orchestrator_app(
     card = offered(card_of(NAME), settings.grpc_port)
     policy = Policy.load(settings.policy or shipped("policies", "shop.toml"))
     directory = Directory(settings.peers, client, identity)
-    toolbox = Toolbox(settings.tools, client, identity)
+    toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness("graph", "directory")
-    readiness.details = lambda: {"peers": {e.name or e.url: e.breaker.state for e in directory.entries}}
+    readiness.details = lambda: {**directory.health(), **toolbox.health()}
+    readiness.metrics = [directory.samples, toolbox.samples]
     api = Api(card, settings.public_url)
 
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
         # LangGraph takes seconds to import; the port opens meanwhile and the card is served.
         starting = asyncio.create_task(start(handler.book.database))
+        board = Switchboard(handler.book.database, NAME, [*directory.breakers, *toolbox.breakers])
         refreshing = asyncio.create_task(refresh())
         async with warming(readiness, settings.warm, directory.greet, toolbox.schemas):
             yield
@@ -58,6 +61,7 @@ def orchestrator_app(
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await board.aclose()
         await client.aclose()
 
     async def start(database: Database) -> None:

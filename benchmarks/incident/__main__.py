@@ -123,7 +123,7 @@ async def watching(mesh: Mesh) -> AsyncIterator[list[float]]:
             while not opened:
                 with suppress(aiohttp.ClientError):
                     async with client.get(f"{mesh.urls['orders']}/readyz") as answer:
-                        if "open" in (await answer.json())["tools"].values():
+                        if any(tool["state"] == "open" for tool in (await answer.json())["tools"].values()):
                             opened.append(time.monotonic())
                 await asyncio.sleep(0.05)
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _STATUS = {"ready": "green", "cold": "cyan", "stale": "yellow", "unknown": "dim"}
-_BREAKER = {"closed": "dim", "half-open": "yellow"}
 
 app = typer.Typer()
 reviews = typer.Typer(invoke_without_command=True, help="What waits for a person: list, approve, reject.")
@@ -38,7 +37,7 @@ def agents(url: UrlOption = "", home: HomeOption = DEFAULT, json_: Json = False)
 
     table = _table("", "agent", "skills", "status", "breaker", "version", "address")
     for peer in page.get("peers", []):
-        status, breaker = str(peer.get("status", "")), str(peer.get("breaker", ""))
+        status = str(peer.get("status", ""))
         table.add_row(
             _mark(status),
             Text(plain(peer.get("name") or "?"), "bold"),
@@ -46,12 +45,12 @@ def agents(url: UrlOption = "", home: HomeOption = DEFAULT, json_: Json = False)
             Text(
                 plain(f"{status}: {peer['why']}" if peer.get("why") else status), _STATUS.get(status, "red")
             ),
-            Text(plain(breaker), _BREAKER.get(breaker, "red")),
+            reports.breaker(peer),
             Text(plain(peer.get("version", "")), "dim"),
             Text(plain(peer.get("url", "")), "dim"),
         )
     out().print(table)
-    tools = _table("", "tool server", "tools", "status", "address")
+    tools = _table("", "tool server", "tools", "status", "breaker", "address")
     for server in page.get("tools", []):
         status = str(server.get("status", ""))
         tools.add_row(
@@ -62,6 +61,7 @@ def agents(url: UrlOption = "", home: HomeOption = DEFAULT, json_: Json = False)
                 plain(f"{status}: {server['why']}" if server.get("why") else status),
                 _STATUS.get(status, "red"),
             ),
+            reports.breaker(server),
             Text(plain(server.get("url", "")), "dim"),
         )
     if tools.row_count:

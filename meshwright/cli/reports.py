@@ -23,6 +23,7 @@ OUTCOMES = {
     "degraded": ("yellow", "answered, with gaps"),
     "failed": ("red", "failed"),
 }
+_BREAKERS = {"closed": "dim", "half-open": "yellow"}
 #: Columns a reply is set in at most: longer lines are hard to read.
 READABLE = 100
 _STEPS = {
@@ -196,6 +197,24 @@ def call(action: dict[str, Any]) -> Text:
 
     arguments = ", ".join(f"{key}={value!r}" for key, value in (action.get("arguments") or {}).items())
     return Text.assemble((plain(action.get("action", "?")), "bold"), plain(f"({arguments})"))
+
+
+def breaker(row: dict[str, Any]) -> Text:
+    """How a peer's breaker stands: `open · 3 transport, 2 timeout · asked again in 4.2 s`."""
+    from rich.text import Text
+
+    state, found = plain(row.get("breaker", "")), row.get("health")
+    health: dict[str, Any] = found if isinstance(found, dict) else {}
+    failures, wait = health.get("failures"), health.get("retry_in")
+    said = [state]
+    if isinstance(failures, dict) and failures:
+        said.append(", ".join(f"{plain(count)} {plain(name)}" for name, count in failures.items()))
+    if health.get("overloaded"):
+        said.append("overloaded")
+    if isinstance(wait, int | float) and wait > 0:
+        said.append(f"asked again in {wait:.1f} s")
+    style = "yellow" if health.get("overloaded") and state == "closed" else _BREAKERS.get(state, "red")
+    return Text(" · ".join(said), style)
 
 
 def money(cents: Any) -> str:

@@ -90,7 +90,17 @@ BUDGETS = (
     "CREATE INDEX budget_holds_overdue ON budget_holds (account, until) WHERE state = 'held'",
 )
 
+#: The breakers that are not closed, as the replicas of an agent share them. `opening` names one time that it opened; `until` is when the
+#: next may probe, and so also when the right of the `holder` who is probing runs out.
+BREAKERS = (
+    """CREATE TABLE breakers (
+        agent TEXT NOT NULL, kind TEXT NOT NULL, address TEXT NOT NULL, opening TEXT NOT NULL, state TEXT NOT NULL,
+        holder TEXT NOT NULL, since DOUBLE PRECISION NOT NULL, until DOUBLE PRECISION NOT NULL, failures TEXT NOT NULL,
+        PRIMARY KEY (agent, kind, address))""",
+)
+
 VERSIONS = (
     Version(1, "runs, reviews, tasks, messages, checkpoints", 1, (*RUNS, *TASKS, *MESSAGES, *CHECKPOINTS)),
     Version(2, "budgets", 1, (*BUDGETS,)),
+    Version(3, "breakers", 1, (*BREAKERS,)),
 )

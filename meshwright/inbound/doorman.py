@@ -11,8 +11,8 @@ from meshwright.errors import Unauthenticated
 from meshwright.inbound.headers import headers_of
 from meshwright.inbound.identity import Caller, Trust
 
-#: Open to everyone: who we are, and whether we live. Neither says anything about a customer.
-OPEN_PATHS = ("/livez", "/readyz", "/.well-known/")
+#: Open to everyone: who we are, whether we live, and how we are. None of it says anything about a customer.
+OPEN_PATHS = ("/livez", "/readyz", "/metrics", "/.well-known/")
 KEY = "mesh.caller"
 #: When the request came: a deadline counts from here, not from when a busy server comes to read it.
 ARRIVED = "mesh.arrived"

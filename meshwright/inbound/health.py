@@ -1,4 +1,4 @@
-"""Is it alive, is it ready. Liveness never leaves the process; readiness never fails because a *peer* is down."""
+"""Is it alive, is it ready, how is it. Liveness never leaves the process; readiness never fails because a *peer* is down."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from meshwright.records.metrics import CONTENT_TYPE, Source, exposition, of_places
 
 if TYPE_CHECKING:
     from meshwright.inbound.places import Places
@@ -24,6 +26,8 @@ class Readiness:
         self.name = ""
         #: What else `/readyz` shows, such as open breakers.
         self.details: Callable[[], dict[str, Any]] = dict
+        #: What `/metrics` says besides the places.
+        self.metrics: list[Source] = []
         #: Whose tasks these are, where there are tasks: shown, because a lease names its holder.
         self.worker: Worker | None = None
         #: How much is worked on, and how much waits.
@@ -61,4 +65,9 @@ class Readiness:
                 }
             return JSONResponse({**body, **self.details()}, 200 if self.ready else 503)
 
-        return [Route("/livez", livez), Route("/readyz", readyz)]
+        async def metrics(request: Request) -> Response:
+            places = self.places
+            own: list[Source] = [] if places is None else [lambda: of_places(places)]
+            return Response(exposition([*own, *self.metrics]), media_type=CONTENT_TYPE)
+
+        return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]

@@ -16,6 +16,7 @@ import heapq
 import itertools
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -72,6 +73,8 @@ class Places:
         self.most = most
         self.limit = min(start, most)
         self.taken = 0
+        #: Who was told that there is no room, by why.
+        self.shed: Counter[str] = Counter()
         self._clock = clock
         self._usual = 0.0
         self._ended = 0
@@ -107,6 +110,7 @@ class Places:
         """Why somebody of this rank cannot even wait; None if it can."""
         if self.waiting < self.queue * ROOM[rank] or self.taken < int(self.limit):
             return None
+        self.shed["full"] += 1
         return Overloaded(f"{self.waiting} wait already, and no more can", self._again())
 
     def hopeless(self, by: Deadline) -> Overloaded | None:
@@ -114,6 +118,7 @@ class Places:
         needs = self.wait + self.usual
         if self.wait == 0 or needs <= by.remaining * PATIENCE:
             return None
+        self.shed["hopeless"] += 1
         return Overloaded(
             f"{self.taken} are being worked on and {self.waiting} wait: that would take {needs:.1f} s,"
             f" and {max(by.remaining, 0):.1f} s are left",
@@ -191,6 +196,7 @@ class Places:
             if end + (len(stay) + 1) * pace < guest.latest - GRAIN:
                 stay.append(guest)
             else:
+                self.shed["late"] += 1
                 guest.turn.set_exception(Overloaded("its turn would not come in time", self._again()))
         self._waiting, self._gone = stay, 0  # sorted, so it is a heap
 

@@ -26,6 +26,7 @@ from meshwright.inbound.sanitised import Sanitised
 from meshwright.inbound.specialist import Specialist
 from meshwright.ledger import Ledger
 from meshwright.outbound.http import http_client
+from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
@@ -51,16 +52,19 @@ def agent_app(
 ) -> Starlette:
     """The app that serves `agent`. Raises SettingsError for a card that cannot be served."""
     client = http or http_client()
-    toolbox = Toolbox(settings.tools, client, identity)
+    toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness()
     specialist = Specialist(agent, settings, toolbox)
     readiness.details = toolbox.health
+    readiness.metrics = [toolbox.samples]
 
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
         specialist.ledger = Ledger(handler.book.database, agent.name)
+        board = Switchboard(handler.book.database, agent.name, toolbox.breakers)
         async with warming(readiness, settings.warm, toolbox.schemas):
             yield
+        await board.aclose()
         await specialist.ledger.aclose()
         await client.aclose()
 

@@ -9,9 +9,9 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
@@ -22,6 +22,8 @@ from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.peer import Peer
 from meshwright.outbound.readiness import still_starting
+from meshwright.outbound.retry import Retries
+from meshwright.records.metrics import Sample, of_target
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
@@ -60,6 +62,7 @@ class Entry:
     #: The name its tokens must be made for; empty for a server that is not one of ours, which then gets none.
     audience: str = ""
     seen: float = 0.0
+    retries: Retries = field(default_factory=Retries, repr=False)
     _peer: Peer | None = field(default=None, repr=False)
 
     @property
@@ -82,6 +85,19 @@ class Directory:
         self._http = http
         self._identity = identity
         self._clock = clock
+
+    @property
+    def breakers(self) -> list[Breaker]:
+        return [entry.breaker for entry in self.entries]
+
+    def health(self) -> dict[str, Any]:
+        """How each peer's breaker stands, for `/readyz`."""
+        return {"peers": {entry.name or entry.url: entry.breaker.shown() for entry in self.entries}}
+
+    def samples(self) -> Iterator[Sample]:
+        """What is counted of each peer, for `/metrics`."""
+        for entry in self.entries:
+            yield from of_target(entry.breaker, entry.retries)
 
     async def refresh(self) -> None:
         """Ask every address for its card; changes nothing where it says 304."""
@@ -198,15 +214,15 @@ class Directory:
         return {tag for e in self.entries if e.card for s in e.card.skills if s.id == skill for tag in s.tags}
 
     def _rank(self, entry: Entry) -> tuple[bool, int]:
-        is_open = entry.breaker.state == "open" and entry.breaker.retry_in > 0
-        return is_open, PREFERENCE.get(entry.status, len(PREFERENCE))
+        return entry.breaker.retry_in > 0, PREFERENCE.get(entry.status, len(PREFERENCE))
 
     def peer(self, entry: Entry) -> Peer:
         """Who is at an entry whose card is known."""
         if entry._peer is None:
             assert entry.card is not None
             entry._peer = Peer(
-                entry.card, entry.breaker, self._http, self._identity, entry.audience, entry.url
+                *(entry.card, entry.breaker, self._http, self._identity),
+                *(entry.audience, entry.url, entry.retries),
             )
         return entry._peer
 

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 import httpx
 
 from meshwright.errors import (
+    BreakerOpen,
+    CallerError,
+    DeadlineExceeded,
     MeshError,
     PeerAnsweredBadly,
+    PeerCold,
     PeerOverloaded,
     PeerRefused,
     PeerUnreachable,
@@ -18,9 +22,19 @@ from meshwright.errors import (
 
 def never_sent(error: BaseException) -> bool:
     """Whether nobody can have heard of what was asked: no connection came about."""
+    import aiohttp
+
+    no_connection = (
+        *(ConnectionRefusedError, httpx.ConnectError),
+        *(aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError),
+    )
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ConnectionRefusedError | httpx.ConnectError | httpx.ConnectTimeout):
+        if isinstance(cause, no_connection):
+            return True
+        # httpx-aiohttp calls each connection that breaks a ConnectTimeout, also one that broke after the request was heard.
+        broke = isinstance(cause.__cause__, aiohttp.ClientConnectionError)
+        if isinstance(cause, httpx.ConnectTimeout) and not broke:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
@@ -29,13 +43,24 @@ def never_sent(error: BaseException) -> bool:
 def by_status(peer: str, status: int, headers: Mapping[str, str]) -> MeshError:
     """What an HTTP status other than 200 says about `peer`: overloaded, not letting us in, broken, or refusing."""
     if status in (429, 503):
-        after = headers.get("retry-after", "")
-        return PeerOverloaded(peer, f"answered {status}", float(after) if after.isdigit() else None)
+        return PeerOverloaded(peer, f"answered {status}", retry_after(headers))
     if status == 401:
         return Unauthenticated(f"{peer} does not accept who we are; check MESHWRIGHT_TRUST there")
     if status >= 500:
         return PeerUnreachable(peer, f"answered {status}")
     return PeerRefused(peer, f"answered {status}")
+
+
+def unheard(error: MeshError) -> bool:
+    """Whether nobody can have begun with what was asked: it was not sent, or turned away at the door."""
+    turned_away = PeerRefused | PeerOverloaded | PeerCold | CallerError
+    return isinstance(error, BreakerOpen | DeadlineExceeded | turned_away) or never_sent(error)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds after which whoever answered wants to be asked again; None where it does not say."""
+    after = headers.get("retry-after", "")
+    return float(after) if after.isascii() and after.isdigit() and len(after) <= 6 else None
 
 
 def translated(peer: str, error: Exception) -> MeshError:

@@ -1,5 +1,8 @@
 """One call to one agent over A2A: breaker, deadline, then the wire; what comes back is an answer or a MeshError.
 
+A try that failed is made again within the peer's retry budget where that is safe: a peer that knows the mesh's extension takes a
+message once, whatever its number of arrivals, and nobody minds what was never sent.
+
 A call streams where the peer can, because the first event tells the task's id: whoever gives up can then say CancelTask,
 also to a peer that does not know what a deadline is; and whoever loses the connection, or dies, can come back to that task
 instead of asking again.
@@ -20,16 +23,15 @@ from meshwright.budget import HEADER_MONEY
 from meshwright.deadline import Deadline
 from meshwright.errors import (
     MeshError,
-    PeerAnsweredBadly,
-    PeerOverloaded,
     PeerRefused,
-    PeerTaskFailed,
     PeerTimedOut,
     PeerUnreachable,
 )
 from meshwright.extension import HEADER_RUN, URI
 from meshwright.inbound.identity import Identity
-from meshwright.outbound.breaker import Attempt, Breaker, tells
+from meshwright.outbound.breaker import Breaker, tells
+from meshwright.outbound.lost import unheard
+from meshwright.outbound.retry import Retries
 from meshwright.outbound.seen import Seen, data_of, text_of
 from meshwright.outbound.wire import Json, wire_to
 from meshwright.parts import MEDIA_TYPE
@@ -68,11 +70,14 @@ class Peer:
         identity: Identity,
         audience: str,
         url: str = "",
+        retries: Retries | None = None,
     ) -> None:
         self.name = card.name
+        self.retries = retries or Retries()
         #: The address it was found under.
         self.url = url
         self.breaker = breaker
+        self._card = card
         self._wire = wire_to(card.name, card, http)
         self._identity = identity
         self._audience = audience
@@ -103,37 +108,61 @@ class Peer:
 
         Raises BreakerOpen, DeadlineExceeded (before sending), or a PeerError.
         """
-        given = by.require()
+        by.require()
         parts: list[Json] = [{"data": content, "mediaType": MEDIA_TYPE}]
         if text:
             parts.append({"text": text, "mediaType": "text/plain"})
         message: Json = {"messageId": message_id or uuid.uuid4().hex, "role": "ROLE_USER", "parts": parts}
         if context_id:
             message["contextId"] = context_id
-        with self.breaker.admit() as attempt:
-            with span(f"invoke_agent {self.name}", agent=self.name):
-                seen = Seen(self.name, remote, began)
-                headers = self._headers(by, tokens, micros, run)
-                try:
-                    async with asyncio.timeout(given):
-                        await self._follow(message, headers, seen)
-                    answer = self._judge(seen, attempt)
-                    if accepts is not None:
-                        accepts(answer)
-                except TimeoutError:
-                    if tells(given, by):
-                        attempt.unwell()
-                    self._cancel(seen)
-                    raise PeerTimedOut(self.name, f"no answer within {given:.1f} s") from None
-                except asyncio.CancelledError:
-                    self._cancel(seen)
-                    raise
-                except MeshError as error:
-                    if error.indicts:
-                        attempt.unwell()
-                    error.notes = error.notes or seen.notes
-                    raise
-                return answer
+        seen = Seen(self.name, remote, began)
+
+        async def once() -> Answer:
+            async with self.breaker.admit():
+                with span(f"invoke_agent {self.name}", agent=self.name):
+                    headers = self._headers(by, tokens, micros, run)
+                    return await self._once(message, headers, seen, by, accepts)
+
+        def safe(error: MeshError) -> bool:
+            return not seen.there and (self._takes_once or unheard(error))
+
+        return await self.retries.run(once, by, safe=safe)
+
+    @property
+    def _takes_once(self) -> bool:
+        """Whether it declares the extension, which promises that the same message again is the same task."""
+        return any(extension.uri == URI for extension in self._card.capabilities.extensions)
+
+    async def _once(
+        self,
+        message: Json,
+        headers: dict[str, str],
+        seen: Seen,
+        by: Deadline,
+        accepts: Callable[[Answer], object] | None,
+    ) -> Answer:
+        """One try, to its end."""
+        given = by.require()
+        try:
+            async with asyncio.timeout(given):
+                await self._follow(message, headers, seen)
+            if seen.asks_back:
+                self._cancel(seen)
+            seen.require_completed(given)
+            answer = Answer(seen.remote, data_of(seen.parts), text_of(seen.parts), seen.notes)
+            if accepts is not None:
+                accepts(answer)
+        except TimeoutError:
+            self._cancel(seen)
+            why = f"no answer within {given:.1f} s"
+            raise PeerTimedOut(self.name, why, tells=tells(given, by)) from None
+        except asyncio.CancelledError:
+            self._cancel(seen)
+            raise
+        except MeshError as error:
+            error.notes = error.notes or seen.notes
+            raise
+        return answer
 
     async def _follow(self, message: Json, headers: dict[str, str], seen: Seen) -> None:
         """Drive the call to its end, keeping what was seen; come back to the task while its stream breaks off."""
@@ -174,34 +203,6 @@ class Peer:
             log.info(
                 "%s: the stream of task %s broke off (%s); coming back to it", self.name, seen.remote, lost
             )
-
-    def _judge(self, seen: Seen, attempt: Attempt) -> Answer:
-        if not seen.there:
-            attempt.unwell()
-            raise PeerAnsweredBadly(self.name, "no task and no message came back")
-        reason = seen.reason
-        match seen.state.removeprefix("TASK_STATE_"):
-            case "COMPLETED":
-                attempt.well()
-            case "FAILED" if seen.notes.get("code") == "OVERLOADED":
-                raise PeerOverloaded(self.name, reason[:200])
-            case "FAILED" if seen.notes.get("code") in ("DEADLINE_EXCEEDED", "INTERNAL"):
-                # It was slow, or broke: that its own server noticed first does not make it well.
-                attempt.unwell()
-                if seen.notes["code"] == "INTERNAL":
-                    raise PeerUnreachable(self.name, reason[:200])
-                raise PeerTimedOut(self.name, "its deadline passed before it was done")
-            case "FAILED" | "REJECTED" | "CANCELED":
-                attempt.well()
-                raise PeerTaskFailed(self.name, reason[:400] or "its task failed without a reason")
-            case "INPUT_REQUIRED" | "AUTH_REQUIRED":
-                attempt.well()
-                self._cancel(seen)
-                raise PeerTaskFailed(self.name, f"it asks back: {reason[:400]}")
-            case _:
-                attempt.unwell()
-                raise PeerUnreachable(self.name, "the stream ended before its task did")
-        return Answer(seen.remote, data_of(seen.parts), text_of(seen.parts), seen.notes)
 
     def _headers(self, by: Deadline, tokens: int | None, micros: int | None, run: str) -> dict[str, str]:
         return {

@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from meshwright.errors import PeerAnsweredBadly
+from meshwright.errors import (
+    PeerAnsweredBadly,
+    PeerOverloaded,
+    PeerTaskFailed,
+    PeerTimedOut,
+    PeerUnreachable,
+)
 from meshwright.extension import URI
+from meshwright.outbound.breaker import FLOOR
 from meshwright.parts import whole_numbers
 
-GOING_ON = ("", "TASK_STATE_UNSPECIFIED", "TASK_STATE_SUBMITTED", "TASK_STATE_WORKING")
+#: A2A's states, less their prefix.
+GOING_ON = ("", "UNSPECIFIED", "SUBMITTED", "WORKING")
+ASKING_BACK = ("INPUT_REQUIRED", "AUTH_REQUIRED")
 
 
 class Seen:
-    """What a call has shown so far. `remote` is the task's id, known before it in a call that comes back."""
+    """What a call to `peer` has shown so far. `remote` is the task's id, known before it in a call that comes back."""
 
     def __init__(self, peer: str, remote: str, began: Callable[[str], Awaitable[None]] | None) -> None:
+        self.peer = peer
         self.remote = remote
         #: Whether the peer has shown the task.
         self.there = False
         self.state = ""
-        #: What the task's status says, and the parts of its artifacts, as A2A's JSON.
+        #: The text of the task's status, and what the peer notes under the mesh's extension.
         self.reason = ""
         self.notes: dict[str, Any] = {}
-        self._peer = peer
         self._artifacts: dict[str, list[Any]] = {}
         self._began = began
 
@@ -32,22 +41,50 @@ class Seen:
         return self.there and self.state not in GOING_ON
 
     @property
+    def asks_back(self) -> bool:
+        """Whether the task waits for more from us."""
+        return self.there and self.state in ASKING_BACK
+
+    @property
     def parts(self) -> list[dict[str, Any]]:
+        """The parts of all artifacts, as A2A's JSON."""
         return [part for parts in self._artifacts.values() for part in parts if isinstance(part, dict)]
 
+    def require_completed(self, given: float) -> None:
+        """Raises the PeerError that says why the task was not completed; the call had `given` seconds."""
+        peer, reason = self.peer, self.reason
+        if not self.there:
+            raise PeerAnsweredBadly(peer, "no task and no message came back")
+        if self.state == "COMPLETED":
+            return
+        if self.asks_back:
+            raise PeerTaskFailed(peer, f"it asks back: {reason[:400]}")
+        if not self.settled:
+            raise PeerUnreachable(peer, "the stream ended before its task did")
+        code = self.notes.get("code") if self.state == "FAILED" else None
+        if code == "OVERLOADED":
+            raise PeerOverloaded(peer, reason[:200])
+        if code == "INTERNAL":
+            raise PeerUnreachable(peer, reason[:200])
+        if code == "DEADLINE_EXCEEDED":
+            # That its own server noticed first that it was slow does not make it well.
+            raise PeerTimedOut(peer, "its deadline passed before it was done", tells=given >= FLOOR)
+        raise PeerTaskFailed(peer, reason[:400] or "its task failed without a reason")
+
     async def take(self, event: dict[str, Any]) -> None:
-        """One event, as JSON of a StreamResponse. Raises PeerAnsweredBadly if it is none."""
+        """One event, as JSON of a StreamResponse. Raises PeerAnsweredBadly if it is none, or one of another task."""
         before = self.remote
         try:
             self._fold(event)
         except (AttributeError, KeyError, TypeError):
-            raise PeerAnsweredBadly(self._peer, "an event of its stream is not one of A2A") from None
+            raise PeerAnsweredBadly(self.peer, "an event of its stream is not one of A2A") from None
         if self.remote and self.remote != before and self._began is not None:
             await self._began(self.remote)
 
     def _fold(self, event: dict[str, Any]) -> None:
         if "task" in event:
             task = event["task"]
+            self._about(task["id"])
             self.there, self.remote = True, str(task["id"])
             self._artifacts = {}
             for artifact in task.get("artifacts", ()):
@@ -55,17 +92,24 @@ class Seen:
             self._status(task.get("status", {}), task.get("metadata"))
         elif "message" in event:
             message = event["message"]
-            self.there, self.state = True, "TASK_STATE_COMPLETED"
+            self.there, self.state = True, "COMPLETED"
             self.remote = str(message.get("taskId", ""))
             self._artifacts = {"": list(message["parts"])}
         elif "statusUpdate" in event and self.there:
-            self._status(event["statusUpdate"]["status"], event["statusUpdate"].get("metadata"))
+            update = event["statusUpdate"]
+            self._about(update.get("taskId"))
+            self._status(update["status"], update.get("metadata"))
         elif "artifactUpdate" in event and self.there:
             update = event["artifactUpdate"]
+            self._about(update.get("taskId"))
             self._artifact(update["artifact"], append=bool(update.get("append")))
 
+    def _about(self, task_id: Any) -> None:
+        if self.there and task_id not in (None, "", self.remote):
+            raise PeerAnsweredBadly(self.peer, "it speaks of another task than the one it began")
+
     def _status(self, status: dict[str, Any], metadata: Any) -> None:
-        self.state = str(status.get("state", ""))
+        self.state = str(status.get("state", "")).removeprefix("TASK_STATE_")
         self.reason = text_of(status.get("message", {}).get("parts", ()))
         notes = (metadata or {}).get(URI)
         if isinstance(notes, dict):

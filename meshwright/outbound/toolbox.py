@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,30 +20,27 @@ from meshwright.errors import (
     Forbidden,
     MeshError,
     NotFound,
+    Outcome,
     PeerAnsweredBadly,
     PeerOverloaded,
     PeerRefused,
     PeerTimedOut,
     PeerUnreachable,
-    ToolRefused,
 )
 from meshwright.extension import (
     META_DEADLINE,
-    META_KEY,
-    META_TICKET,
-    RAN_LATE,
-    SCOPE_APPLY,
-    effect_hash,
 )
 from meshwright.inbound.identity import Identity
-from meshwright.outbound.breaker import FLOOR, Breaker, tells
-from meshwright.records.tracing import span, trace_headers
+from meshwright.outbound.breaker import Attempt, Breaker, tells
+from meshwright.outbound.hedge import Hedge
+from meshwright.outbound.lost import retry_after
+from meshwright.outbound.retry import Retries
+from meshwright.outbound.session import Session
+from meshwright.records.metrics import Sample, of_target
+from meshwright.records.tracing import trace_headers
 
 PROTOCOL = "2026-07-28"
 _SPEC = "io.modelcontextprotocol/"
-_SDK_PREFIX = re.compile(r"^Error executing tool \w+: ")
-#: What the SDK says, without a reason, of an exception that the tool did not mean to raise.
-_BROKE = re.compile(r"^Error executing tool \w+$")
 MAX_ANSWER = 4_194_304
 
 
@@ -56,13 +52,18 @@ class ToolHost:
     breaker: Breaker
     name: str = ""
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
+    retries: Retries = field(default_factory=Retries, repr=False)
+    hedge: Hedge = field(default_factory=Hedge, repr=False)
 
 
 class Toolbox:
     """All tool servers of a process. `session` gives one job its view of them."""
 
-    def __init__(self, urls: Sequence[str], http: httpx.AsyncClient, identity: Identity) -> None:
-        self._hosts = [ToolHost(url, Breaker(url)) for url in urls]
+    def __init__(
+        self, urls: Sequence[str], http: httpx.AsyncClient, identity: Identity, *, hedge: bool = False
+    ) -> None:
+        self._hedges = hedge
+        self.hosts = [ToolHost(url, Breaker(url, "tool")) for url in urls]
         self._http = http
         self._identity = identity
         self._ids = itertools.count(1)
@@ -71,35 +72,43 @@ class Toolbox:
     def session(self, *, by: Deadline, ticket: str = "") -> Session:
         return Session(self, by, ticket)
 
+    @property
+    def breakers(self) -> list[Breaker]:
+        return [host.breaker for host in self.hosts]
+
     def health(self) -> dict[str, Any]:
         """Each server's name and breaker, for `/readyz`."""
-        return {"tools": {host.name or host.url: host.breaker.state for host in self._hosts}}
+        return {"tools": {host.name or host.url: host.breaker.shown() for host in self.hosts}}
+
+    def samples(self) -> Iterator[Sample]:
+        """What is counted of each server, for `/metrics`."""
+        for host in self.hosts:
+            yield from of_target(host.breaker, host.retries, host.hedge)
 
     async def catalogue(self, by: Deadline) -> list[dict[str, Any]]:
         """Each server with its tools, asked anew; a server that does not answer is listed with the reason."""
         rows: list[dict[str, Any]] = []
-        for host in self._hosts:
+        for host in self.hosts:
             row: dict[str, Any] = {"url": host.url, "name": host.name, "status": "ready", "tools": []}
             try:
                 await self._learn(host, by.at_most(2.0))
             except MeshError as error:
                 row |= {"status": "unreachable", "why": str(error)}
-            rows.append(
-                {**row, "name": host.name, "tools": sorted(host.tools), "breaker": host.breaker.state}
-            )
+            breaker = {"breaker": host.breaker.state, "health": host.breaker.shown()}
+            rows.append({**row, "name": host.name, "tools": sorted(host.tools), **breaker})
         return rows
 
     async def schemas(self, by: Deadline) -> list[dict[str, Any]]:
         """Every tool's name, description, input schema and annotations, as its server lists them."""
-        await asyncio.gather(*(self._learn(host, by) for host in self._hosts if not host.tools))
-        return [tool for host in self._hosts for tool in host.tools.values()]
+        await asyncio.gather(*(self._learn(host, by) for host in self.hosts if not host.tools))
+        return [tool for host in self.hosts for tool in host.tools.values()]
 
     async def host_of(self, tool: str, by: Deadline) -> ToolHost:
         """Who offers `tool`. Raises NotFound if nobody does, or what kept us from finding out."""
         async with self._learning:
             found = self._offering(tool)
             trouble: MeshError | None = None
-            for host in self._hosts:
+            for host in self.hosts:
                 if found or host.tools:
                     continue
                 try:
@@ -112,18 +121,21 @@ class Toolbox:
         raise trouble or NotFound(f"no tool server offers {tool!r}")
 
     def _offering(self, tool: str) -> ToolHost | None:
-        return next((host for host in self._hosts if tool in host.tools), None)
+        return next((host for host in self.hosts if tool in host.tools), None)
 
     async def _learn(self, host: ToolHost, by: Deadline) -> None:
         if not host.name:
-            with host.breaker.admit() as attempt:
-                hello = await self._send(host, attempt, by, "GET", "/livez")
+            hello = await host.retries.run(lambda: self._hello(host, by), by)
             host.name = host.breaker.peer = str(hello.get("name", "")) or host.url
         answer = await self.rpc(host, "tools/list", {}, by)
         listed = answer.get("tools")
         if not isinstance(listed, list):
             raise PeerAnsweredBadly(host.name, "its list of tools is not a list")
         host.tools = {str(tool["name"]): tool for tool in listed if isinstance(tool, dict) and "name" in tool}
+
+    async def _hello(self, host: ToolHost, by: Deadline) -> dict[str, Any]:
+        async with host.breaker.admit() as attempt:
+            return await self._send(host, attempt, by, "GET", "/livez")
 
     async def rpc(
         self,
@@ -132,7 +144,39 @@ class Toolbox:
         params: dict[str, Any],
         by: Deadline,
         meta: dict[str, Any] | None = None,
+        *,
+        judge: Judge | None = None,
+        patient: bool = False,
+        read: bool = False,
         **claims: Any,
+    ) -> dict[str, Any]:
+        """The result of one request, as `judge` reads it. Tried again within the host's retry budget: it must do no harm.
+
+        What `judge` raises tells the breaker how the host is. For `patient` see `Retries.run`; a `read` may be hedged.
+        """
+
+        async def once() -> dict[str, Any]:
+            async with host.breaker.admit() as attempt:
+                request = self._request(host, method, params, by, meta, claims)
+                given = by.require()
+                answer = await self._send(host, attempt, by, "POST", "/mcp", **request)
+                result = _result(host.name, answer, request["json"]["id"])
+                return judge(host.name, result, given) if judge is not None else result
+
+        async def hedged() -> dict[str, Any]:
+            return await host.hedge.run(once, host.retries.budget)
+
+        call = hedged if read and self._hedges else once
+        return await host.retries.run(call, by, patient=patient)
+
+    def _request(
+        self,
+        host: ToolHost,
+        method: str,
+        params: dict[str, Any],
+        by: Deadline,
+        meta: dict[str, Any] | None,
+        claims: dict[str, Any],
     ) -> dict[str, Any]:
         left = by.headers()
         envelope = {
@@ -158,125 +202,78 @@ class Toolbox:
             "method": method,
             "params": {**params, "_meta": envelope},
         }
-        given = by.remaining
-        with host.breaker.admit() as attempt:
-            answer = await self._send(host, attempt, by, "POST", "/mcp", headers=headers, json=body)
-            if _broke(answer) or (_ran_late(answer) and given >= FLOOR):
-                attempt.unwell()  # that the server was quick to say so does not make it well
-        if "error" in answer:
-            raise PeerRefused(
-                host.name, str(answer["error"].get("message", "an error without a message"))[:300]
-            )
-        result = answer.get("result")
-        if not isinstance(result, dict):
-            raise PeerAnsweredBadly(host.name, "an answer without a result")
-        return result
+        return {"headers": headers, "json": body}
 
     async def _send(
-        self, host: ToolHost, attempt: Any, by: Deadline, method: str, path: str, **request: Any
+        self, host: ToolHost, attempt: Attempt, by: Deadline, method: str, path: str, **request: Any
     ) -> dict[str, Any]:
-        """One request, as one outcome for the breaker."""
+        """One request and its JSON. Raises what became of it."""
         name = host.name or host.url
         given = by.require()
         try:
             async with asyncio.timeout(given):
-                response = await self._http.request(method, host.url + path, **request)
+                async with self._http.stream(method, host.url + path, **request) as response:
+                    body = await _bounded(name, response)
         except TimeoutError:
-            if tells(given, by):
-                attempt.unwell()
-            raise PeerTimedOut(name, f"no answer within {given:.1f} s") from None
-        except httpx.TransportError as error:
-            attempt.unwell()
+            raise PeerTimedOut(name, f"no answer within {given:.1f} s", tells=tells(given, by)) from None
+        except httpx.DecodingError:
+            raise PeerAnsweredBadly(name, "its answer is not what its headers say") from None
+        except httpx.RequestError as error:
             raise PeerUnreachable(name, f"cannot be reached ({type(error).__name__})") from None
         if response.status_code in (429, 503):
-            after = response.headers.get("retry-after", "")
-            why = _reason(response) or f"answered {response.status_code}"
-            raise PeerOverloaded(name, why, float(after) if after.isdigit() else None)
+            why = _reason(body) or f"answered {response.status_code}"
+            raise PeerOverloaded(name, why, retry_after(response.headers))
         if response.status_code >= 500:
-            attempt.unwell()
             raise PeerUnreachable(name, f"answered {response.status_code}")
-        attempt.well()
+        attempt.outcome = Outcome.WELL
         if response.status_code in (401, 403):
-            raise Forbidden(f"{name} does not let {self._identity.name or 'us'} in: {_reason(response)}")
+            raise Forbidden(f"{name} does not let {self._identity.name or 'us'} in: {_reason(body)}")
         if response.status_code >= 400:
-            raise PeerRefused(name, f"answered {response.status_code}: {_reason(response)}")
-        return _json(name, response)
+            raise PeerRefused(name, f"answered {response.status_code}: {_reason(body)}")
+        return _json(name, response, body)
 
 
-@dataclass(slots=True)
-class Session:
-    """The tools as one job sees them: its deadline goes along, and what it used is written down."""
-
-    box: Toolbox
-    by: Deadline
-    ticket: str = ""
-    used: list[str] = field(default_factory=list)
-
-    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """Call a read tool. Raises ToolRefused (it said no, in words), or a PeerError."""
-        return await self._call(tool, arguments, {META_TICKET: self.ticket})
-
-    async def apply(self, tool: str, arguments: dict[str, Any], key: str) -> dict[str, Any]:
-        """Call a write tool, once for `key` however often this is repeated. Only an orchestrator's token is taken."""
-        meta = {META_TICKET: self.ticket, META_KEY: key}
-        bound = {"scope": SCOPE_APPLY, "effect": effect_hash(tool, arguments, key)}
-        return await self._call(tool, arguments, meta, **bound)
-
-    async def _call(
-        self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **claims: Any
-    ) -> dict[str, Any]:
-        host = await self.box.host_of(tool, self.by)
-        self.used.append(f"{host.name}.{tool}")
-        with span(f"execute_tool {tool}", server=host.name):
-            params = {"name": tool, "arguments": arguments}
-            result = await self.box.rpc(host, "tools/call", params, self.by, meta, **claims)
-        if result.get("isError"):
-            if _broke({"result": result}):
-                raise PeerUnreachable(host.name, f"{tool} broke; its log says why")
-            if _ran_late({"result": result}):
-                raise PeerTimedOut(host.name, f"{tool}: {RAN_LATE}")
-            raise ToolRefused(_SDK_PREFIX.sub("", _text(result))[:600] or f"{tool} refused")
-        content = result.get("structuredContent")
-        if not isinstance(content, dict):
-            raise PeerAnsweredBadly(host.name, f"{tool} gave no structured result")
-        return content
+#: Reads a host's result, which was given so many seconds: (host's name, result, seconds) → content.
+Judge = Callable[[str, dict[str, Any], float], dict[str, Any]]
 
 
-def _broke(answer: dict[str, Any]) -> bool:
-    """Whether the tool raised something that it did not mean to raise."""
+def _result(host: str, answer: dict[str, Any], asked: int) -> dict[str, Any]:
+    if isinstance(error := answer.get("error"), dict):
+        raise PeerRefused(host, str(error.get("message", "an error without a message"))[:300])
     result = answer.get("result")
-    return isinstance(result, dict) and bool(result.get("isError") and _BROKE.match(_text(result)))
+    if not isinstance(result, dict):
+        raise PeerAnsweredBadly(host, "an answer without a result")
+    if answer.get("id") != asked:
+        raise PeerAnsweredBadly(host, "an answer to another question")
+    return result
 
 
-def _ran_late(answer: dict[str, Any]) -> bool:
-    """Whether the tool was stopped by its server when the time was up."""
-    result = answer.get("result")
-    return isinstance(result, dict) and bool(result.get("isError") and _text(result).endswith(RAN_LATE))
+async def _bounded(name: str, response: httpx.Response) -> bytes:
+    """The body, which is read no further than anybody would use it. Raises PeerAnsweredBadly for one that goes on."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MAX_ANSWER:
+            raise PeerAnsweredBadly(name, "its answer is too large")
+    return bytes(body)
 
 
-def _text(result: dict[str, Any]) -> str:
-    blocks = result.get("content") or []
-    return " ".join(str(block.get("text", "")) for block in blocks if isinstance(block, dict)).strip()
-
-
-def _reason(response: httpx.Response) -> str:
+def _reason(body: bytes) -> str:
     try:
-        return str(response.json()["error"]["message"])[:200]
+        return str(json.loads(body)["error"]["message"])[:200]
     except (ValueError, KeyError, TypeError):
-        return response.text[:200]
+        return body.decode(errors="replace")[:200]
 
 
-def _json(name: str, response: httpx.Response) -> dict[str, Any]:
+def _json(name: str, response: httpx.Response, body: bytes) -> dict[str, Any]:
     """The answer, from a JSON body or from the last event of a stream (a tool that took longer than 15 s)."""
-    if len(response.content) > MAX_ANSWER:
-        raise PeerAnsweredBadly(name, "its answer is too large")
-    text = response.text
     if response.headers.get("content-type", "").startswith("text/event-stream"):
-        data = [line[5:] for line in text.splitlines() if line.startswith("data:") and line[5:].strip()]
-        text = data[-1] if data else ""
+        lines = body.decode(errors="replace").splitlines()
+        data = [line[5:] for line in lines if line.startswith("data:") and line[5:].strip()]
+        body = data[-1].encode() if data else b""
     try:
-        answer = json.loads(text)
-    except ValueError:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
         raise PeerAnsweredBadly(name, "its answer is not JSON") from None
     if not isinstance(answer, dict):
         raise PeerAnsweredBadly(name, "its answer is not a JSON object")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx
 
 from meshwright.card import serves
-from meshwright.errors import MeshError, PeerAnsweredBadly, PeerRefused, PeerTimedOut, PeerUnreachable
+from meshwright.errors import MeshError, PeerAnsweredBadly, PeerRefused, PeerUnreachable
 from meshwright.outbound.lost import by_status, translated
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _LINE = re.compile(rb"\r\n|\n|\r(?!$)")
 
 
 class Wire(Protocol):
-    """The operations. All raise PeerRefused, PeerUnreachable, PeerOverloaded, PeerAnsweredBadly or PeerTimedOut."""
+    """The operations. All raise PeerRefused, PeerUnreachable, PeerOverloaded, PeerAnsweredBadly or Unauthenticated."""
 
     def send(self, message: Json, headers: Mapping[str, str]) -> AsyncIterator[Json]:
         """The events of the task that `message` begins or goes on with."""
@@ -115,8 +115,6 @@ class JsonRpc:
                 if response.status_code != 200:
                     raise by_status(self._peer, response.status_code, response.headers)
                 yield response
-        except httpx.TimeoutException:
-            raise PeerTimedOut(self._peer, "no connection in time") from None
         except httpx.RequestError as error:
             raise PeerUnreachable(self._peer, f"cannot be reached ({type(error).__name__})") from None
 
@@ -235,7 +233,7 @@ class SdkErrors:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from a2a.client.errors import A2AClientError, A2AClientTimeoutError
+        from a2a.client.errors import A2AClientError
         from a2a.utils.errors import (
             A2AError,
             InternalError,
@@ -244,8 +242,6 @@ class SdkErrors:
             UnsupportedOperationError,
         )
 
-        if isinstance(error, A2AClientTimeoutError):
-            raise PeerTimedOut(self._peer, "no connection in time") from None
         if isinstance(error, A2AClientError):
             raise translated(self._peer, error) from None
         if isinstance(error, httpx.RequestError):

@@ -1,4 +1,4 @@
-"""The whole mesh in one process, or as real processes, and a model that says what it is told: shipped fakes.
+"""The whole mesh in one process, or as real processes, faults on the wire, and a model that says what it is told: shipped fakes.
 
     mesh = InProcess({"http://orders": agent_app(...), ...})
     http = mesh.client()
@@ -11,8 +11,13 @@ from meshwright.testing.inprocess import InProcess, lifespan_of
 from meshwright.testing.keyring import Keyring
 from meshwright.testing.model import ScriptedModel
 from meshwright.testing.processes import MeshDidNotStart, RunningMesh, running_mesh
+from meshwright.testing.proxy import WELL, Fault, FaultProxy
+from meshwright.testing.serving import serving
 
 __all__ = [
+    "WELL",
+    "Fault",
+    "FaultProxy",
     "InProcess",
     "Keyring",
     "ManualClock",
@@ -21,4 +26,5 @@ __all__ = [
     "ScriptedModel",
     "lifespan_of",
     "running_mesh",
+    "serving",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +12,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from meshwright.testing.serving import serving
 
 #: One scripted answer: text; `{"tool": name, "arguments": {...}}`; `{"status": 500}`; `{"hang": True}`, which answers when nobody
 #: listens any more; `{"stream": text}`, whether asked for or not; or `{"text": …, "usage": …}`, a claim of what was used
@@ -44,22 +45,9 @@ class ScriptedModel:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[ScriptedModel]:
         """Listen on a free loopback port around the body."""
-        import uvicorn
-
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = Starlette(routes=[Route("/chat/completions", self._answer, methods=["POST"])])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        listener.listen(256)
-        work = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
+        async with serving(app, lifespan=False) as self.url:
             yield self
-        finally:
-            server.should_exit = True
-            server.force_exit = True
-            await work
-            listener.close()
 
     async def _answer(self, request: Request) -> Response:
         body = await request.json()

@@ -15,4 +15,4 @@ def test_no_two_errors_share_a_code() -> None:
 
 
 def test_only_the_other_side_can_be_indicted() -> None:
-    assert all(issubclass(error, PeerError) for error in leaves(MeshError) if error.indicts)
+    assert all(issubclass(error, PeerError) for error in leaves(MeshError) if error.outcome.indicts)

@@ -1,0 +1,1 @@
+"""A storm of failures, and what retries add to it: see `__main__`."""

@@ -1,0 +1,101 @@
+"""What `/metrics` says, in Prometheus' text format. Whoever counts keeps its own count; here it is gathered when somebody asks.
+
+The format is https://prometheus.io/docs/instrumenting/exposition_formats/ (0.0.4). No client library: what it adds are counters of
+its own, and ours are there already. Labels name peers and reasons, never a customer, a run or a caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from meshwright.inbound.places import Places
+    from meshwright.outbound.breaker import Breaker
+    from meshwright.outbound.hedge import Hedge
+    from meshwright.outbound.retry import Retries
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+#: What there is: its kind, and what it says.
+FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
+    "meshwright_breaker_state": ("gauge", "1 for the state that the breaker is in, 0 for the others."),
+    "meshwright_breaker_changes_total": ("counter", "Changes of the breaker, by the state they led to."),
+    "meshwright_calls_total": ("counter", "Requests sent, by what they told of whoever was called."),
+    "meshwright_calls_refused_total": ("counter", "Calls not sent: the breaker was open, or the peer busy."),
+    "meshwright_retries_total": ("counter", "Requests that repeated one that failed."),
+    "meshwright_retries_refused_total": ("counter", "Retries not made: no budget, or no time."),
+    "meshwright_retry_budget": ("gauge", "Retries that could be made now."),
+    "meshwright_hedges_total": ("counter", "Second requests for a slow read, by whether they won."),
+    "meshwright_places_limit": ("gauge", "Tasks that may be worked on at the same time."),
+    "meshwright_places_taken": ("gauge", "Tasks that are worked on."),
+    "meshwright_places_waiting": ("gauge", "Tasks that wait for a place."),
+    "meshwright_shed_total": ("counter", "Tasks turned away, or answered without their work, by why."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One line: a family's name, its labels, its value."""
+
+    name: str
+    value: float
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+Source = Callable[[], Iterable[Sample]]
+
+
+def of_target(breaker: Breaker, retries: Retries, hedge: Hedge | None = None) -> Iterator[Sample]:
+    """What is known of one peer or tool server."""
+    who = (("kind", str(breaker.kind)), ("peer", breaker.peer), ("address", breaker.address))
+    for state in ("closed", "open", "half-open"):
+        yield Sample("meshwright_breaker_state", state == breaker.state, (*who, ("state", state)))
+    counted = (
+        ("meshwright_breaker_changes_total", "to", breaker.changes),
+        ("meshwright_calls_total", "outcome", breaker.calls),
+        ("meshwright_calls_refused_total", "why", breaker.refusals),
+        ("meshwright_retries_refused_total", "why", retries.refused),
+        ("meshwright_hedges_total", "it", hedge.sent if hedge else {}),
+    )
+    for name, label, counts in counted:
+        for value, count in sorted(counts.items()):
+            yield Sample(name, count, (*who, (label, str(value))))
+    yield Sample("meshwright_retries_total", retries.spent, who)
+    yield Sample("meshwright_retry_budget", retries.budget.left, who)
+
+
+def of_places(places: Places) -> Iterator[Sample]:
+    """How full this server is."""
+    yield Sample("meshwright_places_limit", int(places.limit))
+    yield Sample("meshwright_places_taken", places.taken)
+    yield Sample("meshwright_places_waiting", places.waiting)
+    for why, count in sorted(places.shed.items()):
+        yield Sample("meshwright_shed_total", count, (("why", why),))
+
+
+def exposition(sources: Iterable[Source]) -> str:
+    """All samples, family by family as the format wants them."""
+    lines: dict[str, list[str]] = {}
+    for source in sources:
+        for sample in source():
+            lines.setdefault(sample.name, []).append(_line(sample))
+    parts: list[str] = []
+    for name, samples in lines.items():
+        kind, says = FAMILIES[name]
+        parts += [f"# HELP {name} {says}", f"# TYPE {name} {kind}", *samples]
+    return "\n".join([*parts, ""])
+
+
+def _line(sample: Sample) -> str:
+    labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in sample.labels)
+    return (
+        f"{sample.name}{{{labels}}} {float(sample.value):g}"
+        if labels
+        else f"{sample.name} {float(sample.value):g}"
+    )
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
