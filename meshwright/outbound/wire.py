@@ -241,9 +241,12 @@ class SdkErrors:
             TaskNotFoundError,
             UnsupportedOperationError,
         )
+        from google.protobuf.json_format import ParseError
 
         if isinstance(error, A2AClientError):
             raise translated(self._peer, error) from None
+        if isinstance(error, ParseError):
+            raise PeerAnsweredBadly(self._peer, "not an A2A answer") from None
         if isinstance(error, httpx.RequestError):
             raise PeerUnreachable(self._peer, f"cannot be reached ({type(error).__name__})") from None
         if isinstance(error, InternalError):
