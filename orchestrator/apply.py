@@ -53,7 +53,8 @@ async def effect(
     pause = PAUSE
     while True:
         try:
-            return await drive.toolbox.session(by=by, ticket=ticket).apply(action, arguments, key)
+            tools = drive.toolbox.session(by=by, ticket=ticket, priority=drive.origin.priority)
+            return await tools.apply(action, arguments, key)
         except (PeerUnreachable, PeerOverloaded, BreakerOpen):
             if by.remaining < 2 * pause:
                 raise

@@ -164,6 +164,7 @@ class Driver:
             letters,
             incoming.claim,
             key,
+            incoming.origin.of(key),
         )
 
 

@@ -10,17 +10,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from meshwright.budget import Amount, used_in
-from meshwright.errors import (
-    BreakerOpen,
-    CallerError,
-    DeadlineExceeded,
-    MeshError,
-    PeerOverloaded,
-    PeerRefused,
-)
+from meshwright.budget import Amount
 from meshwright.ledger import Account, left, reserve, settle
-from meshwright.outbound.lost import never_sent
 from meshwright.wallet import SLACK
 
 if TYPE_CHECKING:
@@ -83,14 +74,3 @@ class Purse:
 
         rows = await self._database.read(op)
         return Amount(rows[0]["tokens"], rows[0]["micros"]) if rows else Amount()
-
-
-def cost_of(error: MeshError, begun: bool) -> Amount | None:
-    """What a call that failed has cost: nothing where nobody can have begun with it, else what the peer says, else unknown.
-
-    `begun` says that the peer has a task for it.
-    """
-    unheard = isinstance(error, PeerRefused | PeerOverloaded | CallerError) or never_sent(error)
-    if isinstance(error, BreakerOpen | DeadlineExceeded) or (unheard and not begun):
-        return Amount() if not begun else None
-    return used_in(error.notes)

@@ -36,6 +36,7 @@ class HttpContexts(DefaultServerCallContextBuilder):
         context = super().build(request)
         context.state["scope"], context.state["arrived"] = request.scope, request.scope.get(ARRIVED)
         context.state["headers"][VERSION] = version_of(request)
+        context.state["headers"] |= repeated(request)
         legacy = request.headers.getlist(LEGACY_HTTP_EXTENSION_HEADER)
         context.requested_extensions |= get_requested_extensions(legacy)
         require_extensions(self._required, context.requested_extensions)
@@ -45,6 +46,13 @@ class HttpContexts(DefaultServerCallContextBuilder):
 def version_of(request: Request) -> str:
     """The version of A2A that a request is written in, from its header or else its query; empty means 0.3."""
     return request.headers.get(VERSION) or request.query_params.get(VERSION_HEADER, "")
+
+
+def repeated(request: Request) -> dict[str, str]:
+    """Those of the mesh's headers that came more than once, joined as gRPC's metadata are: taking one of them is taking sides."""
+    names = [name for name in request.headers.keys() if name.startswith("x-mesh-")]  # noqa: SIM118 (repeats itself)
+    twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()
+    return {name: ", ".join(request.headers.getlist(name)) for name in twice}
 
 
 def require_json(request: Request) -> None:

@@ -34,13 +34,15 @@ from a2a.utils.task import apply_history_length, validate_history_length, valida
 
 from meshwright.deadline import Deadline
 from meshwright.errors import (
+    WIRE,
     AlreadyDecided,
-    InvalidRequest,
+    CallerError,
     MeshError,
     NotFound,
     Overloaded,
     StoreUnavailable,
 )
+from meshwright.inbound.ancestry import HEADER as ANCESTRY
 from meshwright.inbound.busy import Busy
 from meshwright.inbound.places import Places, rank_of
 from meshwright.parts import MAX_PARTS, text_in
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
         SubscribeToTaskRequest,
     )
 
+    from meshwright.inbound.ancestry import Ancestry
     from meshwright.settings import Settings
     from meshwright.tasks.book import TaskBook
     from meshwright.tasks.snapshot import Snapshot
@@ -73,12 +76,19 @@ Streamed = Task | Message | TaskStatusUpdateEvent | TaskArtifactUpdateEvent
 
 
 class MeshRequestHandler(RequestHandler):
-    """All operations of A2A 1.0. `screen` says whether a push notification may go to an address."""
+    """All operations of A2A 1.0. `screen` says whether a push notification may go to an address, `ancestry` who may ask whom."""
 
-    def __init__(self, card: AgentCard, settings: Settings, screen: pushes.Screen | None = None) -> None:
+    def __init__(
+        self,
+        card: AgentCard,
+        settings: Settings,
+        screen: pushes.Screen | None = None,
+        ancestry: Ancestry | None = None,
+    ) -> None:
         self._card = card
         self._settings = settings
         self._screen = screen
+        self._ancestry = ancestry
         #: There from the start of the server to its end.
         self.book: TaskBook
         self.worker: Worker
@@ -199,6 +209,8 @@ class MeshRequestHandler(RequestHandler):
             push = params.configuration.task_push_notification_config
             await self._check_push(push)
         headers: dict[str, str] = context.state.get("headers", {})
+        if self._ancestry is not None:
+            self._ancestry.check(headers.get(ANCESTRY, ""), context.user.user_name)
         settings = self._settings
         by = Deadline.from_headers(headers, default=settings.deadline, ceiling=settings.deadline_max)
         if (arrived := context.state.get("arrived")) is not None:
@@ -296,8 +308,8 @@ def _told(context: ServerCallContext) -> Iterator[None]:
         raise TaskNotFoundError(message=str(error)) from None
     except AlreadyDecided as error:
         raise UnsupportedOperationError(message=str(error)) from None
-    except InvalidRequest as error:
-        raise InvalidParamsError(message=str(error)) from None
+    except CallerError as error:
+        raise InvalidParamsError(message=str(error), data={"code": WIRE[type(error)].code}) from None
     except (Overloaded, StoreUnavailable) as error:
         busy = Busy(error)
         busy.note(context)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import httpx
 
 from meshwright.errors import (
+    WIRE,
+    AncestryRefused,
+    DelegationLoop,
     MeshError,
     PeerAnsweredBadly,
     PeerOverloaded,
@@ -22,6 +25,17 @@ def never_sent(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
+
+
+#: What a peer says of the chain of agents above it means the same here as there.
+_ABOUT_ANCESTRY = {WIRE[kind].code: kind for kind in (AncestryRefused, DelegationLoop)}
+
+
+def refused(peer: str, why: str, code: object) -> MeshError:
+    """What a peer's refusal with a code of the extension (None: without one) is to us."""
+    if isinstance(code, str) and (kind := _ABOUT_ANCESTRY.get(code)) is not None:
+        return kind(f"{peer}: {why[:600]}")
+    return PeerRefused(peer, why[:300])
 
 
 def translated(peer: str, error: Exception) -> MeshError:

@@ -20,6 +20,7 @@ from meshwright.budget import HEADER as BUDGET_HEADER
 from meshwright.budget import HEADER_MONEY
 from meshwright.deadline import Deadline
 from meshwright.errors import (
+    DelegationLoop,
     MeshError,
     PeerAnsweredBadly,
     PeerOverloaded,
@@ -28,10 +29,12 @@ from meshwright.errors import (
     PeerTimedOut,
     PeerUnreachable,
 )
-from meshwright.extension import HEADER_RUN, URI
+from meshwright.extension import URI
 from meshwright.inbound.identity import Identity
+from meshwright.origin import Origin
 from meshwright.outbound.breaker import Attempt, Breaker, tells
-from meshwright.outbound.lost import translated
+from meshwright.outbound.farewell import Farewells
+from meshwright.outbound.lost import refused, translated
 from meshwright.outbound.seen import Seen
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.records.tracing import span, trace_headers
@@ -44,8 +47,8 @@ log = logging.getLogger(__name__)
 
 #: How often a call comes back to a task whose stream broke off, and seconds before the first of them.
 COME_BACK, PAUSE = 3, 0.1
-#: Seconds a CancelTask may take; nobody waits for it.
-CANCEL_SECONDS = 1.0
+#: Seconds between two looks at a task of a peer that does not stream: at first, and at most.
+LOOK, LONGEST_LOOK = 0.05, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Peer:
         self._identity = identity
         self._audience = audience
         self._client: Client | None = None
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._farewells = Farewells(card.name, self.cancel)
 
     async def ask(
         self,
@@ -89,7 +92,7 @@ class Peer:
         text: str = "",
         tokens: int | None = None,
         micros: int | None = None,
-        run: str = "",
+        origin: Origin | None = None,
         message_id: str = "",
         context_id: str = "",
         remote: str = "",
@@ -98,7 +101,8 @@ class Peer:
     ) -> Answer:
         """Send `content` as a data part (and `text` beside it) and wait for the task's end, at most until `by`.
 
-        `tokens` and `micros` are what it may spend; with None it has its own limits.
+        `tokens` and `micros` are what it may spend; with None it has its own limits. `origin` is on whose behalf we ask; without
+        it the chain of agents begins here.
         `began` hears the id of the peer's task as soon as it is known. With such an id as `remote` nothing is sent: the call
         comes back to that task; only if the peer does not know it any more is the message sent again.
 
@@ -118,20 +122,25 @@ class Peer:
         with self.breaker.admit() as attempt:
             with span(f"invoke_agent {self.name}", agent=self.name):
                 seen = Seen(remote, began)
-                headers = self._headers(by, tokens, micros, run)
+                headers = self._headers(by, tokens, micros, origin)
+                # A task of its own, because who gives up may have to learn first what there is to cancel.
+                call = asyncio.ensure_future(self._follow(SendMessageRequest(message=message), headers, seen))
                 try:
                     async with asyncio.timeout(given):
-                        await self._follow(SendMessageRequest(message=message), headers, seen)
+                        await asyncio.shield(call)
                     answer = self._judge(seen, attempt)
                     if accepts is not None:
                         accepts(answer)
                 except TimeoutError:
                     if tells(given, by):
                         attempt.unwell()
-                    self._cancel(seen)
+                    self._farewells.say(seen, call)
                     raise PeerTimedOut(self.name, f"no answer within {given:.1f} s") from None
                 except asyncio.CancelledError:
-                    self._cancel(seen)
+                    if origin is not None and origin.moved():
+                        call.cancel()
+                    else:
+                        self._farewells.say(seen, call)
                     raise
                 except httpx.HTTPError as error:
                     attempt.unwell()
@@ -140,13 +149,25 @@ class Peer:
                     if error.indicts:
                         attempt.unwell()
                     error.notes = error.notes or seen.notes
+                    if seen.waits:  # it asks back, and nobody will answer
+                        self._farewells.say(seen, call)
                     raise
                 return answer
 
     async def _follow(self, request: SendMessageRequest, headers: dict[str, str], seen: Seen) -> None:
         """Drive the call to its end, keeping what was seen; come back to the task while its stream breaks off."""
+        from a2a.types import GetTaskRequest
+
+        # Of a peer that cannot stream, so that its task is known, and can be cancelled, before it ends.
+        streams = self._card.capabilities.streaming
+        request.configuration.return_immediately = not streams
         if not seen.remote or not await self._came_back(headers, seen):
             await self._stream(seen, self._connected().send_message, request, headers)
+        pause = LOOK
+        while not (streams or seen.settled or seen.task is None):
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_LOOK)
+            await self._stream(seen, self._get, GetTaskRequest(id=seen.remote), headers)
         for attempt in range(COME_BACK):
             if seen.settled or seen.task is None:
                 return
@@ -157,27 +178,24 @@ class Peer:
         """See the task `seen.remote` again, to its end where it goes on. False if the peer does not know it."""
         from a2a.types import GetTaskRequest, SubscribeToTaskRequest
 
-        client = self._connected()
-
-        async def get(request: Any, context: Any) -> AsyncIterator[StreamResponse]:
-            from a2a.types import StreamResponse
-
-            yield StreamResponse(task=await client.get_task(request, context=context))
-
-        def subscribe(request: Any, context: Any) -> AsyncIterator[StreamResponse]:
-            return client.subscribe(request, context=context)
-
+        subscribe = self._connected().subscribe
         try:
-            await self._stream(seen, get, GetTaskRequest(id=seen.remote), headers)
-            if not seen.settled:
+            await self._stream(seen, self._get, GetTaskRequest(id=seen.remote), headers)
+            if not seen.settled and self._card.capabilities.streaming:
                 await self._stream(seen, subscribe, SubscribeToTaskRequest(id=seen.remote), headers)
         except PeerRefused as refusal:
             if refusal.unknown_task:
                 return False
             if not refusal.over:
                 raise
-            await self._stream(seen, get, GetTaskRequest(id=seen.remote), headers)
+            await self._stream(seen, self._get, GetTaskRequest(id=seen.remote), headers)
         return True
+
+    async def _get(self, request: Any, context: Any) -> AsyncIterator[StreamResponse]:
+        """GetTask, in the form of a stream."""
+        from a2a.types import StreamResponse
+
+        yield StreamResponse(task=await self._connected().get_task(request, context=context))
 
     async def _stream(
         self,
@@ -208,9 +226,10 @@ class Peer:
         except InternalError:
             raise PeerUnreachable(self.name, "reported an internal error") from None
         except A2AError as error:
-            refusal = PeerRefused(self.name, str(error)[:300])
-            refusal.unknown_task = isinstance(error, TaskNotFoundError)
-            refusal.over = isinstance(error, UnsupportedOperationError)
+            refusal = refused(self.name, str(error), (error.data or {}).get("code"))
+            if isinstance(refusal, PeerRefused):
+                refusal.unknown_task = isinstance(error, TaskNotFoundError)
+                refusal.over = isinstance(error, UnsupportedOperationError)
             raise refusal from None
 
     def _judge(self, seen: Seen, attempt: Attempt) -> Answer:
@@ -234,10 +253,11 @@ class Peer:
                 raise PeerTimedOut(self.name, "its deadline passed before it was done")
             case TaskState.TASK_STATE_FAILED | TaskState.TASK_STATE_REJECTED | TaskState.TASK_STATE_CANCELED:
                 attempt.well()
+                if isinstance(loop := refused(self.name, reason, seen.notes.get("code")), DelegationLoop):
+                    raise loop
                 raise PeerTaskFailed(self.name, reason[:400] or "its task failed without a reason")
             case TaskState.TASK_STATE_INPUT_REQUIRED | TaskState.TASK_STATE_AUTH_REQUIRED:
                 attempt.well()
-                self._cancel(seen)
                 raise PeerTaskFailed(self.name, f"it asks back: {reason[:400]}")
             case _:
                 attempt.unwell()
@@ -245,13 +265,15 @@ class Peer:
         parts = [part for artifact in task.artifacts for part in artifact.parts]
         return Answer(task.id, data_in(parts), text_in(parts), seen.notes)
 
-    def _headers(self, by: Deadline, tokens: int | None, micros: int | None, run: str) -> dict[str, str]:
+    def _headers(
+        self, by: Deadline, tokens: int | None, micros: int | None, origin: Origin | None
+    ) -> dict[str, str]:
         return {
             **by.headers(),
             "a2a-extensions": URI,
             **({BUDGET_HEADER: str(tokens)} if tokens is not None else {}),
             **({HEADER_MONEY: str(micros)} if micros is not None else {}),
-            **({HEADER_RUN: run} if run else {}),
+            **(origin.headers(self._identity, self._audience) if origin is not None else {}),
             **trace_headers(),
             **(self._identity.authorization(self._audience) if self._audience else {}),
         }
@@ -265,20 +287,6 @@ class Peer:
             )
             self._client = ClientFactory(config).create(self._card)
         return self._client
-
-    def _cancel(self, seen: Seen) -> None:
-        """Tell the peer to stop, without waiting: our own time is up."""
-        if seen.remote and self._client is not None:
-            farewell = asyncio.ensure_future(self._say_cancel(seen.remote))
-            self._farewells.add(farewell)
-            farewell.add_done_callback(self._farewells.discard)
-
-    async def _say_cancel(self, task_id: str) -> None:
-        try:
-            async with asyncio.timeout(CANCEL_SECONDS):
-                await self.cancel(task_id)
-        except (TimeoutError, MeshError) as error:
-            log.info("%s: task %s was not cancelled: %s", self.name, task_id, error or type(error).__name__)
 
     async def cancel(self, task_id: str) -> None:
         """CancelTask. A task that has ended, or that the peer does not know, is as good as cancelled. Raises PeerError."""

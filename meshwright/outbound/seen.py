@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,11 @@ class Seen:
         self.task: Task | None = None
         self.notes: dict[str, Any] = {}
         self.remote = remote
-        self._began = began
+        #: Set once the task's id is known.
+        self.known = asyncio.Event()
+        if remote:
+            self.known.set()
+        self.began = began
 
     @property
     def settled(self) -> bool:
@@ -31,6 +36,14 @@ class Seen:
             TaskState.TASK_STATE_WORKING,
         )
         return self.task is not None and self.task.status.state not in going_on
+
+    @property
+    def waits(self) -> bool:
+        """Whether the task has come to rest without an end: it wants something of us."""
+        from a2a.types import TaskState
+
+        asks = (TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED)
+        return self.task is not None and self.task.status.state in asks
 
     async def take(self, event: StreamResponse) -> None:
         from a2a.types import Task, TaskState
@@ -52,8 +65,10 @@ class Seen:
             self._artifact(event.artifact_update)
         if self.task is not None and self.task.id != self.remote:
             self.remote = self.task.id
-            if self._began is not None and self.remote:
-                await self._began(self.remote)
+            if self.remote:
+                self.known.set()
+                if self.began is not None:
+                    await self.began(self.remote)
 
     def _artifact(self, update: Any) -> None:
         assert self.task is not None

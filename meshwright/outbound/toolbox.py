@@ -31,6 +31,7 @@ from meshwright.errors import (
 from meshwright.extension import (
     META_DEADLINE,
     META_KEY,
+    META_PRIORITY,
     META_TICKET,
     RAN_LATE,
     SCOPE_APPLY,
@@ -68,8 +69,8 @@ class Toolbox:
         self._ids = itertools.count(1)
         self._learning = asyncio.Lock()
 
-    def session(self, *, by: Deadline, ticket: str = "") -> Session:
-        return Session(self, by, ticket)
+    def session(self, *, by: Deadline, ticket: str = "", priority: str = "") -> Session:
+        return Session(self, by, ticket, priority)
 
     def health(self) -> dict[str, Any]:
         """Each server's name and breaker, for `/readyz`."""
@@ -208,17 +209,21 @@ class Session:
     box: Toolbox
     by: Deadline
     ticket: str = ""
+    priority: str = ""
     used: list[str] = field(default_factory=list)
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """Call a read tool. Raises ToolRefused (it said no, in words), or a PeerError."""
-        return await self._call(tool, arguments, {META_TICKET: self.ticket})
+        return await self._call(tool, arguments, self._meta())
 
     async def apply(self, tool: str, arguments: dict[str, Any], key: str) -> dict[str, Any]:
         """Call a write tool, once for `key` however often this is repeated. Only an orchestrator's token is taken."""
-        meta = {META_TICKET: self.ticket, META_KEY: key}
+        meta = {**self._meta(), META_KEY: key}
         bound = {"scope": SCOPE_APPLY, "effect": effect_hash(tool, arguments, key)}
         return await self._call(tool, arguments, meta, **bound)
+
+    def _meta(self) -> dict[str, Any]:
+        return {META_TICKET: self.ticket, **({META_PRIORITY: self.priority} if self.priority else {})}
 
     async def _call(
         self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **claims: Any

@@ -31,6 +31,8 @@ class Held:
     def __init__(self, book: TaskBook, claim: Claim, snapshot: Snapshot, waiting: Iterable[Envelope]) -> None:
         self.claim = claim
         self.waiting = deque(waiting)
+        #: It is no longer worked on here because it goes on elsewhere: what it asked of others is still wanted.
+        self.moved = False
         self._book = book
         self._snapshot = snapshot
         self._listening: dict[int, list[asyncio.Future[Task]]] = {}
