@@ -108,6 +108,7 @@ class ToolServer:
         self.version = version
         self._instructions = instructions
         self._tools: list[tuple[Callable[..., Any], bool]] = []
+        self._writing: set[asyncio.Future[Any]] = set()
 
     def read(self, tool: Tool) -> Tool:
         """Register a tool that changes nothing."""
@@ -153,8 +154,10 @@ class ToolServer:
                 call = self._admit(name, writes, context, access)
                 if wants:
                     arguments[wants] = call
-                if writes:  # once begun it runs to its end: half a write helps nobody
-                    return await tool(**arguments)
+                if (
+                    writes
+                ):  # once begun it runs to its end, whoever gives up meanwhile: half a write helps nobody
+                    return await asyncio.shield(self._begun(tool(**arguments)))
                 async with asyncio.timeout(call.by.require()):
                     return await tool(**arguments)
             except TimeoutError:
@@ -176,6 +179,12 @@ class ToolServer:
             parameters, return_annotation=types["return"]
         )
         return guarded
+
+    def _begun(self, write: Awaitable[Any]) -> asyncio.Future[Any]:
+        running = asyncio.ensure_future(write)
+        self._writing.add(running)
+        running.add_done_callback(self._writing.discard)
+        return running
 
     def _admit(self, tool: str, writes: bool, context: Any, access: Access) -> Call:
         request = context.request_context.request

@@ -13,6 +13,7 @@ from a2a.server.routes.common import DefaultServerCallContextBuilder
 from a2a.utils.constants import VERSION_HEADER
 from a2a.utils.errors import ContentTypeNotSupportedError, ExtensionSupportRequiredError
 
+from meshwright.inbound.departure import RECEIVE
 from meshwright.inbound.doorman import ARRIVED
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class HttpContexts(DefaultServerCallContextBuilder):
         if _has_body(request):
             require_json(request)
         context = super().build(request)
+        context.state[RECEIVE] = request.receive
         context.state["scope"], context.state["arrived"] = request.scope, request.scope.get(ARRIVED)
         context.state["headers"][VERSION] = version_of(request)
         context.state["headers"] |= repeated(request)

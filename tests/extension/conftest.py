@@ -15,10 +15,10 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
-from meshwright.agent import Agent, Playbook
-from meshwright.budget import Budget
+from meshwright.agent import Agent, Job, Playbook
+from meshwright.budget import Amount, Budget
 from meshwright.deadline import Deadline
-from meshwright.findings import Subtask
+from meshwright.findings import Finding, Subtask
 from meshwright.inbound.server import agent_app
 from meshwright.inbound.toolapp import tool_app
 from meshwright.origin import Origin
@@ -35,7 +35,9 @@ SKILL = {
     "orders": "order-status",
     "returns": "order-return",
     "accounts": "profile-read",
-    "advisor": "policy-answer",
+    "triage": "split-request",
+    "aggregator": "merge-findings",
+    "orchestrator": "handle-ticket",
 }
 
 
@@ -135,6 +137,38 @@ class Team:
         budget = more.pop("budget", None) or Budget(1000)
         directory = await self.directory(*names, who="orders")
         return Colleagues(directory, Deadline.after(seconds), budget, origin, "m1")
+
+
+class Hand:
+    """A playbook, or a tool, that a test holds in its hand: it tells when it begins, waits for `gate`, and tells when it is stopped."""
+
+    def __init__(self, *, waits: bool = False, spends: int = 0) -> None:
+        self.began, self.gate, self.stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.jobs: list[tuple[Subtask, Job]] = []
+        self._spends = spends
+        if not waits:
+            self.gate.set()
+
+    async def playbook(self, subtask: Subtask, job: Job) -> Finding:
+        self.jobs.append((subtask, job))
+        if self._spends:
+            await (await job.budget.hold(1, self._spends)).settle(Amount(self._spends))
+        await self.work()
+        return Finding(reply=f"seen: {subtask.instruction}")
+
+    async def work(self) -> None:
+        self.began.set()
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.stopped.set()
+            raise
+
+
+@pytest.fixture
+def hand() -> type[Hand]:
+    """Makes work that a test controls."""
+    return Hand
 
 
 @pytest.fixture

@@ -8,33 +8,10 @@ from typing import Any
 import pytest
 
 from meshwright.agent import Job
-from meshwright.budget import Amount, Budget
+from meshwright.budget import Budget
 from meshwright.errors import DeadlineExceeded, DelegationLoop, NoPeer, PeerTaskFailed, PeerTimedOut
 from meshwright.findings import Finding, Subtask
 from meshwright.origin import Origin
-
-
-class Hand:
-    """A playbook that a test holds in its hand: it tells when it begins, waits for `gate`, and notes what it was given."""
-
-    def __init__(self, *, waits: bool = False, spends: int = 0) -> None:
-        self.began, self.gate, self.stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self.jobs: list[tuple[Subtask, Job]] = []
-        self._spends = spends
-        if not waits:
-            self.gate.set()
-
-    async def playbook(self, subtask: Subtask, job: Job) -> Finding:
-        self.jobs.append((subtask, job))
-        self.began.set()
-        if self._spends:
-            await (await job.budget.hold(1, self._spends)).settle(Amount(self._spends))
-        try:
-            await self.gate.wait()
-        except asyncio.CancelledError:
-            self.stopped.set()
-            raise
-        return Finding(reply=f"seen: {subtask.instruction}")
 
 
 def asking(skill: str, **more: Any) -> Any:
@@ -47,8 +24,8 @@ def asking(skill: str, **more: Any) -> Any:
     return playbook
 
 
-async def test_what_a_peer_finds_comes_back_with_what_it_cost_and_who_was_asked(team: Any) -> None:
-    returns = Hand(spends=120)
+async def test_what_a_peer_finds_comes_back_with_what_it_cost_and_who_was_asked(team: Any, hand: Any) -> None:
+    returns = hand(spends=120)
     await team.start("returns", returns.playbook)
     await team.start("orders", asking("order-return", details={"order": "#W1"}), peers=["returns"])
     answer = await team.ask("orders", "send it back", tokens=1000, origin=None)
@@ -60,16 +37,18 @@ async def test_what_a_peer_finds_comes_back_with_what_it_cost_and_who_was_asked(
     assert job.budget.limit == 600
 
 
-async def test_a_question_gets_a_share_of_the_time_so_that_some_is_left_to_answer(team: Any) -> None:
-    returns = Hand()
+async def test_a_question_gets_a_share_of_the_time_so_that_some_is_left_to_answer(
+    team: Any, hand: Any
+) -> None:
+    returns = hand()
     await team.start("returns", returns.playbook)
     colleagues = await team.colleagues("returns", seconds=10)
     await colleagues.ask("order-return", "look", share=0.5)
     assert returns.jobs[0][1].by.remaining < 5
 
 
-async def test_a_peer_that_hangs_costs_its_share_and_is_told_to_stop(team: Any) -> None:
-    returns = Hand(waits=True)
+async def test_a_peer_that_hangs_costs_its_share_and_is_told_to_stop(team: Any, hand: Any) -> None:
+    returns = hand(waits=True)
     await team.start("returns", returns.playbook)
     colleagues = await team.colleagues("returns", seconds=2)
     with pytest.raises(PeerTimedOut):
@@ -78,8 +57,8 @@ async def test_a_peer_that_hangs_costs_its_share_and_is_told_to_stop(team: Any) 
     assert colleagues.by.remaining > 1
 
 
-async def test_questions_asked_at_once_never_share_a_token(team: Any) -> None:
-    returns = Hand(spends=100, waits=True)
+async def test_questions_asked_at_once_never_share_a_token(team: Any, hand: Any) -> None:
+    returns = hand(spends=100, waits=True)
     await team.start("returns", returns.playbook)
     colleagues = await team.colleagues("returns", budget=Budget(1000))
     async with asyncio.TaskGroup() as group:
@@ -104,8 +83,8 @@ async def test_a_peer_that_does_not_say_what_it_used_is_charged_what_it_was_give
     assert (colleagues.budget.spent, colleagues.budget.reserved) == (500, 0)
 
 
-async def test_who_does_the_work_again_comes_back_to_the_task_that_it_asked_for(team: Any) -> None:
-    returns = Hand(waits=True)
+async def test_who_does_the_work_again_comes_back_to_the_task_that_it_asked_for(team: Any, hand: Any) -> None:
+    returns = hand(waits=True)
     await team.start("returns", returns.playbook)
     moved = asyncio.Event()
     first = await team.colleagues("returns", origin=Origin("t1", "r1", moved=moved.is_set))
@@ -122,8 +101,8 @@ async def test_who_does_the_work_again_comes_back_to_the_task_that_it_asked_for(
     assert not returns.stopped.is_set()
 
 
-async def test_the_same_question_twice_in_one_job_is_two_questions(team: Any) -> None:
-    returns = Hand()
+async def test_the_same_question_twice_in_one_job_is_two_questions(team: Any, hand: Any) -> None:
+    returns = hand()
     await team.start("returns", returns.playbook)
     colleagues = await team.colleagues("returns")
     for _ in range(2):
@@ -131,8 +110,8 @@ async def test_the_same_question_twice_in_one_job_is_two_questions(team: Any) ->
     assert len(returns.jobs) == 2
 
 
-async def test_a_cancelled_job_cancels_what_it_asked_of_others(team: Any) -> None:
-    returns = Hand(waits=True)
+async def test_a_cancelled_job_cancels_what_it_asked_of_others(team: Any, hand: Any) -> None:
+    returns = hand(waits=True)
     await team.start("returns", returns.playbook)
     colleagues = await team.colleagues("returns")
     asked = asyncio.create_task(colleagues.ask("order-return", "look"))
@@ -141,11 +120,11 @@ async def test_a_cancelled_job_cancels_what_it_asked_of_others(team: Any) -> Non
     await returns.stopped.wait()
 
 
-async def test_another_owner_of_the_skill_answers_when_the_first_cannot(team: Any) -> None:
+async def test_another_owner_of_the_skill_answers_when_the_first_cannot(team: Any, hand: Any) -> None:
     async def failing(subtask: Subtask, job: Job) -> Finding:
         raise DeadlineExceeded("not today")
 
-    accounts = Hand()
+    accounts = hand()
     await team.start("returns", failing)
     await team.start("spare", accounts.playbook, card="returns")
     colleagues = await team.colleagues("returns", "spare")
@@ -153,8 +132,8 @@ async def test_another_owner_of_the_skill_answers_when_the_first_cannot(team: An
     assert colleagues.used == ["Returns.order-return", "Returns.order-return"]
 
 
-async def test_nobody_to_ask_is_an_error_in_words(team: Any) -> None:
-    returns = Hand()
+async def test_nobody_to_ask_is_an_error_in_words(team: Any, hand: Any) -> None:
+    returns = hand()
     await team.start("returns", returns.playbook)
     await team.start("orders", asking("order-return"))
     with pytest.raises(PeerTaskFailed, match="MESHWRIGHT_PEERS"):
@@ -164,8 +143,8 @@ async def test_nobody_to_ask_is_an_error_in_words(team: Any) -> None:
         await colleagues.ask("flying", "fly")
 
 
-async def test_three_agents_in_a_row_are_fine_and_each_knows_who_stands_above(team: Any) -> None:
-    accounts = Hand()
+async def test_three_agents_in_a_row_are_fine_and_each_knows_who_stands_above(team: Any, hand: Any) -> None:
+    accounts = hand()
     await team.start("accounts", accounts.playbook)
     await team.start("returns", asking("profile-read"), peers=["accounts"])
     await team.start("orders", asking("order-return"), peers=["returns"])
@@ -187,16 +166,16 @@ async def test_without_keys_a_loop_ends_as_well(keyless: Any) -> None:
         await keyless.ask("orders")
 
 
-async def test_a_chain_deeper_than_allowed_ends_with_an_error(team: Any) -> None:
-    await team.start("accounts", Hand().playbook, depth=1)
+async def test_a_chain_deeper_than_allowed_ends_with_an_error(team: Any, hand: Any) -> None:
+    await team.start("accounts", hand().playbook, depth=1)
     await team.start("returns", asking("profile-read"), peers=["accounts"])
     await team.start("orders", asking("order-return"), peers=["returns"])
     with pytest.raises(DelegationLoop, match="2 agents stand above"):
         await team.ask("orders")
 
 
-async def test_how_urgent_a_request_is_goes_with_it_to_every_agent(team: Any) -> None:
-    returns = Hand()
+async def test_how_urgent_a_request_is_goes_with_it_to_every_agent(team: Any, hand: Any) -> None:
+    returns = hand()
     await team.start("returns", returns.playbook)
     seen: list[Origin] = []
 
