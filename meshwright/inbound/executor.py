@@ -135,6 +135,7 @@ class Executor:
         """The outcome, or the error in its place; DeadlineExceeded when time ran out first."""
         try:
             incoming = self._incoming(turn)
+            incoming.by.require()  # else work that is quick enough is done for a caller that has gone
         except MeshError as error:
             return error
         work = asyncio.ensure_future(self._placed(incoming, turn.envelope.headers))
