@@ -71,9 +71,15 @@ class Held:
         async with self._lock:
             while True:
                 chosen = _open_ended(happened) if ends and len(self.waiting) > 1 else happened
-                if await self._commit(chosen, ends):
-                    break
-                await self._refresh()
+                try:
+                    if await self._commit(chosen, ends):
+                        break
+                    await self._refresh()
+                except LeaseLost:
+                    self.moved = (
+                        True  # as far as one can know here; a cancel calls off what was asked by itself
+                    )
+                    raise
             if ends:
                 self.waiting.popleft()
                 self._tell(ends)
