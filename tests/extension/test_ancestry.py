@@ -80,12 +80,18 @@ def made_again_without_the_middle() -> str:
     return chain("gamma", "delta", above=first)
 
 
+def grafted() -> str:
+    """What alpha signed for another of its tasks stands above what beta signed."""
+    other = handed_on("", RING.identity("alpha"), "beta", task="another task", run="r2")
+    return ", ".join([other, *split(chain("alpha", "beta", "gamma", "delta"))[1:]])
+
+
 def in_another_name() -> str:
-    identity = RING.identity("gamma")
-    assert identity.signer is not None
-    claims = {"iss": "alpha", "aud": "delta", "above": "", "task": "t", "run": "r"}
+    """beta says that alpha asked it, under its own key."""
+    claims = {"iss": "alpha", "aud": "beta", "above": "", "task": "t", "run": "r"}
     now = int(time.time())
-    return identity.signer.signed(KIND, {**claims, "iat": now, "exp": now + 60})
+    link = RING.signer("beta").signed(KIND, {**claims, "iat": now, "exp": now + 60})
+    return chain("beta", "gamma", "delta", above=link)
 
 
 def token_as_link() -> str:
@@ -104,6 +110,7 @@ def token_as_link() -> str:
         (chain("gamma", "delta"), "beta"),
         (chain("alpha", "beta", "delta"), "gamma"),
         (in_another_name(), "gamma"),
+        (grafted(), "gamma"),
         (token_as_link(), "gamma"),
         ("nonsense", "gamma"),
         ("e30", "gamma"),
@@ -124,6 +131,7 @@ def token_as_link() -> str:
         "sent by another",
         "taken from another",
         "in another name",
+        "grafted",
         "a token",
         "no link",
         "no claims",
