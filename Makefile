@@ -7,6 +7,7 @@
 #   make bench-parked  RUNS=10000 runs that wait for a person: what they cost, and that all go on
 #   make incident  a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg
 #   make storm   a tool server fails all or half of the calls: what retries add to its load; ARGS='--calls 1000'
+#   make wasted  how long agents still work for a caller that has given up, ours and the stock SDK's; ARGS='--trials N'
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
@@ -22,7 +23,7 @@ PLOT ?= incident.svg
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop bench-parked chaos incident storm evals three-files clean
+.PHONY: help demo up test check bench bench-hop bench-parked chaos incident storm wasted evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +60,9 @@ incident: $(VENV)/bench.installed
 
 storm: $(VENV)/mesh.installed
 	@$(BIN)/python -m benchmarks.storm $(ARGS)
+
+wasted: $(VENV)/bench.installed
+	@$(BIN)/python -m benchmarks.wasted $(ARGS)
 
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)

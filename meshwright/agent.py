@@ -8,12 +8,13 @@ The card lies in `agent_cards/billing.json`; `meshwright.serve.serve("billing", 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from meshwright.budget import Budget
 from meshwright.deadline import Deadline
+from meshwright.errors import NoPeer
 from meshwright.findings import Finding, Part, Subtask
 
 
@@ -25,9 +26,41 @@ class Tools(Protocol):
         ...
 
 
+class Peers(Protocol):
+    """The other agents. What is left of the time and of the tokens is divided with them; cancelling cancels them."""
+
+    async def ask(
+        self,
+        skill: str,
+        instruction: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        share: float = 0.6,
+    ) -> Finding:
+        """What whoever offers `skill` finds, with at most `share` of the time and tokens that are left.
+
+        Raises NoPeer, DelegationLoop (it would ask in a circle, or too deep), DeadlineExceeded, or a PeerError.
+        """
+        ...
+
+
+class Alone:
+    """The peers of an agent that was given none (`MESHWRIGHT_PEERS`)."""
+
+    async def ask(
+        self,
+        skill: str,
+        instruction: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        share: float = 0.6,
+    ) -> Finding:
+        raise NoPeer(f"nobody to ask for {skill!r}: this agent has no peers, set MESHWRIGHT_PEERS")
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What surrounds one subtask: the time it has, the tokens it may spend, and the tools it may use."""
+    """What surrounds one subtask: the time it has, the tokens it may spend, the tools it may use, and the agents it may ask."""
 
     by: Deadline
     tools: Tools
@@ -35,6 +68,7 @@ class Job:
     text: str = ""
     caller: str = ""
     run: str = ""
+    peers: Peers = field(default_factory=Alone)
 
 
 Playbook = Callable[[Subtask, Job], Awaitable[Part]]

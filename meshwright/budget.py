@@ -179,6 +179,24 @@ class Budget:
         self._take(amount - want)
         return Hold(self, amount, room, key)
 
+    async def lend(self, share: float, *, seconds: float) -> Hold:
+        """Set aside a share of what is left for somebody else's work: it may be nothing, since not all work needs tokens.
+
+        Settle it with what they used.
+        """
+        await self._open()
+        money = 0 if self.micros is None else self.micros - self.paid - self.pledged
+        want = Amount(max(int(self.left * share), 0), max(int(money * share), 0))
+        self._take(want)
+        if self.backing is None:
+            return Hold(self, want, want.tokens)
+        granted = Amount()
+        try:
+            key, granted = await self.backing.reserve(want, Amount(), seconds)
+        finally:
+            self._take(granted - want)
+        return Hold(self, granted, granted.tokens, key)
+
     def headers(self, amount: Amount) -> dict[str, str]:
         """The headers for a callee that may spend `amount`, which is reserved."""
         money = {HEADER_MONEY: str(amount.micros)} if self.micros is not None else {}

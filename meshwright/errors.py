@@ -6,6 +6,8 @@
     │   ├── Unauthenticated      no token, or one that does not verify
     │   ├── Forbidden            the caller is known and may not
     │   ├── NotFound             no such task, run, review, skill
+    │   ├── AncestryRefused      the chain of agents above does not verify
+    │   ├── DelegationLoop       the agent is in that chain already, or the chain is too long
     │   └── AlreadyDecided       somebody was first
     ├── DeadlineExceeded       the caller's own time is used up       not retryable, says nothing of the peer
     ├── BudgetExhausted        the caller's own tokens are used up    not retryable, says nothing of the peer
@@ -83,6 +85,14 @@ class Forbidden(CallerError):
 
 class NotFound(CallerError):
     """There is no such thing, or it is not the caller's."""
+
+
+class AncestryRefused(CallerError):
+    """The chain of agents above is not what those agents signed, or not for us."""
+
+
+class DelegationLoop(CallerError):
+    """Agents that ask one another in a circle, or deeper than is allowed. The message names the chain."""
 
 
 class AlreadyDecided(CallerError):
@@ -213,6 +223,8 @@ WIRE: dict[type[MeshError], Wire] = {
     Unauthenticated: Wire(401, "UNAUTHENTICATED"),
     Forbidden: Wire(403, "FORBIDDEN"),
     NotFound: Wire(404, "NOT_FOUND"),
+    AncestryRefused: Wire(400, "ANCESTRY_REFUSED"),
+    DelegationLoop: Wire(400, "DELEGATION_LOOP"),
     AlreadyDecided: Wire(409, "ALREADY_DECIDED"),
     DeadlineExceeded: Wire(504, "DEADLINE_EXCEEDED"),
     BudgetExhausted: Wire(429, "BUDGET_EXHAUSTED"),

@@ -13,12 +13,16 @@ URI = "urn:meshwright:extension:mesh:v1"
 META_DEADLINE = "meshwright/deadline-ms"
 META_KEY = "meshwright/idempotency-key"
 META_TICKET = "meshwright/ticket"
+META_PRIORITY = "meshwright/priority"
 
 #: How a tool server ends the text of a read that was stopped because its time was up.
 RAN_LATE = "the deadline passed while it worked"
 
 #: Headers of an A2A request, next to those of `deadline` and `budget`.
 HEADER_RUN = "x-mesh-run"
+
+#: Where gRPC carries the code of an error about the request; over HTTP it is in the metadata of A2A's ErrorInfo.
+TRAILING_CODE = "x-mesh-code"
 
 #: The scope a token needs for a write tool; only the apply step asks for it.
 SCOPE_APPLY = "apply"

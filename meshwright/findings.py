@@ -69,7 +69,7 @@ class Gap(Part):
 
 
 class Usage(Part):
-    """What the work cost. `tools` lists the calls as `server.tool`, in order."""
+    """What the work cost. `tools` lists the calls as `server.tool`, in order, and then who was asked, as `agent.skill`."""
 
     tokens: int = 0
     tools: list[str] = Field(default_factory=list, max_length=256)

@@ -59,6 +59,8 @@ class Settings(BaseModel):
     access: Path | None = None
     deadline: float = Field(default=30.0, gt=0, le=3600)
     deadline_max: float = Field(default=120.0, gt=0, le=3600)
+    #: How many agents may stand above one another in a chain of delegations.
+    depth: int = Field(default=8, ge=1, le=32)
     lease: float = Field(default=3.0, ge=0.2, le=300)
     claims: int = Field(default=10, ge=1)
     grace: float = Field(default=8.0, ge=0, le=600)

@@ -33,6 +33,7 @@ from meshwright.errors import DeadlineExceeded, Forbidden, InvalidRequest, MeshE
 from meshwright.extension import (
     META_DEADLINE,
     META_KEY,
+    META_PRIORITY,
     META_TICKET,
     RAN_LATE,
     SCOPE_APPLY,
@@ -57,12 +58,16 @@ Tool = TypeVar("Tool", bound=Callable[..., Coroutine[Any, Any, BaseModel]])
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What surrounds one tool call. `key` is the idempotency key (always set on writes), `ticket` the run it serves."""
+    """What surrounds one tool call. `key` is the idempotency key (always set on writes), `ticket` the run it serves.
+
+    `priority` is the word that came with the request at the entrance; empty is normal.
+    """
 
     caller: str
     by: Deadline
     key: str = ""
     ticket: str = ""
+    priority: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +208,8 @@ class ToolServer:
         by = _deadline(request.headers, meta)
         if by.expired:
             raise DeadlineExceeded(f"{tool}: the deadline passed before it began")
-        call = Call(caller.name, by, str(meta.get(META_KEY, "")), str(meta.get(META_TICKET, "")))
+        key, ticket, priority = (str(meta.get(name, "")) for name in (META_KEY, META_TICKET, META_PRIORITY))
+        call = Call(caller.name, by, key, ticket, priority)
         if writes:
             # what was sent, not what validation made of it: the token is bound to the sender's bytes
             sent = dict((context.request_context.params or {}).get("arguments") or {})

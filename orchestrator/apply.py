@@ -23,7 +23,7 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         proposal = row["proposal"]
         by = drive.by.share(SHARES.apply)
         try:
-            tools = drive.toolbox.session(by=by, ticket=state["id"])
+            tools = drive.toolbox.session(by=by, ticket=state["id"], priority=drive.origin.priority)
             receipt = await tools.apply(proposal["action"], proposal["arguments"], row["key"])
         except ToolRefused as refusal:
             rows.append({**row, "state": "refused", "why": str(refusal)})

@@ -17,11 +17,9 @@ from meshwright.deadline import Deadline
 from meshwright.errors import (
     BreakerOpen,
     DeadlineExceeded,
-    InvalidRequest,
     LeaseLost,
     MeshError,
     NoPeer,
-    PeerAnsweredBadly,
     PeerCold,
     PeerOverloaded,
     PeerTaskFailed,
@@ -30,9 +28,8 @@ from meshwright.errors import (
 )
 from meshwright.extension import canonical
 from meshwright.findings import Finding, Gap, Part, Subtask
+from meshwright.outbound.answers import cost_of, read
 from meshwright.outbound.peer import Answer, Peer
-from meshwright.parts import read_as
-from orchestrator.purse import cost_of
 from orchestrator.work import SHARES, Drive, Trail, Work, code_of
 
 #: Kept back from the first peer's time while there is another to ask, so that asking it still makes sense.
@@ -146,9 +143,9 @@ async def ask(
             body = {"content": content or {"subtask": subtask.model_dump(mode="json")}, "text": text}
             key = str(uuid.uuid5(uuid.NAMESPACE_URL, canonical([drive.run, turn, subtask.id, peer.url])))
             until = by if last else by.share(FIRST_SHARE)
-            read = functools.partial(_read, peer, answers)
-            answer = await _sent(drive, peer, until, key, body, want, read)
-            part = read(answer)
+            reading = functools.partial(read, peer.name, answers)
+            answer = await _sent(drive, peer, until, key, body, want, reading)
+            part = reading(answer)
         except (LeaseLost, StoreUnavailable):
             raise  # about our own hold on the run, not about the peer
         except MeshError as error:
@@ -204,7 +201,7 @@ async def _sent(
             text=letter.body["text"],
             tokens=granted.tokens,
             micros=granted.micros if purse.money else None,
-            run=drive.run,
+            origin=drive.origin,
             message_id=key,
             remote=letter.remote,
             began=began,
@@ -233,18 +230,6 @@ async def _once_warm(drive: Drive, peer: Peer, by: Deadline, send: Callable[[], 
             raise
     await drive.directory.require_warm(peer, until)
     return await send()
-
-
-def _read(peer: Peer, answers: type[Part], answer: Answer) -> Part:
-    """The answer's data part as the promised model. A peer without data parts still has its text."""
-    for content in answer.data:
-        try:
-            return read_as(answers, content)
-        except InvalidRequest as error:
-            raise PeerAnsweredBadly(peer.name, str(error)) from None
-    if answers is Finding and answer.text:
-        return Finding(reply=answer.text[:8000])
-    raise PeerAnsweredBadly(peer.name, f"no {answers.__name__} in its answer")
 
 
 def _outcome(error: MeshError) -> str:

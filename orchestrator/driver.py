@@ -169,6 +169,7 @@ class Driver:
             letters,
             incoming.claim,
             key,
+            incoming.origin.of(key),
         )
 
 

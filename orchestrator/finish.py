@@ -83,7 +83,7 @@ async def _effect(drive: Drive, state: Work, action: str, arguments: dict[str, A
     verdict = await judge(drive, state, proposal)
     if verdict.decision != "apply":
         return f"{action}: {verdict.why}"
-    tools = drive.toolbox.session(by=drive.by, ticket=state["id"])
+    tools = drive.toolbox.session(by=drive.by, ticket=state["id"], priority=drive.origin.priority)
     try:
         await tools.apply(action, arguments, action_key(state["id"], proposal))
     except MeshError as error:

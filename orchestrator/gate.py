@@ -46,7 +46,9 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
 async def judge(drive: Drive, state: Work, proposal: Proposal) -> Verdict:
     """The policy's verdict on one proposal."""
     policy: Policy = drive.policy
-    tools = drive.toolbox.session(by=drive.by.share(SHARES.gate), ticket=state["id"])
+    tools = drive.toolbox.session(
+        by=drive.by.share(SHARES.gate), ticket=state["id"], priority=drive.origin.priority
+    )
 
     async def look_up(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return await tools.call(tool, **arguments)

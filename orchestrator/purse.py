@@ -10,10 +10,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from meshwright.budget import Amount, used_in
-from meshwright.errors import BreakerOpen, DeadlineExceeded, MeshError
+from meshwright.budget import Amount
 from meshwright.ledger import Account, left, reserve, settle
-from meshwright.outbound.lost import unheard
 from meshwright.wallet import SLACK
 
 if TYPE_CHECKING:
@@ -76,15 +74,3 @@ class Purse:
 
         rows = await self._database.read(op)
         return Amount(rows[0]["tokens"], rows[0]["micros"]) if rows else Amount()
-
-
-def cost_of(error: MeshError, begun: bool) -> Amount | None:
-    """What a call that failed has cost: nothing where nobody can have begun with it, else what the peer says, else unknown.
-
-    `begun` says that the peer has a task for it.
-    """
-    if unheard(error) and not begun:
-        return Amount()
-    if isinstance(error, BreakerOpen | DeadlineExceeded):
-        return None
-    return used_in(error.notes)

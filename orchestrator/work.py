@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from meshwright.deadline import Deadline
 from meshwright.errors import WIRE, MeshError
+from meshwright.origin import Origin
 
 if TYPE_CHECKING:
     from meshwright.outbound.directory import Directory
@@ -72,6 +73,8 @@ class Drive:
     letters: Mapping[str, Letter]
     claim: Claim
     run: str = ""
+    #: On whose behalf this run asks others.
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True, slots=True)

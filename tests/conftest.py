@@ -47,3 +47,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="VERSION",
         help="record golden runs for a release; see tests/mesh",
     )
+    parser.addoption(
+        "--subject",
+        default="",
+        metavar="URL",
+        help="hold another server of the mesh extension against docs/extension.md; see tests/extension",
+    )

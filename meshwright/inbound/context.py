@@ -14,12 +14,14 @@ from a2a.server.routes.common import DefaultServerCallContextBuilder
 from a2a.utils.constants import VERSION_HEADER
 from a2a.utils.errors import ContentTypeNotSupportedError, ExtensionSupportRequiredError
 
+from meshwright.inbound.departure import RECEIVE
 from meshwright.inbound.doorman import ARRIVED
 from meshwright.inbound.headers import all_of, headers_of
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
     from starlette.requests import Request
+    from starlette.types import Scope
 
 #: As it stands in a context's `state["headers"]`, on every binding.
 VERSION = VERSION_HEADER.lower()
@@ -42,8 +44,9 @@ class HttpContexts(DefaultServerCallContextBuilder):
         return ServerCallContext(
             user=self.build_user(request),
             state={
-                "headers": {**headers, VERSION: version_of(request)},
+                "headers": {**headers, **repeated(scope), VERSION: version_of(request)},
                 "scope": scope,
+                RECEIVE: request.receive,
                 "arrived": scope.get(ARRIVED),
             },
             requested_extensions=named,
@@ -53,6 +56,15 @@ class HttpContexts(DefaultServerCallContextBuilder):
 def version_of(request: Request) -> str:
     """The version of A2A that a request is written in, from its header or else its query; empty means 0.3."""
     return headers_of(request.scope).get(VERSION) or request.query_params.get(VERSION_HEADER, "")
+
+
+def repeated(scope: Scope) -> dict[str, str]:
+    """Those of the mesh's headers that came more than once, joined as gRPC's metadata are: taking one of them is taking sides."""
+    names = [name for name, _ in scope["headers"] if name.startswith(b"x-mesh-")]
+    if len(names) == len(set(names)):
+        return {}
+    twice = {name.decode("latin-1") for name in names if names.count(name) > 1}
+    return {name: ", ".join(all_of(scope, name)) for name in twice}
 
 
 def require_json(request: Request) -> None:

@@ -26,8 +26,9 @@ from meshwright.errors import (
     Overloaded,
     StoreUnavailable,
 )
-from meshwright.extension import HEADER_RUN, URI
+from meshwright.extension import URI
 from meshwright.inbound.places import Places, rank_of
+from meshwright.origin import Origin
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.records.tracing import span
 from meshwright.tasks.events import Event, status
@@ -69,11 +70,15 @@ class Incoming:
     task_id: str = ""
     context_id: str = ""
     caller: str = ""
-    run: str = ""
+    origin: Origin = field(default_factory=Origin)
     message_id: str = ""
     follow_up: bool = False
     resumed: bool = False
     claim: Claim | None = None
+
+    @property
+    def run(self) -> str:
+        return self.origin.run
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,7 @@ class Executor:
         """The outcome, or the error in its place; DeadlineExceeded when time ran out first."""
         try:
             incoming = self._incoming(turn)
+            incoming.by.require()  # else work that is quick enough is done for a caller that has gone
         except MeshError as error:
             return error
         work = asyncio.ensure_future(self._placed(incoming, turn.envelope.headers))
@@ -183,7 +189,7 @@ class Executor:
             task_id=task.id,
             context_id=task.context_id,
             caller=envelope.caller,
-            run=envelope.headers.get(HEADER_RUN, "")[:64],
+            origin=Origin.from_headers(envelope.headers, task.id, lambda: turn.held.moved),
             message_id=envelope.message.message_id,
             follow_up=envelope.turn > 1,
             resumed=not envelope.fresh,

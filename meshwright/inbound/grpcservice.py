@@ -26,6 +26,7 @@ from google.protobuf.json_format import MessageToDict
 
 from meshwright import deadline
 from meshwright.errors import Unauthenticated
+from meshwright.extension import TRAILING_CODE
 from meshwright.inbound.busy import Busy
 from meshwright.inbound.context import VERSION, require_extensions, required_extensions
 from meshwright.inbound.extensions import activated
@@ -133,6 +134,10 @@ class GrpcService(GrpcHandler):
         if isinstance(error, Busy):
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if error.status == 429 else grpc.StatusCode.UNAVAILABLE
             await context.abort(code, str(error), (("retry-after", str(error.retry_after)),))
+        if code := (error.data or {}).get(
+            "code"
+        ):  # the SDK gives it back over HTTP, as the ErrorInfo's metadata
+            context.set_trailing_metadata(((TRAILING_CODE, str(code)),))
         known = type(error) in A2A_ERROR_REASONS
         await super().abort_context(error if known else InternalError(message="internal error"), context)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from a2a.server.request_handlers import RequestHandler
@@ -22,7 +22,6 @@ from a2a.types import (
 )
 from a2a.utils.errors import (
     ExtendedAgentCardNotConfiguredError,
-    InternalError,
     InvalidParamsError,
     PushNotificationNotSupportedError,
     TaskNotCancelableError,
@@ -33,16 +32,11 @@ from a2a.utils.input_mode_validator import validate_input_modes
 from a2a.utils.task import apply_history_length, validate_history_length, validate_page_size
 
 from meshwright.deadline import Deadline
-from meshwright.errors import (
-    AlreadyDecided,
-    InvalidRequest,
-    MeshError,
-    NotFound,
-    Overloaded,
-    StoreUnavailable,
-)
-from meshwright.inbound.busy import Busy
+from meshwright.errors import AlreadyDecided, StoreUnavailable
+from meshwright.inbound.ancestry import HEADER as ANCESTRY
+from meshwright.inbound.departure import Departures
 from meshwright.inbound.places import Places, rank_of
+from meshwright.inbound.told import told
 from meshwright.parts import MAX_PARTS, text_in
 from meshwright.tasks import pushes
 from meshwright.tasks.accept import Accepted, Ask
@@ -60,6 +54,7 @@ if TYPE_CHECKING:
         SubscribeToTaskRequest,
     )
 
+    from meshwright.inbound.ancestry import Ancestry
     from meshwright.settings import Settings
     from meshwright.tasks.book import TaskBook
     from meshwright.tasks.snapshot import Snapshot
@@ -73,12 +68,20 @@ Streamed = Task | Message | TaskStatusUpdateEvent | TaskArtifactUpdateEvent
 
 
 class MeshRequestHandler(RequestHandler):
-    """All operations of A2A 1.0. `screen` says whether a push notification may go to an address."""
+    """All operations of A2A 1.0. `screen` says whether a push notification may go to an address, `ancestry` who may ask whom."""
 
-    def __init__(self, card: AgentCard, settings: Settings, screen: pushes.Screen | None = None) -> None:
+    def __init__(
+        self,
+        card: AgentCard,
+        settings: Settings,
+        screen: pushes.Screen | None = None,
+        ancestry: Ancestry | None = None,
+    ) -> None:
         self._card = card
         self._settings = settings
         self._screen = screen
+        self._ancestry = ancestry
+        self._departures = Departures(self._abandoned)
         #: There from the start of the server to its end.
         self.book: TaskBook
         self.worker: Worker
@@ -87,33 +90,35 @@ class MeshRequestHandler(RequestHandler):
         self.patient = False
 
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
-        with _told(context):
+        with told(context):
             accepted = await self._accept(params, context)
             task = accepted.snapshot.task
             if not params.configuration.return_immediately:
-                task = await self._settled(accepted)
+                async with self._departures.minded(accepted.task_id, context):
+                    task = await self._settled(accepted)
         return apply_history_length(task, params.configuration)
 
     async def on_message_send_stream(
         self, params: SendMessageRequest, context: ServerCallContext
     ) -> AsyncGenerator[Streamed, None]:
         self._require_streaming()
-        with _told(context):
+        with told(context):
             accepted = await self._accept(params, context)
             snapshot = accepted.snapshot
-            yield apply_history_length(snapshot.task, params.configuration)
-            if _is_settled(snapshot, accepted.turn):
-                return
-            async with aclosing(self._turn_of(accepted)) as happening:
-                async for event in happening:
-                    if not isinstance(event, Message):
-                        yield event
+            async with self._departures.minded(accepted.task_id, context, streams=True):
+                yield apply_history_length(snapshot.task, params.configuration)
+                if _is_settled(snapshot, accepted.turn):
+                    return
+                async with aclosing(self._turn_of(accepted)) as happening:
+                    async for event in happening:
+                        if not isinstance(event, Message):
+                            yield event
 
     async def on_subscribe_to_task(
         self, params: SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Streamed, None]:
         self._require_streaming()
-        with _told(context):
+        with told(context):
             snapshot = await self.book.get(params.id, _owner(context))
             if snapshot.task.status.state in TERMINAL:
                 state = state_name(snapshot.task.status.state)
@@ -128,7 +133,7 @@ class MeshRequestHandler(RequestHandler):
 
     async def on_get_task(self, params: GetTaskRequest, context: ServerCallContext) -> Task | None:
         validate_history_length(params)
-        with _told(context):
+        with told(context):
             snapshot = await self.book.get(params.id, _owner(context))
         return apply_history_length(snapshot.task, params)
 
@@ -136,14 +141,14 @@ class MeshRequestHandler(RequestHandler):
         validate_history_length(params)
         if params.HasField("page_size"):
             validate_page_size(params.page_size)
-        with _told(context):
+        with told(context):
             page = await self.book.list(params, _owner(context))
         for task in page.tasks:
             task.CopyFrom(apply_history_length(task, params))
         return page
 
     async def on_cancel_task(self, params: CancelTaskRequest, context: ServerCallContext) -> Task | None:
-        with _told(context):
+        with told(context):
             try:
                 task = await self.book.cancel(params.id, _owner(context))
             except AlreadyDecided as error:
@@ -151,11 +156,17 @@ class MeshRequestHandler(RequestHandler):
         self.worker.let_go(params.id)
         return task
 
+    async def _abandoned(self, task_id: str, context: ServerCallContext) -> None:
+        """The caller has gone, and wanted that to be a cancel; what has ended meanwhile has ended."""
+        with suppress(AlreadyDecided, StoreUnavailable):
+            await self.book.cancel(task_id, _owner(context))
+        self.worker.let_go(task_id)
+
     async def on_create_task_push_notification_config(
         self, params: TaskPushNotificationConfig, context: ServerCallContext
     ) -> TaskPushNotificationConfig:
         await self._check_push(params)
-        with _told(context):
+        with told(context):
             return await pushes.add(self.book, params, _owner(context))
 
     async def on_get_task_push_notification_config(
@@ -186,7 +197,7 @@ class MeshRequestHandler(RequestHandler):
 
     async def _configs(self, task_id: str, context: ServerCallContext) -> list[TaskPushNotificationConfig]:
         self._require_pushes()
-        with _told(context):
+        with told(context):
             await self.book.get(task_id, _owner(context))
         return await self.book.database.read(lambda tx: pushes.kept(tx, task_id))
 
@@ -199,6 +210,8 @@ class MeshRequestHandler(RequestHandler):
             push = params.configuration.task_push_notification_config
             await self._check_push(push)
         headers: dict[str, str] = context.state.get("headers", {})
+        if self._ancestry is not None:
+            self._ancestry.check(headers.get(ANCESTRY, ""), context.user.user_name)
         settings = self._settings
         by = Deadline.from_headers(headers, default=settings.deadline, ceiling=settings.deadline_max)
         if (arrived := context.state.get("arrived")) is not None:
@@ -285,22 +298,3 @@ def _check(message: Message) -> None:
         part.WhichOneof("content") not in (None, "text") for part in message.parts
     ):
         raise InvalidParamsError(message="the message is empty: say in a text part what you need")
-
-
-@contextmanager
-def _told(context: ServerCallContext) -> Iterator[None]:
-    """Our errors as A2A's, for every binding."""
-    try:
-        yield
-    except NotFound as error:
-        raise TaskNotFoundError(message=str(error)) from None
-    except AlreadyDecided as error:
-        raise UnsupportedOperationError(message=str(error)) from None
-    except InvalidRequest as error:
-        raise InvalidParamsError(message=str(error)) from None
-    except (Overloaded, StoreUnavailable) as error:
-        busy = Busy(error)
-        busy.note(context)
-        raise busy from None
-    except MeshError as error:
-        raise InternalError(message=str(error)) from None

@@ -56,8 +56,12 @@ class Signer:
             **({"scope": scope} if scope else {}),
             **claims,
         }
-        header = {"alg": "Ed25519", "typ": "at+jwt", "kid": self.name}
-        return jwt.encode(header, body, self.key, algorithms=["Ed25519"])
+        return self.signed("at+jwt", body)
+
+    def signed(self, kind: str, claims: Mapping[str, Any]) -> str:
+        """Claims under our name, as a compact JWS of the type `kind`."""
+        header = {"alg": "Ed25519", "typ": kind, "kid": self.name}
+        return jwt.encode(header, dict(claims), self.key, algorithms=["Ed25519"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +110,21 @@ class Trust:
         kind, _, token = authorization.partition(" ")
         if kind.lower() != "bearer" or not token or len(token) > 8192:
             raise Unauthenticated("the token does not verify")
-        try:
-            decoded = jwt.decode(token.strip(), self._key_of, algorithms=["Ed25519"])
-        except (JoseError, ValueError, KeyError, TypeError):
-            raise Unauthenticated("the token does not verify") from None
-        claims, name = decoded.claims, str(decoded.header["kid"])
+        name, claims = self.verified("at+jwt", token.strip())
         self._check(name, claims)
         return Caller(name, name in self._operators, claims)
+
+    def verified(self, kind: str, token: str) -> tuple[str, dict[str, Any]]:
+        """Whose key signed a JWS of the type `kind`, and its claims. Raises Unauthenticated."""
+        try:
+            decoded = jwt.decode(token, self._key_of, algorithms=["Ed25519"])
+        except (JoseError, ValueError, KeyError, TypeError):
+            raise Unauthenticated("the token does not verify") from None
+        if (
+            decoded.header.get("typ") != kind
+        ):  # a key signs more than one kind of thing; none passes for another
+            raise Unauthenticated("the token does not verify")
+        return str(decoded.header["kid"]), decoded.claims
 
     def _key_of(self, signed: Any) -> OKPKey:
         return self._keys[str(signed.headers().get("kid", ""))]

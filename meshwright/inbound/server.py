@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from meshwright.card import card_of, offered, stamped
 from meshwright.database import open_database
 from meshwright.inbound.admission import Admission
+from meshwright.inbound.ancestry import Ancestry
 from meshwright.inbound.bindings import http_bindings, refusal
 from meshwright.inbound.busy import RetryAfter
 from meshwright.inbound.cardroute import card_routes
@@ -25,6 +26,7 @@ from meshwright.inbound.health import Readiness
 from meshwright.inbound.sanitised import Sanitised
 from meshwright.inbound.specialist import Specialist
 from meshwright.ledger import Ledger
+from meshwright.outbound.directory import Directory
 from meshwright.outbound.http import http_client
 from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
@@ -54,19 +56,30 @@ def agent_app(
     client = http or http_client()
     toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness()
-    specialist = Specialist(agent, settings, toolbox)
-    readiness.details = toolbox.health
-    readiness.metrics = [toolbox.samples]
+    directory = Directory(settings.peers, client, identity) if settings.peers else None
+    specialist = Specialist(agent, settings, toolbox, directory)
+    asked = [toolbox, *([directory] if directory else ())]
+    readiness.details = lambda: {key: value for each in asked for key, value in each.health().items()}
+    readiness.metrics = [each.samples for each in asked]
 
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
         specialist.ledger = Ledger(handler.book.database, agent.name)
-        board = Switchboard(handler.book.database, agent.name, toolbox.breakers)
+        breakers = [*toolbox.breakers, *(directory.breakers if directory else ())]
+        board = Switchboard(handler.book.database, agent.name, breakers)
+        meeting = asyncio.create_task(meet(directory)) if directory else None
         async with warming(readiness, settings.warm, toolbox.schemas):
             yield
+        if meeting is not None:
+            meeting.cancel()
+            await asyncio.wait({meeting})
         await board.aclose()
         await specialist.ledger.aclose()
         await client.aclose()
+
+    async def meet(peers: Directory) -> None:
+        await peers.refresh()
+        await peers.keep_fresh(settings.refresh)
 
     card = card_of(agent.name)
     return a2a_app(agent.name, card, specialist.work, settings, identity, readiness, lifespan=lifespan)
@@ -96,7 +109,8 @@ def a2a_app(
     # The handler wants a complete card; what it is asked of it does not depend on the address.
     complete = stamped(card, settings.public_url or f"http://{settings.host}:{settings.port}")
     screen = Screen(settings.webhooks)
-    handler = MeshRequestHandler(complete, settings, screen)
+    ancestry = Ancestry(identity.trust, settings.depth)
+    handler = MeshRequestHandler(complete, settings, screen, ancestry)
     operations = Sanitised(handler)
     grpc = GrpcDoor(operations, complete, settings, identity.trust)
     handler.patient = unheard is not None

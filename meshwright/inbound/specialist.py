@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from meshwright.agent import Agent, Job
+from meshwright.agent import Agent, Alone, Job
 from meshwright.errors import InvalidRequest, MeshError
 from meshwright.findings import Finding, Part, Subtask, Usage
 from meshwright.parts import read_as
@@ -15,16 +15,21 @@ from meshwright.wallet import Wallet, daily
 if TYPE_CHECKING:
     from meshwright.inbound.executor import Incoming, Outcome
     from meshwright.ledger import Ledger
+    from meshwright.outbound.colleagues import Colleagues
+    from meshwright.outbound.directory import Directory
     from meshwright.outbound.toolbox import Toolbox
 
 
 class Specialist:
-    """One agent, its tools and, where a model is configured, its model."""
+    """One agent, its tools, the agents it may ask (none: it has no peers) and, where a model is configured, its model."""
 
-    def __init__(self, agent: Agent, settings: Settings, toolbox: Toolbox) -> None:
+    def __init__(
+        self, agent: Agent, settings: Settings, toolbox: Toolbox, directory: Directory | None = None
+    ) -> None:
         self._agent = agent
         self._settings = settings
         self._toolbox = toolbox
+        self._directory = directory
         #: Set once the database is open.
         self.ledger: Ledger | None = None
 
@@ -33,13 +38,16 @@ class Specialist:
 
         began = time.monotonic()
         subtask = self._subtask(incoming)
-        budget, tools = incoming.budget, self._toolbox.session(by=incoming.by, ticket=incoming.run)
+        budget, origin = incoming.budget, incoming.origin
+        tools = self._toolbox.session(by=incoming.by, ticket=incoming.run, priority=origin.priority)
         self._back(incoming)
-        job = Job(incoming.by, tools, budget, incoming.text, incoming.caller, incoming.run)
+        peers = self._colleagues(incoming)
+        job = Job(incoming.by, tools, budget, incoming.text, incoming.caller, incoming.run, peers or Alone())
 
         def used() -> Usage:
             ms = int((time.monotonic() - began) * 1000)
-            return Usage(tokens=budget.spent, tools=tools.used, ms=ms)
+            asked = peers.used if peers else []
+            return Usage(tokens=budget.spent, tools=[*tools.used, *asked], ms=ms)
 
         try:
             answer = await self._answer(subtask, job)
@@ -60,12 +68,26 @@ class Specialist:
         return Outcome(text=reply, data=answer, metadata=notes)
 
     def _back(self, incoming: Incoming) -> None:
-        """Put the ledger behind the budget of a task that may ask a model."""
-        if self.ledger is None or not self._settings.model or not incoming.task_id:
+        """Put the ledger behind the budget of a task that may ask a model, or somebody who may."""
+        spends = self._settings.model or self._directory is not None
+        if self.ledger is None or not spends or not incoming.task_id:
             return
         accounts = daily(self._settings, self._agent.name, incoming.caller)
         task = f"{self._agent.name}/{incoming.task_id}/{incoming.message_id}"
         incoming.budget.backing = Wallet(self.ledger, task, accounts, max(incoming.by.remaining, 0.0))
+
+    def _colleagues(self, incoming: Incoming) -> Colleagues | None:
+        if self._directory is None:
+            return None
+        from meshwright.outbound.colleagues import Colleagues
+
+        return Colleagues(
+            self._directory,
+            incoming.by,
+            incoming.budget,
+            incoming.origin,
+            incoming.message_id,
+        )
 
     def _subtask(self, incoming: Incoming) -> Subtask:
         """The subtask that was sent; a client that only sends text gets one made of it."""

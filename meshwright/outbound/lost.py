@@ -7,9 +7,12 @@ from collections.abc import Mapping
 import httpx
 
 from meshwright.errors import (
+    WIRE,
+    AncestryRefused,
     BreakerOpen,
     CallerError,
     DeadlineExceeded,
+    DelegationLoop,
     MeshError,
     PeerAnsweredBadly,
     PeerCold,
@@ -55,6 +58,17 @@ def unheard(error: MeshError) -> bool:
     """Whether nobody can have begun with what was asked: it was not sent, or turned away at the door."""
     turned_away = PeerRefused | PeerOverloaded | PeerCold | CallerError
     return isinstance(error, BreakerOpen | DeadlineExceeded | turned_away) or never_sent(error)
+
+
+#: What a peer says of the chain of agents above it means the same here as there.
+_ABOUT_ANCESTRY = {WIRE[kind].code: kind for kind in (AncestryRefused, DelegationLoop)}
+
+
+def refused(peer: str, why: str, code: object) -> MeshError:
+    """What a peer's refusal with a code of the extension (None: without one) is to us."""
+    if isinstance(code, str) and (kind := _ABOUT_ANCESTRY.get(code)) is not None:
+        return kind(f"{peer}: {why[:600]}")
+    return PeerRefused(peer, why[:300])
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -27,9 +27,11 @@ from meshwright.errors import (
     PeerTimedOut,
     PeerUnreachable,
 )
-from meshwright.extension import HEADER_RUN, URI
+from meshwright.extension import URI
 from meshwright.inbound.identity import Identity
+from meshwright.origin import Origin
 from meshwright.outbound.breaker import Breaker, tells
+from meshwright.outbound.farewell import Farewells
 from meshwright.outbound.lost import unheard
 from meshwright.outbound.retry import Retries
 from meshwright.outbound.seen import Seen, data_of, text_of
@@ -45,8 +47,8 @@ log = logging.getLogger(__name__)
 
 #: How often a call comes back to a task whose stream broke off, and seconds before the first of them.
 COME_BACK, PAUSE = 3, 0.1
-#: Seconds a CancelTask may take; nobody waits for it.
-CANCEL_SECONDS = 1.0
+#: Seconds between two looks at a task of a peer that does not stream: at first, and at most.
+LOOK, LONGEST_LOOK = 0.05, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Peer:
         self._wire = wire_to(card.name, card, http)
         self._identity = identity
         self._audience = audience
-        self._farewells: set[asyncio.Task[None]] = set()
+        self._farewells = Farewells(card.name, self.cancel)
 
     async def ask(
         self,
@@ -91,7 +93,7 @@ class Peer:
         text: str = "",
         tokens: int | None = None,
         micros: int | None = None,
-        run: str = "",
+        origin: Origin | None = None,
         message_id: str = "",
         context_id: str = "",
         remote: str = "",
@@ -100,7 +102,8 @@ class Peer:
     ) -> Answer:
         """Send `content` as a data part (and `text` beside it) and wait for the task's end, at most until `by`.
 
-        `tokens` and `micros` are what it may spend; with None it has its own limits.
+        `tokens` and `micros` are what it may spend; with None it has its own limits. `origin` is on whose behalf we ask; without
+        it the chain of agents begins here.
         `began` hears the id of the peer's task as soon as it is known. With such an id as `remote` nothing is sent: the call
         comes back to that task; only if the peer does not know it any more is the message sent again.
 
@@ -120,8 +123,8 @@ class Peer:
         async def once() -> Answer:
             async with self.breaker.admit():
                 with span(f"invoke_agent {self.name}", agent=self.name):
-                    headers = self._headers(by, tokens, micros, run)
-                    return await self._once(message, headers, seen, by, accepts)
+                    headers = self._headers(by, tokens, micros, origin)
+                    return await self._once(message, headers, seen, by, origin, accepts)
 
         def safe(error: MeshError) -> bool:
             return not seen.there and (self._takes_once or unheard(error))
@@ -139,28 +142,34 @@ class Peer:
         headers: dict[str, str],
         seen: Seen,
         by: Deadline,
+        origin: Origin | None,
         accepts: Callable[[Answer], object] | None,
     ) -> Answer:
         """One try, to its end."""
         given = by.require()
+        # A task of its own, because who gives up may have to learn first what there is to cancel.
+        call = asyncio.ensure_future(self._follow(message, headers, seen))
         try:
             async with asyncio.timeout(given):
-                await self._follow(message, headers, seen)
-            if seen.asks_back:
-                self._cancel(seen)
+                await asyncio.shield(call)
             seen.require_completed(given)
             answer = Answer(seen.remote, data_of(seen.parts), text_of(seen.parts), seen.notes)
             if accepts is not None:
                 accepts(answer)
         except TimeoutError:
-            self._cancel(seen)
+            self._farewells.say(seen, call)
             why = f"no answer within {given:.1f} s"
             raise PeerTimedOut(self.name, why, tells=tells(given, by)) from None
         except asyncio.CancelledError:
-            self._cancel(seen)
+            if origin is not None and origin.moved():
+                call.cancel()
+            else:
+                self._farewells.say(seen, call)
             raise
         except MeshError as error:
             error.notes = error.notes or seen.notes
+            if seen.asks_back:  # and nobody will answer
+                self._farewells.say(seen, call)
             raise
         return answer
 
@@ -168,6 +177,11 @@ class Peer:
         """Drive the call to its end, keeping what was seen; come back to the task while its stream breaks off."""
         if not seen.remote or not await self._came_back(headers, seen):
             await self._stream(seen, self._wire.send(message, headers))
+        pause = LOOK
+        while not (self._wire.streams or seen.settled or not seen.there):
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_LOOK)
+            await self._stream(seen, self._got(seen.remote, headers))
         for attempt in range(COME_BACK):
             if seen.settled or not seen.there:
                 return
@@ -178,7 +192,7 @@ class Peer:
         """See the task `seen.remote` again, to its end where it goes on. False if the peer does not know it."""
         try:
             await self._stream(seen, self._got(seen.remote, headers))
-            if not seen.settled:
+            if not seen.settled and self._wire.streams:
                 await self._stream(seen, self._wire.subscribe(seen.remote, headers))
         except PeerRefused as refusal:
             if refusal.unknown_task:
@@ -204,30 +218,18 @@ class Peer:
                 "%s: the stream of task %s broke off (%s); coming back to it", self.name, seen.remote, lost
             )
 
-    def _headers(self, by: Deadline, tokens: int | None, micros: int | None, run: str) -> dict[str, str]:
+    def _headers(
+        self, by: Deadline, tokens: int | None, micros: int | None, origin: Origin | None
+    ) -> dict[str, str]:
         return {
             **by.headers(),
             "a2a-extensions": URI,
             **({BUDGET_HEADER: str(tokens)} if tokens is not None else {}),
             **({HEADER_MONEY: str(micros)} if micros is not None else {}),
-            **({HEADER_RUN: run} if run else {}),
+            **(origin.headers(self._identity, self._audience) if origin is not None else {}),
             **trace_headers(),
             **(self._identity.authorization(self._audience) if self._audience else {}),
         }
-
-    def _cancel(self, seen: Seen) -> None:
-        """Tell the peer to stop, without waiting: our own time is up."""
-        if seen.remote:
-            farewell = asyncio.ensure_future(self._say_cancel(seen.remote))
-            self._farewells.add(farewell)
-            farewell.add_done_callback(self._farewells.discard)
-
-    async def _say_cancel(self, task_id: str) -> None:
-        try:
-            async with asyncio.timeout(CANCEL_SECONDS):
-                await self.cancel(task_id)
-        except (TimeoutError, MeshError) as error:
-            log.info("%s: task %s was not cancelled: %s", self.name, task_id, error or type(error).__name__)
 
     async def cancel(self, task_id: str) -> None:
         """CancelTask. A task that has ended, or that the peer does not know, is as good as cancelled. Raises PeerError."""

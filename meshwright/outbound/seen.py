@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from meshwright.errors import (
+    DelegationLoop,
     PeerAnsweredBadly,
     PeerOverloaded,
     PeerTaskFailed,
@@ -14,6 +16,7 @@ from meshwright.errors import (
 )
 from meshwright.extension import URI
 from meshwright.outbound.breaker import FLOOR
+from meshwright.outbound.lost import refused
 from meshwright.parts import whole_numbers
 
 #: A2A's states, less their prefix.
@@ -33,8 +36,13 @@ class Seen:
         #: The text of the task's status, and what the peer notes under the mesh's extension.
         self.reason = ""
         self.notes: dict[str, Any] = {}
+        #: Set once the task's id is known.
+        self.known = asyncio.Event()
+        if remote:
+            self.known.set()
+        #: Hears the id when it is known.
+        self.began = began
         self._artifacts: dict[str, list[Any]] = {}
-        self._began = began
 
     @property
     def settled(self) -> bool:
@@ -69,6 +77,8 @@ class Seen:
         if code == "DEADLINE_EXCEEDED":
             # That its own server noticed first that it was slow does not make it well.
             raise PeerTimedOut(peer, "its deadline passed before it was done", tells=given >= FLOOR)
+        if isinstance(loop := refused(peer, reason, self.notes.get("code")), DelegationLoop):
+            raise loop
         raise PeerTaskFailed(peer, reason[:400] or "its task failed without a reason")
 
     async def take(self, event: dict[str, Any]) -> None:
@@ -78,8 +88,10 @@ class Seen:
             self._fold(event)
         except (AttributeError, KeyError, TypeError):
             raise PeerAnsweredBadly(self.peer, "an event of its stream is not one of A2A") from None
-        if self.remote and self.remote != before and self._began is not None:
-            await self._began(self.remote)
+        if self.remote and self.remote != before:
+            self.known.set()
+            if self.began is not None:
+                await self.began(self.remote)
 
     def _fold(self, event: dict[str, Any]) -> None:
         if "task" in event:

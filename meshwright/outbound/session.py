@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshwright.deadline import Deadline
 from meshwright.errors import PeerAnsweredBadly, PeerTimedOut, PeerUnreachable, ToolRefused
-from meshwright.extension import META_KEY, META_TICKET, RAN_LATE, SCOPE_APPLY, effect_hash
+from meshwright.extension import META_KEY, META_PRIORITY, META_TICKET, RAN_LATE, SCOPE_APPLY, effect_hash
 from meshwright.outbound.breaker import FLOOR
 from meshwright.records.tracing import span
 
@@ -28,11 +28,12 @@ class Session:
     box: Toolbox
     by: Deadline
     ticket: str = ""
+    priority: str = ""
     used: list[str] = field(default_factory=list)
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """Call a read tool. Raises ToolRefused (it said no, in words), or a PeerError."""
-        return await self._call(tool, arguments, {META_TICKET: self.ticket}, read=True)
+        return await self._call(tool, arguments, self._meta(), read=True)
 
     async def apply(self, tool: str, arguments: dict[str, Any], key: str) -> dict[str, Any]:
         """Call a write tool, once for `key` however often this is repeated. Only an orchestrator's token is taken.
@@ -40,9 +41,12 @@ class Session:
         Tried again, as long as the deadline allows, where the answer was lost or the server could not be reached: with the
         same key that is the same effect. The PeerError that comes in the end leaves open whether it was applied.
         """
-        meta = {META_TICKET: self.ticket, META_KEY: key}
+        meta = {**self._meta(), META_KEY: key}
         bound = {"scope": SCOPE_APPLY, "effect": effect_hash(tool, arguments, key)}
         return await self._call(tool, arguments, meta, patient=True, **bound)
+
+    def _meta(self) -> dict[str, Any]:
+        return {META_TICKET: self.ticket, **({META_PRIORITY: self.priority} if self.priority else {})}
 
     async def _call(
         self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **more: Any

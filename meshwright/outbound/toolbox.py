@@ -69,8 +69,8 @@ class Toolbox:
         self._ids = itertools.count(1)
         self._learning = asyncio.Lock()
 
-    def session(self, *, by: Deadline, ticket: str = "") -> Session:
-        return Session(self, by, ticket)
+    def session(self, *, by: Deadline, ticket: str = "", priority: str = "") -> Session:
+        return Session(self, by, ticket, priority)
 
     @property
     def breakers(self) -> list[Breaker]:

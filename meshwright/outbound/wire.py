@@ -17,7 +17,7 @@ import httpx
 
 from meshwright.card import serves
 from meshwright.errors import MeshError, PeerAnsweredBadly, PeerRefused, PeerUnreachable
-from meshwright.outbound.lost import by_status, translated
+from meshwright.outbound.lost import by_status, refused, translated
 
 if TYPE_CHECKING:
     from a2a.client import Client
@@ -29,14 +29,21 @@ Json = dict[str, Any]
 MAX_ANSWER = 16_777_216
 VERSION = {"a2a-version": "1.0"}
 #: We know what we said: it need not come back.
-QUIET: Json = {"configuration": {"historyLength": 0}}
+QUIET: Json = {"historyLength": 0}
+#: Of a peer that does not stream, so that its task is known, and can be cancelled, before it ends.
+AT_ONCE: Json = {**QUIET, "returnImmediately": True}
 #: Codes of A2A 1.0, section 9.5, that mean more than "the request is off".
 _UNKNOWN_TASK, _NOT_CANCELABLE, _UNSUPPORTED, _INTERNAL = -32001, -32002, -32004, -32603
 _LINE = re.compile(rb"\r\n|\n|\r(?!$)")
 
 
 class Wire(Protocol):
-    """The operations. All raise PeerRefused, PeerUnreachable, PeerOverloaded, PeerAnsweredBadly or Unauthenticated."""
+    """The operations. A peer that does not stream shows a task as soon as it has one, and its caller looks again.
+
+    All raise PeerRefused, PeerUnreachable, PeerOverloaded, PeerAnsweredBadly or Unauthenticated."""
+
+    #: Whether the peer streams.
+    streams: bool
 
     def send(self, message: Json, headers: Mapping[str, str]) -> AsyncIterator[Json]:
         """The events of the task that `message` begins or goes on with."""
@@ -57,8 +64,9 @@ class Wire(Protocol):
 
 def wire_to(peer: str, card: AgentCard, http: httpx.AsyncClient) -> Wire:
     """The cheapest way that `card` offers."""
-    if serves(card, "JSONRPC", "1.0") and card.capabilities.streaming:
-        return JsonRpc(peer, next(i.url for i in card.supported_interfaces if _plain(i)), http)
+    if serves(card, "JSONRPC", "1.0"):
+        url = next(interface.url for interface in card.supported_interfaces if _plain(interface))
+        return JsonRpc(peer, url, http, streams=card.capabilities.streaming)
     return Sdk(peer, card, http)
 
 
@@ -67,14 +75,17 @@ def _plain(interface: Any) -> bool:
 
 
 class JsonRpc:
-    """A2A 1.0 over JSON-RPC, to a peer that streams."""
+    """A2A 1.0 over JSON-RPC."""
 
-    def __init__(self, peer: str, url: str, http: httpx.AsyncClient) -> None:
+    def __init__(self, peer: str, url: str, http: httpx.AsyncClient, *, streams: bool) -> None:
+        self.streams = streams
         self._peer, self._url, self._http = peer, url, http
         self._ids = itertools.count(1)
 
     def send(self, message: Json, headers: Mapping[str, str]) -> AsyncIterator[Json]:
-        return self._stream("SendStreamingMessage", {"message": message, **QUIET}, headers)
+        if not self.streams:
+            return self._first("SendMessage", {"message": message, "configuration": AT_ONCE}, headers)
+        return self._stream("SendStreamingMessage", {"message": message, "configuration": QUIET}, headers)
 
     def subscribe(self, task_id: str, headers: Mapping[str, str]) -> AsyncIterator[Json]:
         return self._stream("SubscribeToTask", {"id": task_id}, headers)
@@ -93,6 +104,9 @@ class JsonRpc:
         async with self._asked(method, params, headers) as response:
             body = b"".join([chunk async for chunk in self._bytes(response)])
         return self._result(body)
+
+    async def _first(self, method: str, params: Json, headers: Mapping[str, str]) -> AsyncIterator[Json]:
+        yield await self._call(method, params, headers)
 
     async def _stream(self, method: str, params: Json, headers: Mapping[str, str]) -> AsyncIterator[Json]:
         async with self._asked(method, params, headers) as response:
@@ -134,19 +148,31 @@ class JsonRpc:
             raise PeerAnsweredBadly(self._peer, "its answer is not JSON") from None
         error = answer.get("error") if isinstance(answer, dict) else None
         if isinstance(error, dict):
-            raise self._refused(error.get("code"), str(error.get("message", ""))[:300])
+            raise self._refused(error)
         result = answer.get("result") if isinstance(answer, dict) else None
         if not isinstance(result, dict):
             raise PeerAnsweredBadly(self._peer, "its answer is no JSON-RPC response with an object in it")
         return result
 
-    def _refused(self, code: Any, message: str) -> MeshError:
+    def _refused(self, error: Json) -> MeshError:
+        code = error.get("code")
         if code == _INTERNAL:
             return PeerUnreachable(self._peer, "reported an internal error")
-        refusal = PeerRefused(self._peer, message or f"answered with error {code}")
-        refusal.unknown_task = code == _UNKNOWN_TASK
-        refusal.over = code in (_UNSUPPORTED, _NOT_CANCELABLE)
+        why = str(error.get("message", "")) or f"answered with error {code}"
+        refusal = refused(self._peer, why, _reason_in(error.get("data")))
+        if isinstance(refusal, PeerRefused):
+            refusal.unknown_task = code == _UNKNOWN_TASK
+            refusal.over = code in (_UNSUPPORTED, _NOT_CANCELABLE)
         return refusal
+
+
+def _reason_in(details: Any) -> Any:
+    """The extension's code among the details of an error (google.rpc.ErrorInfo, A2A 1.0, 9.5); None where there is none."""
+    for detail in details if isinstance(details, list) else ():
+        metadata = detail.get("metadata") if isinstance(detail, dict) else None
+        if isinstance(metadata, dict) and "code" in metadata:
+            return metadata["code"]
+    return None
 
 
 async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -166,6 +192,7 @@ class Sdk:
     """A2A by the SDK's client: other bindings, and peers that do not stream."""
 
     def __init__(self, peer: str, card: AgentCard, http: httpx.AsyncClient) -> None:
+        self.streams = card.capabilities.streaming
         self._peer, self._card, self._http = peer, card, http
         self._connected: Client | None = None
 
@@ -173,7 +200,8 @@ class Sdk:
         from a2a.types import SendMessageRequest
         from google.protobuf.json_format import ParseDict
 
-        request = ParseDict({"message": message, **QUIET}, SendMessageRequest())
+        how = QUIET if self.streams else AT_ONCE
+        request = ParseDict({"message": message, "configuration": how}, SendMessageRequest())
         async for event in self._stream(self._client().send_message, request, headers):
             yield event
 
@@ -252,9 +280,10 @@ class SdkErrors:
         if isinstance(error, InternalError):
             raise PeerUnreachable(self._peer, "reported an internal error") from None
         if isinstance(error, A2AError):
-            refusal = PeerRefused(self._peer, str(error)[:300])
-            refusal.unknown_task = isinstance(error, TaskNotFoundError)
-            refusal.over = isinstance(error, UnsupportedOperationError | TaskNotCancelableError)
+            refusal = refused(self._peer, str(error), (error.data or {}).get("code"))
+            if isinstance(refusal, PeerRefused):
+                refusal.unknown_task = isinstance(error, TaskNotFoundError)
+                refusal.over = isinstance(error, UnsupportedOperationError | TaskNotCancelableError)
             raise refusal from None
 
 

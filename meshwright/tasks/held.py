@@ -33,6 +33,8 @@ class Held:
     def __init__(self, book: TaskBook, claim: Claim, snapshot: Snapshot, waiting: Iterable[Envelope]) -> None:
         self.claim = claim
         self.waiting = deque(waiting)
+        #: It is no longer worked on here because it goes on elsewhere: what it asked of others is still wanted.
+        self.moved = False
         self._book = book
         self._snapshot = snapshot
         self._listening: dict[int, list[asyncio.Future[Task]]] = {}
@@ -71,9 +73,15 @@ class Held:
         async with self._lock:
             while True:
                 chosen = _open_ended(happened) if ends and len(self.waiting) > 1 else happened
-                if await self._commit(chosen, ends):
-                    break
-                await self._refresh()
+                try:
+                    if await self._commit(chosen, ends):
+                        break
+                    await self._refresh()
+                except LeaseLost:
+                    self.moved = (
+                        True  # as far as one can know here; a cancel calls off what was asked by itself
+                    )
+                    raise
             if ends:
                 self.waiting.popleft()
                 self._tell(ends)

@@ -86,6 +86,11 @@ async def check(tx: Transaction, claim: Claim) -> None:
         raise LeaseLost(f"the task {claim.task_id} is no longer ours")
 
 
+async def goes_on(tx: Transaction, task_id: str) -> bool:
+    """Whether a task that is no longer ours is somebody else's; else it has ended, as by a cancel through another replica."""
+    return bool(await tx.execute("SELECT 1 AS there FROM tasks WHERE id = ? AND work <> 'ended'", task_id))
+
+
 async def abandon(tx: Transaction, claims: Iterable[Claim]) -> None:
     """Let leases run out now: something went wrong here, and whoever takes over counts it as one more try."""
     for held in claims:

@@ -114,10 +114,11 @@ class Worker:
         except LeaseLost:
             return None
 
-    def let_go(self, task_id: str) -> None:
-        """Stop working on a task: it is no longer ours."""
+    def let_go(self, task_id: str, *, moved: bool = False) -> None:
+        """Stop working on a task: it is no longer ours. `moved` says that it goes on in another process."""
         held, run = self._held.pop(task_id, None), self._runs.get(task_id)
         if held is not None:
+            held.moved = moved
             held.lose()
         if run is not None:
             run.cancel()
@@ -133,7 +134,7 @@ class Worker:
             await asyncio.wait(self._accepting)
         left = [held.claim for held in self._held.values()]
         for task_id in list(self._held):
-            self.let_go(task_id)
+            self.let_go(task_id, moved=True)
         if self._runs:
             await asyncio.wait(list(self._runs.values()), timeout=1.0)
         if left:
@@ -190,7 +191,8 @@ class Worker:
         )
         for task_id, held in ours.items():
             if still.get(task_id) != held.claim.token and self._held.get(task_id) is held:
-                self.let_go(task_id)
+                moved = await self.book.database.read(lambda tx, lost=task_id: lease.goes_on(tx, lost))  # type: ignore[misc]
+                self.let_go(task_id, moved=moved)
         # Leased by us, and not in hand: accepted by a request that never came to begin it. Seen twice, it goes back.
         strays = {task_id: token for task_id, token in still.items() if task_id not in self._held}
         forgotten = [Claim(i, t) for i, t in strays.items() if self._strays.get(i) == t]
@@ -221,7 +223,9 @@ class Worker:
         """Begin to work on what was claimed."""
         before = self._held.get(claim.task_id)
         if before is not None and before.claim != claim:
-            self.let_go(claim.task_id)  # our own lease ran out, and we were the ones to take it again
+            self.let_go(
+                claim.task_id, moved=True
+            )  # our own lease ran out, and we were the ones to take it again
         snapshot, waiting = await self.book.database.read(lambda tx: lease.opened(tx, claim))
         held = Held(self.book, claim, snapshot, waiting)
         if not waiting:

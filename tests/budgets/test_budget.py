@@ -8,9 +8,9 @@ import pytest
 
 from meshwright.budget import USEFUL, Amount, Budget, Price, used_in
 from meshwright.errors import BudgetExhausted, InvalidRequest, PeerRefused, PeerTaskFailed, PeerUnreachable
+from meshwright.outbound.answers import cost_of
 from meshwright.outbound.usage import Asked, judged, sized
 from meshwright.settings import Settings, SettingsError
-from orchestrator.purse import cost_of
 
 PRICE = Price(read=3_000_000, written=15_000_000)
 

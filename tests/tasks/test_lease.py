@@ -40,6 +40,7 @@ async def test_who_was_paused_and_wakes_up_can_write_nothing(start: Any) -> None
     end = await two.rest(task.id)
     with pytest.raises(LeaseLost):
         await held.append([status(task.id, task.context_id, TaskState.TASK_STATE_FAILED)], ends=1)
+    assert held.moved
     with pytest.raises(LeaseLost):
         await Outbox(one.database, "echo", held.claim).post("letter", "http://x", {})
     with pytest.raises(LeaseLost):
@@ -273,3 +274,39 @@ async def test_the_first_task_after_a_rest_has_its_heartbeat_in_time(start: Any)
     begun = asyncio.get_running_loop().time()
     while one.worker._looks > begun + 20.0:  # it stays at 30 if nothing makes it look
         await asyncio.sleep(0)
+
+
+async def test_who_lost_a_task_to_another_replica_knows_that_it_goes_on_there(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    held = one.worker._held[task.id]
+    await one.expire()
+    await two.take()
+    await two.work.began.wait()
+    await one.worker._renew()
+    assert held.moved
+    two.work.gate.set()
+    await two.rest(task.id)
+
+
+async def test_who_lost_a_task_to_a_cancel_through_another_replica_knows_that_nobody_wants_it(
+    start: Any,
+) -> None:
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    held = one.worker._held[task.id]
+    await two.cancel(task.id)
+    await one.worker._renew()
+    assert not one.worker._held
+    assert not held.moved
+
+
+async def test_a_task_that_is_handed_over_goes_on(start: Any) -> None:
+    one = await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    held = one.worker._held[task.id]
+    await one.worker.drain(0)
+    assert held.moved

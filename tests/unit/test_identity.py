@@ -43,7 +43,7 @@ def forged(**changes: object) -> str:
     now = int(time.time())
     body = {"iss": "orders", "sub": "orders", "aud": "orderbook", "iat": now, "exp": now + 60, **changes}
     key = OKPKey.import_key(private)
-    return jwt.encode({"alg": "Ed25519", "kid": "orders"}, body, key, algorithms=["Ed25519"])
+    return jwt.encode({"alg": "Ed25519", "typ": "at+jwt", "kid": "orders"}, body, key, algorithms=["Ed25519"])
 
 
 def signed(**changes: object) -> str:
@@ -51,7 +51,7 @@ def signed(**changes: object) -> str:
     signer = RING.signer("orders")
     now = int(time.time())
     body = {"iss": "orders", "sub": "orders", "aud": "orderbook", "iat": now, "exp": now + 60, **changes}
-    return jwt.encode({"alg": "Ed25519", "kid": "orders"}, body, signer.key, algorithms=["Ed25519"])
+    return signer.signed("at+jwt", body)
 
 
 NOW = int(time.time())

@@ -1,0 +1,46 @@
+"""What a peer's answer says, and what asking it has cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from meshwright.budget import Amount, used_in
+from meshwright.errors import (
+    BreakerOpen,
+    DeadlineExceeded,
+    InvalidRequest,
+    MeshError,
+    PeerAnsweredBadly,
+)
+from meshwright.findings import Finding, Part
+from meshwright.outbound.lost import unheard
+from meshwright.parts import read_as
+
+if TYPE_CHECKING:
+    from meshwright.outbound.peer import Answer
+
+Kind = TypeVar("Kind", bound=Part)
+
+
+def read(peer: str, kind: type[Kind], answer: Answer) -> Kind:
+    """The answer's data part as the promised model. A peer without data parts still has its text. Raises PeerAnsweredBadly."""
+    for content in answer.data:
+        try:
+            return read_as(kind, content)
+        except InvalidRequest as error:
+            raise PeerAnsweredBadly(peer, str(error)) from None
+    if issubclass(kind, Finding) and answer.text:
+        return kind(reply=answer.text[:8000])
+    raise PeerAnsweredBadly(peer, f"no {kind.__name__} in its answer")
+
+
+def cost_of(error: MeshError, begun: bool) -> Amount | None:
+    """What a call that failed has cost: nothing where nobody can have begun with it, else what the peer says, else unknown.
+
+    `begun` says that the peer has a task for it.
+    """
+    if unheard(error) and not begun:
+        return Amount()
+    if isinstance(error, BreakerOpen | DeadlineExceeded):
+        return None
+    return used_in(error.notes)

@@ -1,0 +1,126 @@
+"""The other agents, as one job sees them: it asks for a skill, and gets a Finding from whoever offers it.
+
+What was given to the job is divided, never multiplied: a part of the time that is left, and tokens that are reserved from its
+own before the call and charged after it. A question has a name that follows from the work, so that whoever does the work again
+after a crash comes back to the peer's task instead of making a second one.
+"""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from meshwright.budget import Amount, used_in
+from meshwright.errors import DeadlineExceeded, MeshError, StoreUnavailable
+from meshwright.extension import canonical
+from meshwright.findings import Finding, Subtask
+from meshwright.outbound.answers import cost_of, read
+
+if TYPE_CHECKING:
+    from meshwright.budget import Budget
+    from meshwright.deadline import Deadline
+    from meshwright.origin import Origin
+    from meshwright.outbound.directory import Directory
+    from meshwright.outbound.peer import Peer
+
+#: The part of what is left, of time and of tokens, that a question may use: the rest is for making something of the answer.
+SHARE = 0.6
+#: Of a question's time, what the first of several owners of the skill may take.
+FIRST_SHARE = 0.6
+#: Of a question's time, what may pass until somebody turns up who offers the skill.
+PATIENCE = 0.3
+#: Seconds below which nobody is asked any more.
+FLOOR = 0.05
+
+
+@dataclass(slots=True)
+class Colleagues:
+    """The peers of one job. `message` is the id of the message that the job answers."""
+
+    directory: Directory
+    by: Deadline
+    budget: Budget
+    origin: Origin
+    message: str
+    #: Who was asked for what, as `agent.skill`.
+    used: list[str] = field(default_factory=list)
+    #: How often each question was asked: the same again is another question.
+    _asked: Counter[str] = field(default_factory=Counter, init=False)
+
+    async def ask(
+        self,
+        skill: str,
+        instruction: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        share: float = SHARE,
+    ) -> Finding:
+        """Ask the agents that offer `skill`, one after the other, until one answers.
+
+        They get `share` of the time and of the tokens that are left, together. Raises NoPeer, DelegationLoop, DeadlineExceeded,
+        or what the last of them failed with (a PeerError, BreakerOpen).
+        """
+        question = canonical([skill, instruction, dict(details or {})])
+        name = canonical([self.origin.task, self.message, question, self._asked[question]])
+        self._asked[question] += 1
+        subtask = Subtask(id=_id(name), skill=skill, instruction=instruction, details=dict(details or {}))
+        by = self.by.share(share)
+        if any(entry.card is None for entry in self.directory.entries):  # who has not been met may be the one
+            await self.directory.wait_for([skill], by.share(PATIENCE))
+        owners = self.directory.candidates(skill)
+        trouble: MeshError = DeadlineExceeded("no time was left to ask anybody")
+        for place, peer in enumerate(owners):
+            if by.remaining <= FLOOR:
+                break
+            until = by if place == len(owners) - 1 else by.share(FIRST_SHARE)
+            try:
+                return await self._asked_of(peer, subtask, until, _id(name, peer.url), share)
+            except StoreUnavailable:
+                raise  # about our own book, not about the peer
+            except MeshError as error:
+                trouble = error
+        raise trouble
+
+    async def _asked_of(
+        self, peer: Peer, subtask: Subtask, by: Deadline, message_id: str, share: float
+    ) -> Finding:
+        self.used.append(f"{peer.name}.{subtask.skill}")
+        hold = await self.budget.lend(share, seconds=by.remaining)
+        used: Amount | None = None
+        begun = False
+
+        async def began(task_id: str) -> None:
+            nonlocal begun
+            begun = True
+
+        reading = functools.partial(read, peer.name, Finding)
+        money = self.budget.micros is not None
+        try:
+            answer = await peer.ask(
+                {"subtask": subtask.model_dump(mode="json")},
+                by=by,
+                tokens=hold.amount.tokens,
+                micros=hold.amount.micros if money else None,
+                origin=self.origin,
+                message_id=message_id,
+                began=began,
+                accepts=reading,
+            )
+            used = used_in(answer.notes)
+            return reading(answer)
+        except MeshError as error:
+            used = cost_of(error, begun)
+            raise
+        finally:
+            if used is not None and not money:
+                used = Amount(used.tokens)
+            more = used is not None and not hold.amount.covers(used)
+            await hold.settle(used, doubt=f"{peer.name} claims more than it was given" if more else "")
+
+
+def _id(*names: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, canonical(names)))
