@@ -33,10 +33,14 @@ def serve(agent: Agent) -> None:
     """Serve an agent until SIGTERM. Exits with one line on a wrong setting."""
 
     def build(settings: Settings) -> ASGIApp:
+        from meshwright.isolation.isolated import isolated
+
+        kept = isolated(agent, settings)  # it may fork, so nothing is open yet
+
         from meshwright.inbound.identity import load_identity
         from meshwright.inbound.server import agent_app
 
-        return agent_app(agent, settings, load_identity(agent.name, settings))
+        return agent_app(kept, settings, load_identity(agent.name, settings))
 
     run(agent.name, build)
 

@@ -24,6 +24,7 @@ from meshwright.inbound.handler import MeshRequestHandler
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.sanitised import Sanitised
 from meshwright.inbound.specialist import Specialist
+from meshwright.isolation.isolated import must_be_isolated
 from meshwright.ledger import Ledger
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
@@ -50,6 +51,7 @@ def agent_app(
     agent: Agent, settings: Settings, identity: Identity, http: httpx.AsyncClient | None = None
 ) -> Starlette:
     """The app that serves `agent`. Raises SettingsError for a card that cannot be served."""
+    must_be_isolated(agent, settings)
     client = http or http_client()
     toolbox = Toolbox(settings.tools, client, identity)
     readiness = Readiness()

@@ -1,0 +1,127 @@
+"""What a playbook in a worker has, and what it has not: its tools, its time, and nothing of its server or of the task before."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from benchmarks.runaway.household import ROOT, Household, household
+from benchmarks.runaway.wild import AGENT
+from meshwright.agent import Agent
+from meshwright.inbound.server import agent_app
+from meshwright.isolation.fence import require_a_kernel_that_can
+from meshwright.isolation.isolated import isolated
+from meshwright.settings import Settings, SettingsError
+from meshwright.testing import Keyring
+
+
+async def test_tools_work_through_the_pipe_and_are_counted(ask, wild: Household) -> None:
+    told = await ask(wild, "tool")
+    assert told.facts["seen"] == [f"T{number}" for number in range(20)]
+    assert told.usage["tools"] == ["workshop.look_at"] * 20
+
+
+async def test_the_errors_of_tools_arrive_as_what_they_are(ask, wild: Household) -> None:
+    told = await ask(wild, "refused")
+    assert told.facts == {
+        "look_at": "ToolRefused|there is no such thing|",
+        "nothing": "NotFound|no tool server offers 'nothing'|",
+        "break_down": "PeerUnreachable|workshop: break_down broke; its log says why|workshop",
+    }
+
+
+async def test_a_tool_that_hangs_has_the_callers_deadline(ask, wild: Household) -> None:
+    told = await ask(wild, "hang-on-a-tool", seconds=1)
+    assert told.code in ("PEER_TIMED_OUT", "DEADLINE_EXCEEDED")
+
+
+async def test_an_error_of_the_playbook_is_told_and_one_of_its_code_is_not(ask, wild: Household) -> None:
+    told = await ask(wild, "says-no")
+    assert (told.code, told.text) == ("TOOL_REFUSED", "not like this")
+    told = await ask(wild, "breaks")
+    assert told.code == "INTERNAL"
+    assert "4711" not in told.text
+    assert "the secret is 4711" in wild.log.read_text(), "the log has the traceback"
+
+
+async def test_a_worker_has_nothing_of_its_server(ask, tmp_path: Path) -> None:
+    with household(tmp_path / "here", tools=False, MODEL_KEY="4711") as wild:
+        told = await ask(wild, "surroundings")
+    assert not [name for name in told.facts["environment"] if name.startswith("MESHWRIGHT_")]
+    assert "PATH" in told.facts["environment"], "what is not ours is the author's"
+    assert told.facts["block"] == ""
+    assert told.facts["title"] == "meshwright worker of wild"
+    assert told.facts["files"] == [], "no database, no key"
+    assert told.facts["sockets"] == 3, "its pipe, and two of its own event loop"
+
+
+async def test_every_invocation_is_the_first_of_its_process(ask, wild: Household) -> None:
+    first, second = await ask(wild, "surroundings"), await ask(wild, "surroundings")
+    assert first.facts["left"] == second.facts["left"] == 1
+    assert first.pid != second.pid
+
+
+async def test_a_worker_knows_its_time_and_its_tokens(ask, wild: Household) -> None:
+    told = await ask(wild, "surroundings", seconds=5)
+    assert 0 < told.facts["remaining"] <= 5
+    assert told.facts["tokens"] == Settings().budget_tokens
+
+
+async def test_a_worker_cannot_signal_its_server(ask, wild: Household) -> None:
+    told = await ask(wild, "kill-everybody")
+    assert told.facts["refusals"] == [1, 1]
+
+
+async def test_the_setting_decides_against_the_agent(ask, tmp_path: Path) -> None:
+    with household(tmp_path / "here", tools=False, ISOLATION="task") as wild:
+        told = await ask(wild, "well")
+    assert told.pid == wild.process.pid
+
+
+def test_an_agent_that_wants_workers_is_not_served_without(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"wild: isolation .process. needs meshwright\.serve\.serve"):
+        agent_app(AGENT, Settings(home=tmp_path), Keyring("wild").identity("wild"))
+
+
+def test_threads_that_a_module_starts_are_named_and_refused() -> None:
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait, name="made at import")
+    thread.start()
+    try:
+        with pytest.raises(SettingsError, match=r"started threads: .*made at import"):
+            isolated(AGENT, Settings())
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("system", "machine"), [("darwin", "arm64"), ("win32", "AMD64"), ("linux", "riscv64")]
+)
+def test_where_workers_cannot_be_fenced_in_they_are_refused(system: str, machine: str) -> None:
+    with pytest.raises(SettingsError, match=f"{system} on {machine}: set MESHWRIGHT_ISOLATION=task"):
+        require_a_kernel_that_can(system, machine)
+
+
+def test_an_agent_on_its_own_two_feet_is_left_as_it_is() -> None:
+    agent = Agent("plain", playbook=AGENT.playbook)
+    assert isolated(agent, Settings()) is agent
+
+
+@pytest.mark.parametrize(
+    ("modules", "rooms"),
+    [
+        ("standby.agent, meshwright.serve", set()),
+        ("standby.agent, meshwright.inbound.server", {"meshwright.isolation.isolated"}),
+    ],
+)
+def test_isolation_costs_nothing_where_it_is_not_wanted(modules: str, rooms: set[str]) -> None:
+    code = f"import sys, {modules}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert {name for name in loaded if name.startswith("meshwright.isolation.")} == rooms
+    assert "multiprocessing" not in loaded or "meshwright.inbound.server" in loaded
