@@ -79,8 +79,10 @@ def run(name: str, build: Callable[[Settings], ASGIApp]) -> None:
 def _listen(name: str, app: ASGIApp, settings: Settings) -> None:
     import uvicorn
 
+    from meshwright.isolation.watchdog import watched
+
     config = uvicorn.Config(
-        app,
+        watched(app, settings.watchdog),
         host=settings.host,
         port=settings.port,
         access_log=False,

@@ -88,6 +88,8 @@ class Settings(BaseModel):
     worker_memory: int = Field(default=512, ge=16)
     worker_cpu: int = Field(default=30, ge=1)
     kill_grace: float = Field(default=0.5, ge=0, le=60)
+    #: Seconds that the event loop may stand still before the process ends; 0 for ever.
+    watchdog: float = Field(default=10.0, ge=0, le=3600)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @classmethod
