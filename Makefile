@@ -6,6 +6,7 @@
 #   make check   ruff, its formatter, mypy --strict
 #   make bench-parked  RUNS=10000 runs that wait for a person: what they cost, and that all go on
 #   make incident  a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg
+#   make runaway  agents that spin, block, fork, eat memory: killed in time, alone? RUNAWAYS=100 of each kind
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
@@ -15,13 +16,14 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 ARGS ?=
 KILLS ?= 30
 RUNS ?= 10000
+RUNAWAYS ?= 100
 WORKFLOWS ?= 300
 WAVES ?= 3
 PLOT ?= incident.svg
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop bench-parked chaos incident evals three-files clean
+.PHONY: help demo up test check bench bench-hop bench-parked chaos incident runaway evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +57,9 @@ chaos: $(VENV)/bench.installed
 
 incident: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.incident --workflows $(WORKFLOWS) --waves $(WAVES) --plot $(PLOT) $(ARGS)
+
+runaway: $(VENV)/bench.installed
+	@$(BIN)/python -m benchmarks.runaway --runs $(RUNAWAYS) $(ARGS)
 
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)
