@@ -16,6 +16,7 @@ import signal
 import struct
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from meshwright.settings import SettingsError
@@ -87,6 +88,7 @@ def entitle(title: str) -> None:
     ctypes.memmove(begin, title.encode(), min(len(title.encode()), end - begin - 1))
 
 
+@cache
 def _initial_memory() -> tuple[int, ...]:
     """Where the kernel put the arguments and the environment: begin and end of each (proc_pid_stat(5), fields 48 to 51)."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
@@ -167,8 +169,13 @@ def _filter_calls() -> None:
     _prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(_Program(len(steps), ctypes.addressof(program))))
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def _prctl(option: int, *arguments: object) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     words = [ctypes.c_ulong(word) if isinstance(word, int) else word for word in arguments]
     if libc.prctl(option, *words, *[ctypes.c_ulong(0)] * (4 - len(words))) < 0:
         raise OSError(ctypes.get_errno(), f"prctl {option} is refused")

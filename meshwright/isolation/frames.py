@@ -44,13 +44,11 @@ class Trouble(Part):
     retry_in: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
     @classmethod
-    def of(cls, error: MeshError) -> Trouble:
-        """The nearest class of the tree, where an agent's author has made one of their own."""
+    def of(cls, error: BaseException) -> Trouble | None:
+        """The nearest leaf of the tree of errors, where somebody has made a class of their own; None for what is none of it."""
         kind = next((k for k in type(error).__mro__ if k in _KINDS.values()), None)
         if kind is None:
-            raise TypeError(
-                f"{type(error).__name__} is a branch of the tree of errors: raise one of its leaves"
-            )
+            return None
         carried = {name: getattr(error, name, None) for name in ("retry_after", "retry_in")}
         peer = str(getattr(error, "peer", ""))[:200]
         return cls(kind=kind.__name__, words=str(error)[:MAX_WORDS], peer=peer, **carried)
@@ -97,8 +95,8 @@ _SAID: TypeAdapter[Said] = TypeAdapter(Said)
 
 
 def packed(content: Any) -> bytes:
-    """One frame. Raises ValueError for what JSON cannot say."""
-    return framed(json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode())
+    """One frame."""
+    return framed(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def framed(body: bytes) -> bytes:

@@ -159,7 +159,10 @@ class Visit:
         try:
             reply = {"id": call.call, "result": await self._job.tools.call(call.tool, **call.arguments)}
         except MeshError as error:
-            reply = {"id": call.call, "failed": Trouble.of(error).model_dump(exclude_defaults=True)}
+            trouble = Trouble.of(error)
+            if trouble is None:
+                raise
+            reply = {"id": call.call, "failed": trouble.model_dump(exclude_defaults=True)}
         self._pipe.write(packed(reply))
         await self._pipe.drain()
 

@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from meshwright.errors import Overloaded, WorkerFailed
-from meshwright.isolation.nursery import BARREN, BORN, END, GONE, MAKE, PACKET
+from meshwright.isolation.nursery import BORN, END, GONE, MAKE, PACKET
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,10 @@ class Worker:
         self.number = number
         self.pipe = pipe
         self.gone: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def left(self, status: int) -> None:
+        if not self.gone.done():  # whoever waited for it may have been cancelled
+            self.gone.set_result(status)
 
 
 class Workers:
@@ -91,11 +95,12 @@ class Workers:
                 self._bereft()
                 break
             what, number, how = PACKET.unpack(packet)
-            if what == BORN:
-                self._born(Worker(number, socket.socket(fileno=pipes[0])))
-            elif what == GONE:
+            if what == GONE:
                 self._gone(number, int(how))
-            elif what == BARREN:
+            elif what == BORN and pipes:
+                self._born(Worker(number, socket.socket(fileno=pipes[0])))
+            else:  # none could be made, or this process has too many files open to have its pipe
+                self._say(END, number, 0.0)
                 self._barren()
 
     def _born(self, worker: Worker) -> None:
@@ -109,8 +114,10 @@ class Workers:
         return None
 
     def _gone(self, number: int, status: int) -> None:
-        worker = self._living.pop(number)
-        worker.gone.set_result(status)
+        worker = self._living.pop(number, None)
+        if worker is None:  # it never had a pipe
+            return
+        worker.left(status)
         if worker in self._idle:  # it had nothing to do, and died: the next one is made when one is needed
             self._idle.remove(worker)
             worker.pipe.close()
@@ -135,7 +142,7 @@ class Workers:
             if not turn.done():
                 turn.set_exception(trouble)
         for worker in self._living.values():
-            worker.gone.set_result(signal.SIGKILL)
+            worker.left(signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _say(self, what: bytes, number: int, when: float) -> None:

@@ -6,6 +6,7 @@ Of the server it has a pipe, and nothing else: a tool is a question to the serve
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import os
@@ -17,7 +18,8 @@ from typing import Any, NoReturn
 from meshwright.agent import Agent, Job
 from meshwright.budget import Budget
 from meshwright.deadline import Deadline
-from meshwright.errors import MeshError, PeerAnsweredBadly
+from meshwright.errors import PeerAnsweredBadly
+from meshwright.extension import canonical
 from meshwright.findings import Subtask
 from meshwright.isolation.frames import (
     MAX_CALLS,
@@ -36,6 +38,7 @@ OUT_OF_MEMORY = 75
 
 def work(agent: Agent, pipe: socket) -> NoReturn:
     """Do one job, and end this process."""
+    gc.enable()  # what was loaded before is frozen; what one invocation leaves counts as its memory
     code = 1
     try:
         code = asyncio.run(_work(agent, pipe))
@@ -101,8 +104,8 @@ def _outcome(playing: asyncio.Future[bytes]) -> bytes:
     )
     if error is None:
         return playing.result()
-    if isinstance(error, MeshError) and type(error) is not MeshError:
-        return packed({"failed": Trouble.of(error).model_dump(exclude_defaults=True)})
+    if (trouble := Trouble.of(error)) is not None:
+        return packed({"failed": trouble.model_dump(exclude_defaults=True)})
     text = "".join(traceback.format_exception(error))
     return packed({"broke": text[-MAX_TRACE:]})
 
@@ -120,7 +123,7 @@ class PipedTools:
         number = next(self._numbers)
         if number >= MAX_CALLS:
             raise PeerAnsweredBadly(tool, f"not asked: one invocation has {MAX_CALLS} calls")
-        frame = packed({"call": number, "tool": tool, "arguments": arguments})
+        frame = framed(canonical({"call": number, "tool": tool, "arguments": arguments}).encode())
         if len(frame) > MAX_SAID:
             raise PeerAnsweredBadly(tool, f"not asked: {len(frame)} bytes of arguments are too many")
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
