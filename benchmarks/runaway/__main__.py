@@ -134,8 +134,8 @@ async def runaway(http: aiohttp.ClientSession, wild: Household, kind: str) -> En
     gone = await asyncio.to_thread(_gone_at, pid)
     told = (await asking)["code"]
     note.close()
-    expected = "DEADLINE_EXCEEDED" if kind in ENDLESS else "WORKER_FAILED"
-    killed = gone < began + LOST and told == expected and not _left_of(pid)
+    expected = ["DEADLINE_EXCEEDED"] if kind in ENDLESS else ["WORKER_FAILED", "DEADLINE_EXCEEDED"]
+    killed = gone < began + LOST and told in expected and not _left_of(pid)
     return End((gone - began) * 1000, killed, told)
 
 

@@ -25,7 +25,8 @@ from meshwright.settings import SettingsError
 PRIVATE = ("MESHWRIGHT_", "OTEL_", "PG")
 #: Bytes of a file that a worker writes, and the files it may have open.
 FILE_BYTES, FILES = 64 * 1024 * 1024, 256
-#: Workers wait for the CPU rather than their server does: a third of its share where there is too little (nice 5).
+#: Workers wait for the CPU rather than their server does: a third of its share where there is too little (nice 5). Where the kernel
+#: shares the CPU among sessions (sched(7), autogroup) each worker, having one of its own, has the same as the server.
 NICE = 5
 
 _MIB = 1024 * 1024

@@ -233,7 +233,7 @@ class Peer:
                     raise PeerUnreachable(self.name, reason[:200])
                 raise PeerTimedOut(self.name, "its deadline passed before it was done")
             case TaskState.TASK_STATE_FAILED if seen.notes.get("code") == "WORKER_FAILED":
-                attempt.unwell()  # and asked again, it would most likely lose another worker over it
+                # Asked again, it would most likely lose another worker over it.
                 raise PeerAnsweredBadly(self.name, reason[:200])
             case TaskState.TASK_STATE_FAILED | TaskState.TASK_STATE_REJECTED | TaskState.TASK_STATE_CANCELED:
                 attempt.well()
