@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from meshwright.agent import Agent, Job
-from meshwright.errors import MeshError, ToolRefused
+from meshwright.errors import InvalidRequest, MeshError, ToolRefused
 from meshwright.findings import Finding, Subtask
 from meshwright.serve import serve
 
@@ -183,6 +183,10 @@ async def says_no(job: Job) -> Finding:
     raise ToolRefused("not like this")
 
 
+async def understands_nothing(job: Job) -> Finding:
+    raise InvalidRequest("which one?")
+
+
 async def breaks(job: Job) -> Finding:
     raise RuntimeError("the secret is 4711")
 
@@ -263,6 +267,7 @@ BEHAVIOURS: dict[str, Callable[[Job], Awaitable[Finding]]] = {
     "refused": refused,
     "hang-on-a-tool": hang_on_a_tool,
     "says-no": says_no,
+    "understands-nothing": understands_nothing,
     "breaks": breaks,
     "exits": exits,
     "surroundings": surroundings,

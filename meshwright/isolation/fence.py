@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import os
 import platform
-import resource
 import signal
 import struct
 import sys
@@ -117,6 +116,8 @@ def tie_to(parent: int) -> None:
 
 def close_gates(limits: Limits) -> None:
     """Limit this process, for good. Raises OSError where the kernel refuses."""
+    import resource  # not everywhere, as the rest of this room
+
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_DFL)
     os.setsid()  # what it says to its process group it says to itself

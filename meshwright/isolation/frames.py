@@ -15,8 +15,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from meshwright.errors import WIRE, LeaseLost, MeshError, StoreUnavailable
 from meshwright.findings import Name, Part, Text
 
-#: Bytes of one thing that a worker says, of all that it says, and of one thing that it is told (a tool's answer has 4 MiB).
-MAX_SAID, MAX_TALK, MAX_TOLD = 1_048_576, 4_194_304, 6_291_456
+#: Bytes of one thing that a worker says, of all that it says, and of one thing that it is told.
+MAX_SAID, MAX_TALK, MAX_TOLD = 1_048_576, 4_194_304, 16_777_216
 #: The calls of one invocation: as many as a finding's usage has room for.
 MAX_CALLS = 256
 #: Characters of an error's text, and of a traceback (its end).
@@ -96,7 +96,7 @@ _SAID: TypeAdapter[Said] = TypeAdapter(Said)
 
 def packed(content: Any) -> bytes:
     """One frame."""
-    return framed(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
+    return framed(json.dumps(content, separators=(",", ":")).encode())
 
 
 def framed(body: bytes) -> bytes:

@@ -70,7 +70,7 @@ def _nursery(agent: Agent, limits: Limits) -> socket.socket:
         fence.close_all_but(pipe.fileno())
         fence.entitle(f"meshwright worker of {agent.name}")
         fence.close_gates(limits)
-        work(agent, pipe)
+        os._exit(work(agent, pipe))
 
     try:
         nursery = os.getpid()

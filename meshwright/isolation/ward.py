@@ -57,9 +57,7 @@ class Ward:
         self._workers.end(worker, max(job.by.remaining, 0.0) + self._limits.grace)
         visit, grace = Visit(worker, job), 0.0
         try:
-            return read_as(self._agent.answers, await visit.converse(subtask))
-        except InvalidRequest as error:
-            raise WorkerFailed(f"its answer is none: {error}") from None
+            return self._read(await visit.converse(subtask))
         except Lie as lie:
             log.warning("a worker of %s was ended: %s", self._agent.name, lie)
             raise WorkerFailed(f"its worker was ended, because {lie}") from None
@@ -77,6 +75,12 @@ class Ward:
             visit.leave()
             self._workers.end(worker, grace)
 
+    def _read(self, answer: dict[str, object]) -> Part:
+        try:
+            return read_as(self._agent.answers, answer)
+        except InvalidRequest as error:
+            raise WorkerFailed(f"its answer is none: {error}") from None
+
     def _cause(self, status: int) -> str:
         """What a wait status says, in words for the caller."""
         limits = self._limits
@@ -87,9 +91,9 @@ class Ward:
                 case signal.SIGXFSZ:
                     return f"wrote a file of more than {FILE_BYTES} bytes"
                 case signal.SIGKILL:
-                    return "was killed, or closed its pipe"
+                    return "was killed from outside (memory may be short), or had closed its pipe"
                 case number:
-                    return f"crashed ({signal.Signals(number).name})"
+                    return f"crashed ({signal.strsignal(number) or number})"
         if os.WEXITSTATUS(status) == OUT_OF_MEMORY:
             return f"had used its {limits.memory} MiB of memory"
         return f"ended by itself, with exit code {os.WEXITSTATUS(status)}"

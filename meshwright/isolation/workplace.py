@@ -13,7 +13,7 @@ import os
 import sys
 import traceback
 from socket import socket
-from typing import Any, NoReturn
+from typing import Any
 
 from meshwright.agent import Agent, Job
 from meshwright.budget import Budget
@@ -36,16 +36,13 @@ from meshwright.isolation.frames import (
 OUT_OF_MEMORY = 75
 
 
-def work(agent: Agent, pipe: socket) -> NoReturn:
-    """Do one job, and end this process."""
+def work(agent: Agent, pipe: socket) -> int:
+    """Do one job; the code for this process to end with."""
     gc.enable()  # what was loaded before is frozen; what one invocation leaves counts as its memory
-    code = 1
     try:
-        code = asyncio.run(_work(agent, pipe))
+        return asyncio.run(_work(agent, pipe))
     except MemoryError:
-        code = OUT_OF_MEMORY
-    finally:
-        os._exit(code)
+        return OUT_OF_MEMORY
 
 
 async def _work(agent: Agent, pipe: socket) -> int:

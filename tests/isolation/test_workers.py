@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -41,7 +42,9 @@ async def test_a_tool_that_hangs_has_the_callers_deadline(ask, wild: Household) 
 
 async def test_an_error_of_the_playbook_is_told_and_one_of_its_code_is_not(ask, wild: Household) -> None:
     told = await ask(wild, "says-no")
-    assert (told.code, told.text) == ("TOOL_REFUSED", "not like this")
+    assert (told.state, told.code, told.text) == ("FAILED", "TOOL_REFUSED", "not like this")
+    told = await ask(wild, "understands-nothing")
+    assert (told.state, told.code, told.text) == ("REJECTED", "INVALID_REQUEST", "which one?")
     told = await ask(wild, "breaks")
     assert told.code == "INTERNAL"
     assert "4711" not in told.text
@@ -63,6 +66,12 @@ async def test_every_invocation_is_the_first_of_its_process(ask, wild: Household
     first, second = await ask(wild, "surroundings"), await ask(wild, "surroundings")
     assert first.facts["left"] == second.facts["left"] == 1
     assert first.pid != second.pid
+
+
+async def test_more_may_come_at_once_than_workers_wait(ask, wild: Household) -> None:
+    told = await asyncio.gather(*(ask(wild, "well", seconds=30) for _ in range(30)))
+    assert {one.state for one in told} == {"COMPLETED"}
+    assert len({one.pid for one in told}) == 30
 
 
 async def test_a_worker_knows_its_time_and_its_tokens(ask, wild: Household) -> None:
