@@ -39,7 +39,7 @@ from meshwright.deadline import margin
 from meshwright.extension import URI
 
 #: Seconds that a runaway has, of which the server keeps some for the way home, and of grace after it.
-GIVEN, GRACE = 0.4, 0.2
+GIVEN, GRACE = 0.3, 0.2
 DUE = GIVEN - margin(GIVEN) + GRACE
 #: Milliseconds after it that are still in time.
 LATE_MS = 100.0

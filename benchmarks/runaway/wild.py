@@ -209,6 +209,7 @@ def _surroundings(job: Job) -> Finding:
             "files": sorted(name for name in files if name.startswith("/")),
             "left": len(LEFT),
             "pid": os.getpid(),
+            "nice": os.getpriority(os.PRIO_PROCESS, 0),
             "remaining": job.by.remaining,
             "tokens": job.budget.left,
         }

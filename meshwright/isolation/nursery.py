@@ -7,6 +7,7 @@ When the server is gone, however it went, its end of the line is closed, and eve
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import os
@@ -18,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 #: On the line: what, about which worker, and when (seconds of CLOCK_MONOTONIC, which all processes of a machine share) or how.
@@ -28,11 +30,19 @@ MAKE, END = b"m", b"e"
 BORN, GONE, BARREN = b"b", b"g", b"n"
 
 
+#: Seconds that a worker is fresh. After that it has a tenth of the share (nice 10) of one that is, where there is too little CPU: so
+#: those that are done soon go on while one runs away.
+FRESH, STALE = 0.2, 10
+
+
 @dataclass(slots=True)
 class _Child:
+    """`until` is when it ends, `fresh` when it has worked for long; both are never while it waits for a job."""
+
     number: int
     pid: int
     until: float = math.inf
+    fresh: float = math.inf
 
 
 class Nursery:
@@ -63,7 +73,7 @@ class Nursery:
 
     def _look(self) -> bool:
         """Wait for what happens next and do it. False when the server is gone."""
-        due = min((child.until for child in self._children.values()), default=math.inf)
+        due = min((min(child.until, child.fresh) for child in self._children.values()), default=math.inf)
         timeout = None if due == math.inf else max(due - time.monotonic(), 0.0)
         for key, ready in self._events.select(timeout):
             if key.fileobj is not self._line:
@@ -77,6 +87,9 @@ class Nursery:
             if child.until <= now:
                 os.kill(child.pid, signal.SIGKILL)
                 child.until = math.inf
+            if child.fresh <= now:
+                _step_back(child.pid)
+                child.fresh = math.inf
         return True
 
     def _told(self) -> bool:
@@ -91,27 +104,25 @@ class Nursery:
             self._make()
         elif number in self._children:  # else it has gone by itself
             child = self._children[number]
+            if child.until == math.inf:  # it has got its job just now
+                child.fresh = time.monotonic() + FRESH
             child.until = min(child.until, when)
         return True
 
     def _make(self) -> None:
-        ours, theirs = socket.socketpair()
-        nursery = os.getpid()
         try:
+            ours, theirs = socket.socketpair()
             pid = os.fork()
-        except OSError:
-            self._say(BARREN, 0, 0.0)
-            return
-        finally:
-            if os.getpid() == nursery:
-                theirs.close()
+        except OSError:  # too many processes, files, or too little memory: may be not for long
+            return self._say(BARREN, 0, 0.0)
         if pid == 0:
             self._raised(theirs)
+        theirs.close()
         self._made += 1
         child = _Child(self._made, pid)
         self._children[child.number] = child
         self._events.register(os.pidfd_open(pid), selectors.EVENT_READ, child)
-        self._say(BORN, child.number, 0.0, ours)
+        return self._say(BORN, child.number, 0.0, ours)
 
     def _bury(self, child: _Child, watch: int) -> None:
         self._events.unregister(watch)
@@ -139,3 +150,10 @@ class Nursery:
             self._unsaid.popleft()
         waits = selectors.EVENT_WRITE if self._unsaid else 0
         self._events.modify(self._line, selectors.EVENT_READ | waits)
+
+
+def _step_back(pid: int) -> None:
+    """Its share of the CPU, among processes and, where the kernel shares by sessions (sched(7), autogroup), among those."""
+    with contextlib.suppress(OSError):  # it has just gone, or the kernel does not
+        os.setpriority(os.PRIO_PROCESS, pid, STALE)
+        Path(f"/proc/{pid}/autogroup").write_text(str(STALE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import httpx
 import pytest
@@ -12,6 +13,8 @@ from benchmarks.runaway.wild import LIES
 from meshwright.deadline import Deadline
 from meshwright.errors import BreakerOpen, PeerAnsweredBadly, PeerTimedOut
 from meshwright.inbound.identity import Identity, Trust
+from meshwright.isolation.fence import NICE
+from meshwright.isolation.nursery import STALE
 from meshwright.outbound.directory import Directory
 
 #: Seconds that the kernel and a busy machine may take for what must not take any: how late exactly, `make runaway` measures.
@@ -65,6 +68,14 @@ async def test_the_others_of_its_server_go_on(ask, wild: Household) -> None:
     assert not any(runaway.done() for runaway in runaways)
     assert {told.state for told in others} == {"COMPLETED"}
     assert {told.code for told in await asyncio.gather(*runaways)} == {"DEADLINE_EXCEEDED"}
+
+
+async def test_who_works_for_long_yields_to_those_who_have_just_come(ask, wild: Household) -> None:
+    long = await ask(wild, "swallow", seconds=3, now=True)
+    short = await ask(wild, "surroundings")
+    assert short.facts["nice"] == NICE
+    await ask(wild, "swallow", seconds=0.6)
+    assert os.getpriority(os.PRIO_PROCESS, long.pid) == STALE
 
 
 async def test_a_cancelled_task_takes_its_worker_with_it(
