@@ -30,7 +30,7 @@ class Told:
 Ask = Callable[..., Awaitable[Told]]
 
 #: What each invocation may have here, so that a runaway's end does not take long.
-LIMITS = {"WORKER_MEMORY": "256", "WORKER_CPU": "2", "KILL_GRACE": "0.2"}
+LIMITS = {"WORKER_MEMORY": "256", "WORKER_CPU": "3", "KILL_GRACE": "0.2"}
 
 
 @pytest.fixture(scope="session")
