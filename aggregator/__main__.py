@@ -1,5 +1,4 @@
-from aggregator.agent import AGENT
 from meshwright.serve import serve
 
 if __name__ == "__main__":
-    serve(AGENT)
+    serve("aggregator", "aggregator.agent:AGENT")

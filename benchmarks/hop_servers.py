@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ async def playbook(subtask: Subtask, job: Job) -> Echo:
 AGENT = Agent("echo", playbook=playbook, answers=Echo)
 
 if __name__ == "__main__":
-    serve(AGENT)
+    serve("echo", "echo:AGENT")
 '''
 
 
@@ -69,15 +70,25 @@ class Server:
     answered: int = 0
 
     async def warm_up(self) -> None:
-        """Wait until it listens, then make the first calls, which import and connect. Raises CannotRun."""
+        """Wait until it is ready, then make the first calls, which import and connect. Raises CannotRun."""
         until = time.monotonic() + 30
         while time.monotonic() < until and self.process.poll() is None:
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                break
+                if (
+                    await asyncio.to_thread(self._status, "/readyz") != 503
+                ):  # who does not know the word is ready
+                    break
             await asyncio.sleep(0.1)
         await self.measure(WARM_UP, 1)
         await self.measure(WARM_UP, 16)
+
+    def _status(self, path: str) -> int:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=1)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        finally:
+            connection.close()
 
     async def measure(self, calls: int, lines: int) -> Figures:
         """Make `calls` calls over `lines` connections. Raises CannotRun if one goes wrong or is not stored."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from meshwright.extension import canonical
 from meshwright.settings import SettingsError
+from meshwright.shipped import shipped
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard, AgentInterface
@@ -46,6 +47,14 @@ def load_card(file: Path) -> AgentCard:
     except CardError as error:
         raise CardError(f"{file}: {error}") from None
     return card
+
+
+def card_of(name: str) -> AgentCard:
+    """The card of agent `name`. Raises SettingsError, so that a process with a bad card says so and does not start."""
+    try:
+        return load_card(shipped("agent_cards", f"{name}.json"))
+    except CardError as error:
+        raise SettingsError(str(error)) from None
 
 
 def _check_listed(card: AgentCard) -> None:
@@ -178,11 +187,28 @@ def to_json(card: AgentCard) -> dict[str, Any]:
     """The card as it goes over the wire; with the names of 0.3 as well, if it lists an interface of that version."""
     from google.protobuf.json_format import MessageToDict
 
+    document = dict(MessageToDict(card))
     if any(i.protocol_version == LEGACY_VERSION for i in card.supported_interfaces):
-        from a2a.server.request_handlers.response_helpers import agent_card_to_dict
+        # The SDK's own function that does this lies in a package that imports a whole server, before the card could be served.
+        from a2a.compat.v0_3.conversions import to_compat_agent_card
 
-        return agent_card_to_dict(card)
-    return dict(MessageToDict(card))
+        legacy = to_compat_agent_card(card).model_dump(exclude_none=True)
+        if not legacy.get("supportsAuthenticatedExtendedCard"):
+            legacy.pop("supportsAuthenticatedExtendedCard", None)
+        _add(document, legacy)
+    return document
+
+
+def _add(document: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add what is missing, at every depth. What is there stays; lists are matched by place."""
+    for key, value in more.items():
+        mine = document.setdefault(key, value)
+        if isinstance(mine, dict) and isinstance(value, dict):
+            _add(mine, value)
+        elif isinstance(mine, list) and isinstance(value, list):
+            for one, other in zip(mine, value, strict=False):
+                if isinstance(one, dict) and isinstance(other, dict):
+                    _add(one, other)
 
 
 def etag(document: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@
     │   ├── PeerUnreachable      refused, reset, 5xx                  retryable, indicts the peer
     │   ├── PeerTimedOut         it did not answer in its share       not retryable (time is gone), indicts
     │   ├── PeerOverloaded       429/503: it said so itself           retryable later, does not indict
+    │   ├── PeerCold             it still starts                      retryable later, does not indict
     │   ├── PeerAnsweredBadly    not the promised shape               not retryable, indicts
     │   ├── PeerRefused          it answered 4xx: our request is off  not retryable, does not indict
     │   └── PeerTaskFailed       it worked and the task failed        not retryable, does not indict
@@ -120,6 +121,12 @@ class PeerOverloaded(PeerError):
         self.retry_after = retry_after
 
 
+class PeerCold(PeerError):
+    """It is there and still starts, and did not become ready in the time that there was to wait for it."""
+
+    retryable = True
+
+
 class PeerAnsweredBadly(PeerError):
     """The answer does not have the promised shape."""
 
@@ -188,6 +195,7 @@ WIRE: dict[type[MeshError], Wire] = {
     PeerUnreachable: Wire(502, "PEER_UNREACHABLE"),
     PeerTimedOut: Wire(504, "PEER_TIMED_OUT"),
     PeerOverloaded: Wire(503, "PEER_OVERLOADED"),
+    PeerCold: Wire(503, "PEER_COLD"),
     PeerAnsweredBadly: Wire(502, "PEER_ANSWERED_BADLY"),
     PeerRefused: Wire(502, "PEER_REFUSED"),
     PeerTaskFailed: Wire(502, "PEER_TASK_FAILED"),

@@ -21,11 +21,12 @@ MAX_PARTS = 64
 def data_part(model: BaseModel | dict[str, Any]) -> Part:
     """A data part that holds `model`."""
     from a2a.types import Part
-    from google.protobuf.json_format import ParseDict
+
+    from meshwright.protojson import from_dict
 
     content = model.model_dump(mode="json") if isinstance(model, BaseModel) else model
     part = Part(media_type=MEDIA_TYPE)
-    ParseDict(content, part.data)
+    from_dict(content, part.data)
     return part
 
 
@@ -37,9 +38,9 @@ def text_part(text: str) -> Part:
 
 def data_in(parts: Iterable[Part]) -> list[Any]:
     """The JSON of every data part. Protobuf's numbers are all floats; whole ones come back as ints here."""
-    from google.protobuf.json_format import MessageToDict
+    from meshwright.protojson import to_dict
 
-    return [whole_numbers(MessageToDict(part.data)) for part in parts if part.HasField("data")]
+    return [whole_numbers(to_dict(part.data)) for part in parts if part.HasField("data")]
 
 
 def text_in(parts: Iterable[Part]) -> str:

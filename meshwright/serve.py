@@ -1,10 +1,11 @@
 """From settings to a listening process: what every `__main__` calls.
 
 from meshwright.serve import serve
-from billing.agent import AGENT
 
 if __name__ == "__main__":
-    serve(AGENT)
+    serve("billing", "billing.agent:AGENT")
+
+The agent is named, not imported: the port is open, and the card served, before its code and the A2A server are read.
 """
 
 from __future__ import annotations
@@ -12,109 +13,167 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from meshwright.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.applications import Starlette
 
-    from meshwright.agent import Agent
-    from meshwright.toolserver import ToolServer
+    from meshwright.isolation.cradle import Cradle
 
 #: Seconds that connections have after the grace of their work, before they are cut.
 FAREWELL = 2
+#: Connections that may wait for the loop to take them; they come while it is not there yet, too.
+BACKLOG = 2048
 
 
-def serve(agent: Agent) -> None:
-    """Serve an agent until SIGTERM. Exits with one line on a wrong setting."""
+def serve(name: str, agent: str) -> None:
+    """Serve the Agent at `agent` (as `module:NAME`) until SIGTERM. Exits with one line on a wrong setting."""
 
-    def build(settings: Settings) -> ASGIApp:
-        from meshwright.isolation.isolated import isolated
+    cradle: Cradle | None = None
 
-        kept = isolated(agent, settings)  # it may fork, so nothing is open yet
+    def fork(settings: Settings) -> None:
+        nonlocal cradle
+        if settings.isolation != "task":
+            from meshwright.isolation.cradle import Cradle
 
+            cradle = Cradle(name, lambda: _named(agent), settings)
+
+    def build(settings: Settings) -> Starlette:
         from meshwright.inbound.identity import load_identity
         from meshwright.inbound.server import agent_app
 
-        return agent_app(kept, settings, load_identity(agent.name, settings))
+        found = _named(agent)
+        _require_name(found.name, name, agent)
+        kept = found if cradle is None else cradle.isolated(found)
+        return agent_app(kept, settings, load_identity(name, settings))
 
-    run(agent.name, build)
+    run(name, build, fork=fork)
 
 
-def serve_tools(build: Callable[[Settings], ToolServer]) -> None:
-    """Serve a tool server until SIGTERM. Exits with one line on a wrong setting."""
+def serve_tools(name: str, build: str) -> None:
+    """Serve the ToolServer that `build` (as `module:function`, given the settings) makes, until SIGTERM.
 
-    def app(settings: Settings) -> ASGIApp:
+    Exits with one line on a wrong setting.
+    """
+
+    def app(settings: Settings) -> Starlette:
         from meshwright.inbound.identity import load_identity
         from meshwright.inbound.toolapp import tool_app
 
-        server = build(settings)
-        return tool_app(server, settings, load_identity(server.name, settings, open_to_strangers=False))
+        server = _named(build)(settings)
+        _require_name(server.name, name, build)
+        return tool_app(server, settings, load_identity(name, settings, open_to_strangers=False))
 
-    run("tools", app)
+    run(name, app, card=False)
 
 
-def run(name: str, build: Callable[[Settings], ASGIApp]) -> None:
-    """Read the environment, build the app, serve it. The only place that touches `os.environ`."""
+def run(
+    name: str,
+    build: Callable[[Settings], Starlette],
+    *,
+    card: bool = True,
+    fork: Callable[[Settings], None] | None = None,
+) -> None:
+    """Read the environment, open the port, build the app, serve it. The only place that touches `os.environ`.
+
+    `card` says whether there is one by this name; `fork` may fork.
+    """
     # Read by a2a-sdk at import: its 55 spans a call cost a third of the CPU and say nothing that ours do not.
     os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
-    gc.disable()  # nothing that imports make is garbage; `_listen` turns it on again
+    # httpx imports rich and pygments for its command line, wherever they are installed: a tenth of a second.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    gc.disable()  # nothing that imports make is garbage; it is turned on again when they are done
     try:
         settings = Settings.from_env(os.environ)
         logging.basicConfig(level=settings.log_level, format=f"%(asctime)s {name} %(levelname)s %(message)s")
         for chatty in ("httpx", "mcp", "a2a"):
             logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
-        app = build(settings)
+        # What is to be forked is forked here: from the next line on there are a socket, a loop and threads.
+        if fork is not None:
+            fork(settings)
+        listener = _listener(settings)
+        _serve(name, build, settings, listener, card=card)
     except SettingsError as error:
         _stop(name, str(error))
     except FileNotFoundError as error:
         _stop(name, f"{error.filename or error}: no such file")
-    _listen(name, app, settings)
 
 
-def _listen(name: str, app: ASGIApp, settings: Settings) -> None:
+def _serve(
+    name: str,
+    build: Callable[[Settings], Starlette],
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    card: bool,
+) -> None:
+    """Serve until SIGTERM. Raises what kept the app from starting."""
     import uvicorn
 
+    from meshwright.card import card_of, offered
+    from meshwright.inbound.front import Front
     from meshwright.isolation.watchdog import watched
 
+    def told() -> None:
+        server.should_exit |= front.app is None
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100)
+        gc.enable()
+
+    described = offered(card_of(name), settings.grpc_port) if card else None
+    front = Front(name, described, settings.public_url, lambda: build(settings), told)
     config = uvicorn.Config(
-        watched(app, settings.watchdog),
-        host=settings.host,
-        port=settings.port,
+        watched(front, settings.watchdog),
         access_log=False,
         log_config=None,
         log_level=settings.log_level.lower(),
+        backlog=BACKLOG,
         timeout_keep_alive=75,  # longer than any client of ours keeps a connection, so that it is the client who closes
         timeout_graceful_shutdown=int(settings.grace) + FAREWELL,
         proxy_headers=False,  # X-Forwarded-* is read where the card is made, nowhere else
         server_header=False,
     )
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
-    gc.enable()
     server = uvicorn.Server(config)
     leaving = server.handle_exit
 
     def handle_exit(sig: int, frame: FrameType | None) -> None:
         # uvicorn waits for open requests first, and they for their work: whoever works has to hear it before that.
-        drain = getattr(getattr(app, "state", None), "drain", None)
-        if drain is not None and not server.should_exit:
-            drain()
+        if not server.should_exit:
+            front.drain()
         leaving(sig, frame)
 
     server.handle_exit = handle_exit  # type: ignore[method-assign]
+    server.run(sockets=[listener])
+    if front.failure is not None:
+        raise front.failure
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """The open port. Raises SettingsError if it cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        server.run()
-    except SystemExit:
-        if server.lifespan.should_exit:  # the app itself could not start
-            refused = getattr(getattr(app, "state", None), "refused", "")
-            _stop(name, refused or "it could not start; the log above says why")
-        _stop(name, f"cannot listen on {settings.host}:{settings.port}: set MESHWRIGHT_PORT to a free port")
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError:
+        raise SettingsError(
+            f"cannot listen on {settings.host}:{settings.port}: set MESHWRIGHT_PORT to a free port"
+        ) from None
+
+
+def _named(where: str) -> Any:
+    module, _, attribute = where.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def _require_name(found: str, name: str, where: str) -> None:
+    if found != name:
+        raise SettingsError(f"{where} is called {found!r}, and served as {name!r}: one of the two is wrong")
 
 
 def _stop(name: str, why: str) -> NoReturn:

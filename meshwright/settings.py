@@ -62,6 +62,8 @@ class Settings(BaseModel):
     lease: float = Field(default=3.0, ge=0.2, le=300)
     claims: int = Field(default=10, ge=1)
     grace: float = Field(default=8.0, ge=0, le=600)
+    #: How long a start may take to open its connections before it is ready; 0 opens them when they are needed.
+    warm: float = Field(default=0.0, ge=0, le=30)
     at_once: int = Field(default=400, ge=1)
     queue: int = Field(default=1000, ge=1)
     retention: float = Field(default=30.0, gt=0)

@@ -17,8 +17,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import logging
 import tomllib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -46,10 +47,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Access", "Call", "ToolRefused", "ToolServer"]
 
+log = logging.getLogger(__name__)
+
 #: Seconds a tool may take when the caller set no deadline, and at most.
 DEFAULT_SECONDS, MAX_SECONDS = 10.0, 60.0
 
-Tool = TypeVar("Tool", bound=Callable[..., Awaitable[BaseModel]])
+Tool = TypeVar("Tool", bound=Callable[..., Coroutine[Any, Any, BaseModel]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class ToolServer:
         self.version = version
         self._instructions = instructions
         self._tools: list[tuple[Callable[..., Any], bool]] = []
+        self._writing: set[asyncio.Task[BaseModel]] = set()
 
     def read(self, tool: Tool) -> Tool:
         """Register a tool that changes nothing."""
@@ -132,6 +136,25 @@ class ToolServer:
             server.add_tool(self._guarded(tool, writes, access), annotations=hints)
         return server
 
+    async def settle(self) -> None:
+        """Wait for the writes that have begun, also those whose callers have gone."""
+        if self._writing:
+            await asyncio.wait(self._writing)
+
+    async def _to_its_end(self, write: Coroutine[Any, Any, BaseModel]) -> BaseModel:
+        """A write that has begun is not cut when its caller goes away: half a write helps nobody, and the caller will ask again."""
+        work = asyncio.create_task(write)
+        self._writing.add(work)
+        work.add_done_callback(self._written)
+        return await asyncio.shield(work)
+
+    def _written(self, work: asyncio.Task[BaseModel]) -> None:
+        self._writing.discard(work)
+        if not work.cancelled() and (error := work.exception()) is not None:
+            log.info(
+                "a write ended with %s", type(error).__name__
+            )  # its caller, where there is one, hears more
+
     def _guarded(self, tool: Callable[..., Any], writes: bool, access: Access) -> Callable[..., Any]:
         """The tool behind its checks, with `Call` swapped for MCP's `Context` in the signature."""
         from mcp.server.mcpserver import Context
@@ -148,8 +171,8 @@ class ToolServer:
                 call = self._admit(name, writes, context, access)
                 if wants:
                     arguments[wants] = call
-                if writes:  # once begun it runs to its end: half a write helps nobody
-                    return await tool(**arguments)
+                if writes:
+                    return await self._to_its_end(tool(**arguments))
                 async with asyncio.timeout(call.by.require()):
                     return await tool(**arguments)
             except TimeoutError:

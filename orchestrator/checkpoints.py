@@ -83,26 +83,25 @@ class Checkpoints(BaseCheckpointSaver[int]):
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
+        # One node runs at a time: what it wrote is in the checkpoint that follows at once, and a node that was cut off between the
+        # two is run again, as one that was cut off before. What LangGraph says in its own channels (interrupts, their answers) stays.
+        rows = [
+            (WRITES_IDX_MAP[channel], channel, _json(_plain(channel, value), f"channel {channel!r}"))
+            for channel, value in writes
+            if channel in WRITES_IDX_MAP
+        ]
+        if not rows:
+            return
         claim, thread, place = _claim(config), *_thread(config)
         checkpoint = config["configurable"]["checkpoint_id"]
-        again = all(channel in WRITES_IDX_MAP for channel, _ in writes)
-        conflict = "UPDATE SET channel = excluded.channel, body = excluded.body" if again else "NOTHING"
-        rows = [
-            (
-                WRITES_IDX_MAP.get(channel, number),
-                channel,
-                _json(_plain(channel, value), f"channel {channel!r}"),
-            )
-            for number, (channel, value) in enumerate(writes)
-        ]
 
         async def op(tx: Transaction) -> None:
             await check(tx, claim)
             for number, channel, body in rows:
                 await tx.execute(
                     "INSERT INTO run_writes (thread, place, checkpoint, task, number, path, channel, body)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-                    f" ON CONFLICT (thread, place, checkpoint, task, number) DO {conflict}",
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (thread, place, checkpoint, task, number)"
+                    " DO UPDATE SET channel = excluded.channel, body = excluded.body",
                     *(thread, place, checkpoint, task_id, number, task_path, channel, body),
                 )
 

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from meshwright.errors import (
     MeshError,
     NoPeer,
     PeerAnsweredBadly,
+    PeerCold,
+    PeerOverloaded,
     PeerTaskFailed,
     PeerTimedOut,
     StoreUnavailable,
@@ -31,10 +33,14 @@ from meshwright.findings import Finding, Gap, Part, Subtask
 from meshwright.outbound.peer import Answer, Peer
 from meshwright.parts import read_as
 from orchestrator.purse import cost_of
-from orchestrator.work import SHARES, Drive, Trail, Work
+from orchestrator.work import SHARES, Drive, Trail, Work, code_of
 
 #: Kept back from the first peer's time while there is another to ask, so that asking it still makes sense.
 FIRST_SHARE = 0.6
+#: The part of its time for which a peer that still starts is waited for: the rest is for its work, or for the next in line.
+COLD_SHARE = 0.5
+#: Codes of degradation an agent may note of its own, and characters of each.
+NOTES, NOTE = 8, 40
 #: Below this many seconds nobody is asked any more.
 FLOOR = 0.05
 
@@ -82,11 +88,15 @@ async def _one(drive: Drive, state: Work, part: dict[str, Any], by: Deadline, sh
     }
     missing = [need for need in subtask.needs if context.get(need) == {} and _critical(state, need)]
     if missing:
-        why = f"it needs {', '.join(missing)}, which was not answered"
-        return Asked(None, why, _step(subtask, None, "gap", why, Trail(), 0))
+        return unanswered(subtask, f"it needs {', '.join(missing)}, which was not answered")
     subtask = subtask.model_copy(update={"context": {**subtask.context, **context}})
     await drive.say(f"asking for {subtask.skill}")
     return await ask(drive, subtask, by, text=state["request"], turn=state["round"], share=share)
+
+
+def unanswered(subtask: Subtask, why: str) -> Asked:
+    """What becomes of a subtask that nobody is asked for."""
+    return Asked(None, why, _step(subtask, None, "gap", why, Trail(degraded=["gap"]), 0))
 
 
 def _critical(state: Work, need: str) -> bool:
@@ -118,7 +128,13 @@ async def ask(
         owners = drive.directory.candidates(subtask.skill)
     except NoPeer as error:
         owners, why = [], str(error)
-    spares = [peer for peer in drive.directory.fallbacks() if peer not in owners] if stand_in else []
+        trail.lacks(code_of(error))
+    for name, standing in drive.directory.passed_over(subtask.skill):
+        trail.add(name, f"passed over: {_outcome(standing)}", 0)
+        trail.lacks(code_of(standing), "alternate")
+    spares = (
+        [peer for peer in drive.directory.fallbacks(subtask.skill) if peer not in owners] if stand_in else []
+    )
     queue = [(peer, False) for peer in owners] + [(peer, True) for peer in spares]
     for place, (peer, spare) in enumerate(queue):
         last = place == len(queue) - 1
@@ -138,14 +154,17 @@ async def ask(
         except MeshError as error:
             why = str(error)
             trail.add(peer.name, _outcome(error), _ms(started))
+            trail.lacks(code_of(error))
             continue
         trail.add(peer.name, "answered", _ms(started))
+        if spare or place:
+            trail.lacks("stand-in" if spare else "alternate")
+        if isinstance(noted := answer.notes.get("degraded"), list):
+            trail.lacks(*(str(code)[:NOTE] for code in noted[:NOTES]))
         outcome = "stand-in" if spare else "answered"
         reason = f"stands in: {why}" if spare else f"offers {subtask.skill}"
-        step = _step(subtask, peer.name, outcome, reason, trail, _ms(began), part)
-        if isinstance(degraded := answer.notes.get("degraded"), list) and degraded:
-            step["degraded"] = [str(why)[:40] for why in degraded[:8]]
-        return Asked(part, "", step, spare)
+        return Asked(part, "", _step(subtask, peer.name, outcome, reason, trail, _ms(began), part), spare)
+    trail.lacks("gap")
     return Asked(None, why, _step(subtask, None, "gap", why, trail, _ms(began)))
 
 
@@ -178,7 +197,8 @@ async def _sent(
 
     granted = await purse.granted(key)
     try:
-        answer = await peer.ask(
+        send = functools.partial(
+            peer.ask,
             letter.body["content"],
             by=by,
             text=letter.body["text"],
@@ -190,6 +210,7 @@ async def _sent(
             began=began,
             accepts=accepts,
         )
+        answer = await _once_warm(drive, peer, by, send)
     except (LeaseLost, StoreUnavailable):
         raise
     except MeshError as error:
@@ -199,6 +220,19 @@ async def _sent(
     said = {"data": answer.data, "text": answer.text, "notes": dict(answer.notes)}
     await drive.outbox.answered(key, said, purse.settling(key, used_in(answer.notes)))
     return answer
+
+
+async def _once_warm(drive: Drive, peer: Peer, by: Deadline, send: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Send once the peer is ready, and again if it turns out that it had just started anew. Raises PeerCold, or what `send` raises."""
+    until = by.share(COLD_SHARE)
+    await drive.directory.require_warm(peer, until)
+    try:
+        return await send()
+    except PeerOverloaded:
+        if not await drive.directory.is_cold(peer):
+            raise
+    await drive.directory.require_warm(peer, until)
+    return await send()
 
 
 def _read(peer: Peer, answers: type[Part], answer: Answer) -> Part:
@@ -218,6 +252,8 @@ def _outcome(error: MeshError) -> str:
         return "breaker open"
     if isinstance(error, PeerTimedOut | DeadlineExceeded):
         return "timed out"
+    if isinstance(error, PeerCold):
+        return "cold"
     return str(error)
 
 
@@ -255,6 +291,7 @@ def _step(
         "mode": getattr(part, "mode", ""),
         "ms": ms,
         "attempts": trail.attempts,
+        "degraded": trail.degraded,
         "tools": list(usage.tools) if usage else [],
         "told": sorted(subtask.context),
     }

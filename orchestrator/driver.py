@@ -23,7 +23,7 @@ from orchestrator.graph import RECURSION_LIMIT
 from orchestrator.plan import SPLIT
 from orchestrator.purse import Purse
 from orchestrator.resume import ready_to_go_on
-from orchestrator.work import GRAPH_VERSION, Drive, new_work, report
+from orchestrator.work import GRAPH_VERSION, Drive, code_of, new_work, report
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -63,7 +63,10 @@ class Driver:
         if run["state"] == "waiting":
             undecided = await self.store.undecided(run["id"])
             if undecided:
-                return Outcome(data=run["report"], name="report", waits=_waits(undecided))
+                known = run["report"]
+                return Outcome(
+                    data=known, name="report", waits=_waits(undecided), metadata=_notes(known or {})
+                )
         else:
             await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
         return await self._drive(run, incoming)
@@ -80,7 +83,8 @@ class Driver:
         state = new_work(key, request)
         state["gaps"] = [gap.model_dump(mode="json")]
         drive = self._drive_of(key, incoming, {})
-        summary = report(dict(state) | await finish(state, Runtime(context=drive)))
+        lacks = {"degraded": [code_of(why)]}
+        summary = report({**state, **lacks, **await finish(state, Runtime(context=drive))})
         await self.store.ended_at_once(
             key,
             task_id=incoming.task_id,
@@ -137,7 +141,8 @@ class Driver:
         if "__interrupt__" in state:
             summary = {**report(state, waiting=True), "usage": await _usage(drive)}
             await self.store.save(key, summary["outcome"], summary, claim)
-            return Outcome(data=summary, name="report", waits=_waits(await self.store.undecided(key)))
+            waits = _waits(await self.store.undecided(key))
+            return Outcome(data=summary, name="report", waits=waits, metadata=_notes(summary))
         if not state.get("outcome"):
             await self.store.save(key, "failed", report(state), claim)
             raise RuntimeError(f"run {key} ended without an outcome")
@@ -193,8 +198,12 @@ def _ended(run: dict[str, Any]) -> Outcome:
     if run["state"] == "failed":
         raise DeadlineExceeded("the run ended without an answer: its time was up before it was done")
     summary = run["report"]
-    notes = {key: summary[key] for key in ("outcome", "usage", "degraded") if summary.get(key)}
-    return Outcome(text=summary["reply"], data=summary, name="report", metadata=notes)
+    return Outcome(text=summary["reply"], data=summary, name="report", metadata=_notes(summary))
+
+
+def _notes(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What a caller's machine reads without the report. An empty `degraded` is a statement too."""
+    return {key: summary[key] for key in ("outcome", "usage", "degraded") if key in summary}
 
 
 def _waits(reviews: int) -> str:

@@ -7,11 +7,11 @@ from typing import Any, cast
 from langgraph.runtime import Runtime
 
 from meshwright.deadline import Deadline
-from meshwright.errors import MeshError
+from meshwright.errors import DeadlineExceeded, MeshError
 from meshwright.findings import Gap, Proposal
 from orchestrator.apply import effect
 from orchestrator.gate import action_key, judge
-from orchestrator.work import Drive, Work
+from orchestrator.work import Drive, Work, code_of
 
 #: The share of a run's time that is kept for its last word.
 LAST_WORD = 0.2
@@ -71,6 +71,7 @@ async def cut_short(state: dict[str, Any], drive: Drive) -> dict[str, Any]:
             )
         actions.append(row)
     whole = state | {
+        "degraded": [code_of(DeadlineExceeded(why))],
         "actions": actions,
         "gaps": [*state["gaps"], *(gap.model_dump(mode="json") for gap in gaps)],
     }

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from meshwright.errors import MeshError, NoPeer
 from meshwright.findings import Gap, Split, Subtask
-from orchestrator.delegate import ask
+from orchestrator.delegate import ask, unanswered
 from orchestrator.work import SHARES, Drive, Work
 
 #: The skill that splits a request. Any agent may offer it; none needs to be called triage.
@@ -32,6 +32,7 @@ async def plan(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     split = asked.answer
     assert isinstance(split, Split)
     subtasks, gaps = _matched(split.subtasks, drive)
+    parts = {part.id: part for part in split.subtasks}
     for subtask in subtasks:
         await drive.say(f"plan: {subtask.skill}: {subtask.instruction[:120]}")
     return {
@@ -42,7 +43,7 @@ async def plan(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         "unread": split.unread,
         "plan": [s.model_dump(mode="json") for s in subtasks],
         "gaps": [g.model_dump() for g in gaps],
-        "steps": [asked.step],
+        "steps": [asked.step, *(unanswered(parts[g.subtask], g.why).step for g in gaps)],
     }
 
 
@@ -54,7 +55,7 @@ def _matched(subtasks: list[Subtask], drive: Drive) -> tuple[list[Subtask], list
         try:
             drive.directory.candidates(subtask.skill)
         except NoPeer as error:
-            if not drive.directory.fallbacks():
+            if not drive.directory.fallbacks(subtask.skill):
                 gaps.append(Gap(what=subtask.instruction[:400], why=str(error), subtask=subtask.id))
         except MeshError as error:
             gaps.append(Gap(what=subtask.instruction[:400], why=str(error), subtask=subtask.id))

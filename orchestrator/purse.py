@@ -16,6 +16,7 @@ from meshwright.errors import (
     CallerError,
     DeadlineExceeded,
     MeshError,
+    PeerCold,
     PeerOverloaded,
     PeerRefused,
 )
@@ -90,7 +91,7 @@ def cost_of(error: MeshError, begun: bool) -> Amount | None:
 
     `begun` says that the peer has a task for it.
     """
-    unheard = isinstance(error, PeerRefused | PeerOverloaded | CallerError) or never_sent(error)
+    unheard = isinstance(error, PeerRefused | PeerOverloaded | PeerCold | CallerError) or never_sent(error)
     if isinstance(error, BreakerOpen | DeadlineExceeded) or (unheard and not begun):
         return Amount() if not begun else None
     return used_in(error.notes)

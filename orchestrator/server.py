@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from meshwright.card import offered
+from meshwright.card import card_of, offered
 from meshwright.errors import NoPeer, Overloaded
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
-from meshwright.inbound.server import a2a_app, card_of
+from meshwright.inbound.server import a2a_app
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
+from meshwright.outbound.warmth import warming
 from meshwright.policy.rules import Policy
 from meshwright.records.runs import RunStore, end_with_task
 from meshwright.settings import Settings
@@ -51,7 +52,8 @@ def orchestrator_app(
         # LangGraph takes seconds to import; the port opens meanwhile and the card is served.
         starting = asyncio.create_task(start(handler.book.database))
         refreshing = asyncio.create_task(refresh())
-        yield
+        async with warming(readiness, settings.warm, directory.greet, toolbox.schemas):
+            yield
         for task in (starting, refreshing):
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from meshwright.deadline import Deadline
+from meshwright.errors import WIRE, MeshError
 
 if TYPE_CHECKING:
     from meshwright.outbound.directory import Directory
@@ -139,15 +140,30 @@ def report(work: Mapping[str, Any], *, waiting: bool = False) -> dict[str, Any]:
         ],
         "gaps": work.get("gaps", []),
         "unread": work.get("unread", []),
-        "degraded": sorted({why for step in work.get("steps", []) for why in step.get("degraded", ())}),
+        "degraded": sorted(
+            {why for part in (work, *work.get("steps", [])) for why in part.get("degraded", ())}
+        ),
     }
 
 
 @dataclass(slots=True)
 class Trail:
-    """The steps of one subtask while they happen: whom we asked, and how it went."""
+    """The steps of one subtask while they happen: whom we asked, and how it went.
+
+    `degraded` says in codes for machines what made the answer less, or later, than it could have been.
+    """
 
     attempts: list[dict[str, Any]] = field(default_factory=list)
+    degraded: list[str] = field(default_factory=list)
 
     def add(self, peer: str, outcome: str, ms: int) -> None:
         self.attempts.append({"peer": peer, "outcome": outcome[:300], "ms": ms})
+
+    def lacks(self, *codes: str) -> None:
+        """Each code once, in the order in which it was first true."""
+        self.degraded = list(dict.fromkeys([*self.degraded, *codes]))
+
+
+def code_of(error: MeshError) -> str:
+    """An error as a code of degradation: its code on the wire, as `peer-timed-out`."""
+    return WIRE[type(error)].code.lower().replace("_", "-")

@@ -1,5 +1,4 @@
 from meshwright.serve import serve
-from orders.agent import AGENT
 
 if __name__ == "__main__":
-    serve(AGENT)
+    serve("orders", "orders.agent:AGENT")

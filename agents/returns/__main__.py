@@ -1,5 +1,4 @@
 from meshwright.serve import serve
-from returns.agent import AGENT
 
 if __name__ == "__main__":
-    serve(AGENT)
+    serve("returns", "returns.agent:AGENT")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -102,22 +101,19 @@ def _found(text: str, tool: str) -> Finding:
     return Finding(reply=text, claims=[claim])
 
 
-def main(name: str) -> None:
-    tools: dict[str, Any] = {"warehouse": warehouse, "guide": guide}
-    if name in tools:
-        serve_tools(tools[name])
-    elif name == "aggregator":
-        from aggregator.agent import AGENT
+TRIAGE = Agent("triage", playbook=split, answers=Split)
+ORDERS = Agent("orders", playbook=orders)
+ADVISOR = Agent("advisor", playbook=advisor)
+STANDBY = Agent("standby", playbook=standby)
 
-        serve(AGENT)
+
+def main(name: str) -> None:
+    if name in TOOLS:
+        serve_tools(name, f"{__name__}:{name}")
+    elif name == "aggregator":
+        serve(name, "aggregator.agent:AGENT")
     else:
-        playbooks: dict[str, Any] = {
-            "triage": split,
-            "orders": orders,
-            "advisor": advisor,
-            "standby": standby,
-        }
-        serve(Agent(name, playbook=playbooks[name], answers=Split if name == "triage" else Finding))
+        serve(name, f"{__name__}:{name.upper()}")
 
 
 if __name__ == "__main__":

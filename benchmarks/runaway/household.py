@@ -84,12 +84,13 @@ class Household:
 
 
 @contextmanager
-def household(folder: Path, *, tools: bool = True, **settings: str) -> Iterator[Household]:
-    """Run a wild agent around the body; `settings` are `MESHWRIGHT_*`."""
+def household(folder: Path, *, tools: bool = True, source: str = "", **settings: str) -> Iterator[Household]:
+    """Run a wild agent around the body, or the AGENT of a module's `source`; `settings` are `MESHWRIGHT_*`."""
     cards = folder / "agent_cards"
     cards.mkdir(parents=True)
     (cards / f"{AGENT.name}.json").write_text(json.dumps(CARD))
     (folder / "access.toml").write_text(ACCESS)
+    (folder / "wild_too.py").write_text(source)
     home = Home.at(folder / "home")
     home.make()
     keys.ensure(home, [AGENT.name, "workshop"])
@@ -99,12 +100,19 @@ def household(folder: Path, *, tools: bool = True, **settings: str) -> Iterator[
             access = {"ACCESS": str(folder / "access.toml")}
             _start(stack, folder, home, "workshop", base + 1, access)
             settings = {"TOOLS": f"http://127.0.0.1:{base + 1}", **settings}
-        process, log = _start(stack, folder, home, AGENT.name, base, settings)
+        module = "wild_too" if source else "benchmarks.runaway.wild"
+        process, log = _start(stack, folder, home, AGENT.name, base, settings, module)
         yield Household(f"http://127.0.0.1:{base}", folder, process, log)
 
 
 def _start(
-    stack: ExitStack, folder: Path, home: Home, name: str, port: int, settings: dict[str, str]
+    stack: ExitStack,
+    folder: Path,
+    home: Home,
+    name: str,
+    port: int,
+    settings: dict[str, str],
+    module: str = "benchmarks.runaway.workshop",
 ) -> tuple[subprocess.Popen[bytes], Path]:
     environ = {k: v for k, v in os.environ.items() if not k.startswith("MESHWRIGHT_")}
     environ["PYTHONPATH"] = str(ROOT)
@@ -116,15 +124,16 @@ def _start(
         "LOG_LEVEL": "WARNING",
     }
     environ |= {f"MESHWRIGHT_{key}": str(value) for key, value in {**own, **settings}.items()}
-    module = "benchmarks.runaway.wild" if name == AGENT.name else f"benchmarks.runaway.{name}"
+    program = f"from meshwright.serve import serve; serve({name!r}, '{module}:AGENT')"
+    command = ["-c", program] if name == AGENT.name else ["-m", module]
     log = folder / f"{name}.log"
     process = subprocess.Popen(
-        [sys.executable, "-m", module], cwd=folder, env=environ, stderr=stack.enter_context(log.open("wb"))
+        [sys.executable, *command], cwd=folder, env=environ, stderr=stack.enter_context(log.open("wb"))
     )
     stack.callback(process.wait)
     stack.callback(process.kill)
     stack.callback(_ask_to_stop, process)
-    address, began = f"http://127.0.0.1:{port}/livez", time.monotonic()
+    address, began = f"http://127.0.0.1:{port}/readyz", time.monotonic()
     while True:
         with suppress(httpx.HTTPError):
             if httpx.get(address).status_code == 200:

@@ -287,4 +287,4 @@ async def playbook(subtask: Subtask, job: Job) -> Finding:
 AGENT = Agent("wild", playbook=playbook, isolation="process")
 
 if __name__ == "__main__":
-    serve(AGENT)
+    serve("wild", "benchmarks.runaway.wild:AGENT")

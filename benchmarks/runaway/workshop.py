@@ -47,4 +47,4 @@ def build(settings: Settings) -> ToolServer:
 
 
 if __name__ == "__main__":
-    serve_tools(build)
+    serve_tools("workshop", "benchmarks.runaway.workshop:build")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_STATUS = {"ready": "green", "stale": "yellow", "unknown": "dim"}
+_STATUS = {"ready": "green", "cold": "cyan", "stale": "yellow", "unknown": "dim"}
 _BREAKER = {"closed": "dim", "half-open": "yellow"}
 
 app = typer.Typer()
@@ -195,7 +195,9 @@ def _table(*columns: str) -> Table:
 
 
 def _mark(status: str) -> Text:
-    return _text("●" if status == "ready" else "◐" if status == "stale" else "○", _STATUS.get(status, "red"))
+    return _text(
+        "●" if status == "ready" else "◐" if status in ("cold", "stale") else "○", _STATUS.get(status, "red")
+    )
 
 
 def _text(text: str, style: str = "") -> Text:

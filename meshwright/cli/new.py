@@ -26,10 +26,8 @@ MAIN = '''"""`python -m {name}` serves this agent; where and with whom is a sett
 
 from meshwright.serve import serve
 
-from .agent import AGENT
-
 if __name__ == "__main__":
-    serve(AGENT)
+    serve("{name}", "{name}.agent:AGENT")
 '''
 
 AGENT = '''"""{title}: what it does with one subtask. Nothing happens at import."""

@@ -135,6 +135,7 @@ def _step(branch: Tree, step: dict[str, Any], planned: dict[str, Any]) -> None:
         ("why", "" if offers else why),
         ("tools", ", ".join(map(str, step.get("tools") or []))),
         ("tried", ", ".join(tried) if len(tried) > 1 else ""),
+        ("lacks", ", ".join(map(str, step.get("degraded") or []))),
     ):
         if value:
             node.add(_line(label, value))

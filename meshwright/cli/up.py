@@ -29,6 +29,8 @@ PortsOption = Annotated[
     int, typer.Option("--ports", min=1024, max=64000, help="The base port; each process adds its own.")
 ]
 DETACHED_LOG = "up"
+#: The setting that has a process warm up before it is ready, and its seconds for `--warm`: all that a start may take.
+WARM, WARM_SECONDS = "MESHWRIGHT_WARM", "30"
 Result = TypeVar("Result")
 app = typer.Typer()
 
@@ -44,6 +46,9 @@ def up(
     detach: Annotated[
         bool, typer.Option("--detach", help="Return once it is healthy; `meshwright down` ends it.")
     ] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Healthy only when all connections are open and all tools learnt.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Start the mesh and keep it running until Ctrl-C."""
@@ -53,10 +58,10 @@ def up(
     part = topology.load(mesh).only(names)
     require_settings()
     if detach:
-        running = _detached(place, ports, mesh, names)
+        running = _detached(place, ports, mesh, names, warm=warm)
         _say_healthy(part, place, running, as_json=json_, detached=True)
         return
-    begin(_serve(part, place, ports, began, as_json=json_))
+    begin(_serve(part, place, ports, began, warm=warm, as_json=json_))
 
 
 @app.command()
@@ -79,9 +84,11 @@ def down(home: HomeOption = DEFAULT, json_: Json = False) -> None:
 
 @contextlib.asynccontextmanager
 async def mesh_running(
-    mesh: Mesh, home: Home, base: int, screen: Display, *, began: float
+    mesh: Mesh, home: Home, base: int, screen: Display, *, began: float, warm: bool = False
 ) -> AsyncIterator[tuple[Running, Supervisor]]:
     """A healthy mesh inside, none afterwards; seconds to healthy count from `began`, a monotonic instant.
+
+    With `warm` it is healthy when its processes have gone every way between them once.
 
     Raises Trouble when another runs from this home, a port is taken, or a process does not start.
     """
@@ -92,7 +99,8 @@ async def mesh_running(
         make_world(mesh, home)
         running = Running(os.getpid(), mesh.entry, mesh.urls(base))
         home.announce(running)
-        supervisor = Supervisor(mesh, home, base, os.environ, screen.told)
+        outer = {**os.environ, **({WARM: WARM_SECONDS} if warm else {})}
+        supervisor = Supervisor(mesh, home, base, outer, screen.told)
         stop_on_signals(supervisor)
         with screen:
             await supervisor.start()
@@ -185,9 +193,9 @@ def require_settings() -> None:
         Settings.from_env(os.environ)
 
 
-async def _serve(mesh: Mesh, home: Home, base: int, began: float, *, as_json: bool) -> None:
+async def _serve(mesh: Mesh, home: Home, base: int, began: float, *, warm: bool, as_json: bool) -> None:
     screen = display(mesh, base, quiet=as_json)
-    async with mesh_running(mesh, home, base, screen, began=began) as (running, supervisor):
+    async with mesh_running(mesh, home, base, screen, began=began, warm=warm) as (running, supervisor):
         _say_healthy(mesh, home, running, as_json=as_json, detached=False)
         await supervisor.stay()
 
@@ -223,7 +231,7 @@ def _example(mesh: Mesh, home: Home) -> str:
     return min(tickets(mesh, home), key=len, default="your question")
 
 
-def _detached(home: Home, base: int, mesh: Path | None, only: list[str]) -> Running:
+def _detached(home: Home, base: int, mesh: Path | None, only: list[str], *, warm: bool) -> Running:
     """Start `up` in a session of its own and wait until it is healthy.
 
     Raises Trouble with its last words if it is not.
@@ -241,6 +249,7 @@ def _detached(home: Home, base: int, mesh: Path | None, only: list[str]) -> Runn
         str(base),
     ]
     command += ["--mesh", str(mesh)] if mesh else []
+    command += ["--warm"] if warm else []
     command += [part for name in only for part in ("--only", name)]
     with home.log(DETACHED_LOG).open("wb") as log:
         child = subprocess.Popen(

@@ -16,10 +16,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from meshwright.errors import InvalidRequest
+from meshwright.inbound.headers import headers_of
 
 MAX_DEPTH = 48
 BODY_SECONDS = 10.0
+#: Where the scope of a request has its body as it was parsed here, for whoever reads it.
+PARSED = "mesh.json"
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 Refusal = Callable[[Scope, int, str], Response]
 
@@ -47,17 +51,17 @@ class Admission:
         if body is None:
             why = f"the body is larger than {self._max_body} bytes: send less, or send a link"
             return await self._refusal(scope, 413, why)(scope, receive, send)
-        if body and b"json" in dict(scope["headers"]).get(b"content-type", b"json").lower():
+        if body and "json" in headers_of(scope).get("content-type", "json").lower():
             try:
-                strict_json(body)
+                scope[PARSED] = strict_json(body)
             except InvalidRequest as error:
                 return await self._refusal(scope, 400, str(error))(scope, receive, send)
         return await self._app(scope, _replay(body, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
         """The whole body, or None once it is known to be too large."""
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._max_body:
+        declared = headers_of(scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self._max_body:
             return None
         chunks: list[bytes] = []
         size = 0
@@ -75,17 +79,24 @@ class Admission:
 
 def strict_json(body: bytes) -> Any:
     """Parse JSON that means one thing. Raises InvalidRequest for bad UTF-8, NaN, duplicate keys, or depth over 48."""
-    depth = 0
-    for token in _STRUCTURE.finditer(body):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token.group(), 0)
-        if depth > MAX_DEPTH:
-            raise InvalidRequest(f"the JSON is nested deeper than {MAX_DEPTH} levels")
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        raise InvalidRequest(f"the JSON is nested deeper than {MAX_DEPTH} levels")
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_constant, object_pairs_hook=_distinct)
+        return _STRICT.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise InvalidRequest("the body is not UTF-8") from None
     except (json.JSONDecodeError, RecursionError):
         raise InvalidRequest("the body is not JSON") from None
+
+
+def _depth(body: bytes) -> int:
+    """How deep a body is nested, as far as that is more than allowed; brackets in strings do not count."""
+    depth = 0
+    for token in _STRUCTURE.finditer(body):
+        depth += _STEPS.get(token.group(), 0)
+        if depth > MAX_DEPTH:
+            break
+    return depth
 
 
 def _constant(name: str) -> Any:
@@ -97,6 +108,9 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         raise InvalidRequest("the JSON holds the same key twice in one object")
     return result
+
+
+_STRICT = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_distinct)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -28,7 +28,7 @@ def http_bindings(handler: RequestHandler, card: AgentCard) -> list[BaseRoute]:
     routes: list[BaseRoute] = []
     if serves(card, "JSONRPC"):
         door = JsonRpcDoor(handler, contexts, legacy=serves(card, "JSONRPC", "0.3"))
-        routes.append(Route(JSONRPC_PATH, door.handle_requests, methods=["POST"]))
+        routes.append(Route(JSONRPC_PATH, door, methods=["POST"]))
     if serves(card, "HTTP+JSON"):
         legacy = serves(card, "HTTP+JSON", "0.3")
         # Mounted, because with its `path_prefix` the SDK looks for the tenant before the prefix, where no client puts it.

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from meshwright.errors import Unauthenticated
+from meshwright.inbound.headers import headers_of
 from meshwright.inbound.identity import Caller, Trust
 
 #: Open to everyone: who we are, and whether we live. Neither says anything about a customer.
@@ -35,10 +36,8 @@ class Doorman:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            headers = dict(scope["headers"])
-            raw = headers.get(b"authorization")
             try:
-                caller = self._trust.caller(raw.decode("latin-1") if raw else None)
+                caller = self._trust.caller(headers_of(scope).get("authorization"))
             except Unauthenticated as error:
                 if not scope["path"].startswith(OPEN_PATHS):
                     refusal = JSONResponse(

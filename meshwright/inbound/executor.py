@@ -9,7 +9,6 @@ import asyncio
 import logging
 import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from meshwright.inbound.places import Places, rank_of
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.records.tracing import span
 from meshwright.tasks.events import Event, status
+from meshwright.tasks.ids import new_id
 from meshwright.tasks.turn import Postponed
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from meshwright.settings import Settings
+    from meshwright.tasks.ids import new_id
     from meshwright.tasks.snapshot import Claim
-    from meshwright.tasks.turn import Turn
+from meshwright.tasks.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ class Executor:
         happened: list[Event] = []
         if parts:
             artifact = TaskArtifactUpdateEvent(task_id=task.id, context_id=task.context_id, last_chunk=True)
-            artifact.artifact.artifact_id = uuid.uuid4().hex
+            artifact.artifact.artifact_id = new_id()
             artifact.artifact.name = result.name
             artifact.artifact.parts.extend(parts)
             happened.append(artifact)
@@ -231,7 +232,7 @@ class Executor:
 def _message(turn: Turn, parts: list[Part]) -> Message:
     task = turn.task
     return Message(
-        message_id=uuid.uuid4().hex,
+        message_id=new_id(),
         role=Role.ROLE_AGENT,
         task_id=task.id,
         context_id=task.context_id,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from a2a.compat.v0_3.extension_headers import LEGACY_HTTP_EXTENSION_HEADER
 from a2a.extensions.common import HTTP_EXTENSION_HEADER, get_requested_extensions
 
+from meshwright.inbound.headers import all_of, headers_of
+
 if TYPE_CHECKING:
     from a2a.types import AgentCard
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Callers that speak 0.3 know only the second one.
-_HEADERS = tuple(name.lower().encode() for name in (HTTP_EXTENSION_HEADER, LEGACY_HTTP_EXTENSION_HEADER))
+_HEADERS = (HTTP_EXTENSION_HEADER.lower(), LEGACY_HTTP_EXTENSION_HEADER.lower())
 
 
 def activated(card: AgentCard, requested: set[str]) -> list[str]:
@@ -30,7 +32,8 @@ class ExtensionEcho:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        echo = [(name, uris.encode("latin-1")) for name in _HEADERS if (uris := self._active(scope, name))]
+        known = [(name, self._active(scope, name)) for name in _HEADERS if name in headers_of(scope)]
+        echo = [(name.encode(), uris.encode("latin-1")) for name, uris in known if uris]
         if not echo:
             return await self._app(scope, receive, send)
 
@@ -41,6 +44,5 @@ class ExtensionEcho:
 
         return await self._app(scope, receive, echoing)
 
-    def _active(self, scope: Scope, name: bytes) -> str:
-        values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-        return ", ".join(activated(self._card, get_requested_extensions(values))) if values else ""
+    def _active(self, scope: Scope, name: str) -> str:
+        return ", ".join(activated(self._card, get_requested_extensions(all_of(scope, name))))

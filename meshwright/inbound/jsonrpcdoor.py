@@ -6,6 +6,8 @@ texts of Python's errors, and tells a caller of 0.3 that there is no such method
 
 from __future__ import annotations
 
+import json
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from a2a.compat.v0_3.conversions import to_core_send_message_request
@@ -13,8 +15,17 @@ from a2a.compat.v0_3.jsonrpc_adapter import JSONRPC03Adapter
 from a2a.compat.v0_3.request_handler import RequestHandler03
 from a2a.server.jsonrpc_models import InternalError as BareInternalError
 from a2a.server.jsonrpc_models import InvalidRequestError as BareInvalidRequestError
+from a2a.server.request_handlers.response_helpers import build_error_response
 from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
-from a2a.types import GetTaskRequest, SendMessageRequest, Task
+from a2a.types import (
+    GetTaskRequest,
+    Message,
+    SendMessageRequest,
+    SubscribeToTaskRequest,
+    Task,
+    TaskArtifactUpdateEvent,
+    TaskStatusUpdateEvent,
+)
 from a2a.utils.errors import (
     A2AError,
     ContentTypeNotSupportedError,
@@ -25,24 +36,28 @@ from a2a.utils.errors import (
     VersionNotSupportedError,
 )
 from google.protobuf.json_format import Error as ProtobufError
-from google.protobuf.json_format import MessageToDict, ParseDict
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
+from meshwright.inbound.admission import PARSED
 from meshwright.inbound.context import require_json, version_of
+from meshwright.inbound.eventstream import EventStream, event
 from meshwright.inbound.sanitised import Discretion
+from meshwright.protojson import from_dict, to_dict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from a2a.server.context import ServerCallContext
     from a2a.server.jsonrpc_models import JSONRPCError
     from a2a.server.request_handlers import RequestHandler
-    from starlette.requests import Request
-    from starlette.responses import Response
+    from starlette.types import Receive, Scope, Send
 
     from meshwright.inbound.context import HttpContexts
 
 Id = str | int | None
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class JsonRpcDoor(JsonRpcDispatcher):
@@ -54,15 +69,16 @@ class JsonRpcDoor(JsonRpcDispatcher):
         if legacy:
             self._v03_adapter = LegacyDoor(handler, contexts)
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.handle_requests(Request(scope, receive, send))
+        await response(scope, receive, send)
+
     async def handle_requests(self, request: Request) -> Response:
         try:
             require_json(request)
         except ContentTypeNotSupportedError as error:
             return self._generate_error_response(None, error)
-        try:
-            body = await request.json()
-        except ValueError:
-            body = {}  # the dispatcher has the words for this
+        body = request.scope.get(PARSED, {})  # without a body the dispatcher has the words for it
         version = version_of(request)
         if (wrong := self._wrong(body, version)) is not None:
             return self._generate_error_response(_id_of(body), wrong)
@@ -76,17 +92,38 @@ class JsonRpcDoor(JsonRpcDispatcher):
             context = self._contexts.build(request)
             context.tenant = params.tenant
             context.state["method"], context.state["request_id"] = method, call_id
+            if method in _STREAMS:
+                return await self._streamed(
+                    getattr(self.request_handler, _STREAMS[method])(params, context), call_id
+                )
             if method == "SendMessage":
                 answer = await self.request_handler.on_message_send(params, context)
-                result = {"task" if isinstance(answer, Task) else "message": MessageToDict(answer)}
+                result = {"task" if isinstance(answer, Task) else "message": to_dict(answer)}
             else:
                 found = await self.request_handler.on_get_task(params, context)
                 if found is None:
                     raise TaskNotFoundError
-                result = MessageToDict(found)
+                result = to_dict(found)
         except A2AError as error:
             return self._generate_error_response(call_id, error)
-        return JSONResponse({"jsonrpc": "2.0", "id": call_id, "result": result})
+        content = _JSON.encode({"jsonrpc": "2.0", "id": call_id, "result": result})
+        return Response(content, media_type="application/json")
+
+    async def _streamed(self, happening: AsyncGenerator[Any, None], call_id: Id) -> Response:
+        """The stream of what happens. Awaits the first event, because what is refused is an answer, and no stream."""
+        first = await anext(happening, None)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            async with aclosing(happening):
+                try:
+                    if first is not None:
+                        yield _event(first, call_id)
+                    async for each in happening:
+                        yield _event(each, call_id)
+                except A2AError as error:
+                    yield event(_JSON.encode(build_error_response(call_id, error)).encode(), "error")
+
+        return EventStream(chunks())
 
     def _wrong(self, body: Any, version: str) -> A2AError | None:
         if not isinstance(body, dict):
@@ -147,10 +184,27 @@ def _require_convertible(request: Any) -> None:
 
 
 #: What nearly all calls are.
-_PLAIN: dict[str, type[SendMessageRequest] | type[GetTaskRequest]] = {
+_PLAIN: dict[str, type[SendMessageRequest] | type[GetTaskRequest] | type[SubscribeToTaskRequest]] = {
     "SendMessage": SendMessageRequest,
+    "SendStreamingMessage": SendMessageRequest,
+    "SubscribeToTask": SubscribeToTaskRequest,
     "GetTask": GetTaskRequest,
 }
+#: Those that are answered with a stream, and the operation behind each.
+_STREAMS = {"SendStreamingMessage": "on_message_send_stream", "SubscribeToTask": "on_subscribe_to_task"}
+#: What an event is called in A2A's StreamResponse.
+_NAMES: dict[type[Any], str] = {
+    Task: "task",
+    Message: "message",
+    TaskStatusUpdateEvent: "statusUpdate",
+    TaskArtifactUpdateEvent: "artifactUpdate",
+}
+
+
+def _event(happened: Any, call_id: Id) -> bytes:
+    """One event of a stream: a JSON-RPC response that holds a StreamResponse."""
+    result = {_NAMES[type(happened)]: to_dict(happened)}
+    return event(_JSON.encode({"jsonrpc": "2.0", "id": call_id, "result": result}).encode())
 
 
 def _plain_call(body: Any) -> tuple[str, Any] | None:
@@ -162,7 +216,7 @@ def _plain_call(body: Any) -> tuple[str, Any] | None:
     if model is None or method is None:
         return None
     try:
-        return method, ParseDict(body.get("params", {}), model(), ignore_unknown_fields=True)
+        return method, from_dict(body.get("params", {}), model())
     except ProtobufError:
         return None
 

@@ -4,8 +4,9 @@ The limit is adaptive: additive-increase/multiplicative-decrease (Chiu and Jain,
 delay of the event loop as the sign of congestion, as toobusy-js and CoDel (RFC 8289) use a standing queue's. Not the latency
 of the work: that rises as well when somebody else is slow, and then the work here should rather be more than less.
 
-Who waits is sent away when its turn would come too late. By Little's law the wait is the number ahead, times the usual
-time of a piece of work, by the limit.
+Who waits is sent away when its turn would come too late: at once if that can be told when it comes, else at the look that finds
+it out. What it has to wait is the number ahead, times the pace: the seconds between two who leave while somebody waits. Before a
+queue has shown its pace, that is the usual time of a piece of work by the limit (Little's law).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from meshwright.deadline import Deadline
 from meshwright.errors import Overloaded
@@ -33,11 +35,23 @@ START, LEAST = 16.0, 4.0
 LOOK, TARGET = 0.05, 0.02
 #: What a look adds to the limit, and what one that finds congestion leaves of it.
 MORE, LESS = 1.0, 0.9
-#: The part of its time that somebody may spend waiting: the rest is for the work, or for saying that there will be none, which
-#: all say at once who came at once.
-PATIENCE = 0.4
-#: Pieces of work that must have ended before their usual time is known, and the weight of the latest.
-KNOWN, WEIGHT = 5, 0.1
+#: The part of its time in which somebody's work should be expected to end: what is left over is for a pace that gets slower, and
+#: for saying that there will be no work, which all say together who came together.
+PATIENCE = 0.8
+#: A timer of the loop may ring so many seconds early (uvloop counts milliseconds).
+GRAIN = 0.001
+#: Pieces of work that must have ended before their usual time is known, and the weight of the latest; that of the latest pace.
+KNOWN, WEIGHT, WEIGHT_OF_PACE = 5, 0.1, 0.2
+
+
+@dataclass(order=True, slots=True)
+class Guest:
+    """Somebody who waits. `latest` is the instant by which its work should end."""
+
+    rank: int
+    number: int
+    turn: asyncio.Future[None] = field(compare=False)
+    latest: float = field(compare=False)
 
 
 def rank_of(headers: Mapping[str, str]) -> int:
@@ -48,25 +62,29 @@ def rank_of(headers: Mapping[str, str]) -> int:
 class Places:
     """The places of one server. `enter` and `leave` go around each piece of work.
 
-    `queue` is how many may wait, `most` what the limit does not rise above.
+    `queue` is how many may wait, `most` what the limit does not rise above, `start` where it begins.
     """
 
-    def __init__(self, queue: int, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, queue: int, most: int, *, start: float = START, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.queue = queue
         self.most = most
-        self.limit = min(START, most)
+        self.limit = min(start, most)
         self.taken = 0
         self._clock = clock
         self._usual = 0.0
         self._ended = 0
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._left = 0  # entries of the heap whose owner has gone
+        self._pace = 0.0
+        self._left_at: float | None = None  # when somebody left last, while somebody waited
+        self._waiting: list[Guest] = []
+        self._gone = 0  # guests in the heap who do not wait any more
         self._numbers = itertools.count()
         self._looking: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting) - self._left
+        return len(self._waiting) - self._gone
 
     @property
     def usual(self) -> float:
@@ -74,11 +92,16 @@ class Places:
         return self._usual if self._ended >= KNOWN else 0.0
 
     @property
+    def pace(self) -> float:
+        """Seconds from one place that becomes free to the next, as far as one can know."""
+        return self._pace or self.usual / self.limit
+
+    @property
     def wait(self) -> float:
         """Seconds until somebody who comes now gets a place, as far as one can know."""
         if self.taken < int(self.limit) and not self.waiting:
             return 0.0
-        return (self.waiting + 1) * self.usual / self.limit
+        return (self.waiting + 1) * self.pace
 
     def full(self, rank: int) -> Overloaded | None:
         """Why somebody of this rank cannot even wait; None if it can."""
@@ -105,15 +128,19 @@ class Places:
             raise refusal
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        heapq.heappush(self._waiting, (rank, next(self._numbers), turn))
-        giving_up = loop.call_later(max(by.remaining * PATIENCE, 0.0), self._give_up, turn)
+        patience = max(by.remaining, 0.0) * PATIENCE
+        guest = Guest(rank, next(self._numbers), turn, self._clock() + patience)
+        heapq.heappush(self._waiting, guest)
+        # The next look may be too late for a short deadline.
+        giving_up = loop.call_later(patience, self._send_away)
+        self._watch()
         try:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._free()  # the place came together with the cancellation
             elif turn.cancelled():
-                self._left += 1
+                self._gone += 1
             raise
         finally:
             giving_up.cancel()
@@ -123,6 +150,10 @@ class Places:
         self._ended += 1
         weight = max(WEIGHT, 1 / self._ended)
         self._usual += weight * (seconds - self._usual)
+        now, before = self._clock(), self._left_at
+        self._left_at = now if self.waiting else None
+        if before is not None:
+            self._pace += (WEIGHT_OF_PACE if self._pace else 1.0) * (now - before - self._pace)
         self._free()
 
     def seen(self, delay: float) -> None:
@@ -133,11 +164,11 @@ class Places:
         elif self.taken >= int(self.limit):
             self.limit = min(self.most, self.limit + MORE)
             self._call()
+        self._send_away()
 
     def _take(self) -> None:
         self.taken += 1
-        if self._looking is None:
-            self._look_again()
+        self._watch()
 
     def _free(self) -> None:
         self.taken -= 1
@@ -146,29 +177,35 @@ class Places:
     def _call(self) -> None:
         """Give free places to those who wait, in the order of rank and arrival."""
         while self._waiting and self.taken < int(self.limit):
-            _, _, turn = heapq.heappop(self._waiting)
-            if turn.done():
-                self._left -= 1
+            guest = heapq.heappop(self._waiting)
+            if guest.turn.done():
+                self._gone -= 1
                 continue
             self._take()
-            turn.set_result(None)
+            guest.turn.set_result(None)
 
-    def _give_up(self, turn: asyncio.Future[None]) -> None:
-        if not turn.done():
-            self._left += 1
-            turn.set_exception(Overloaded("its turn did not come in time", self._again()))
+    def _send_away(self) -> None:
+        """Tell those whose work would not end in time, as things go now."""
+        end, pace, stay = self._clock() + self.usual, self.pace, list[Guest]()
+        for guest in sorted(guest for guest in self._waiting if not guest.turn.done()):
+            if end + (len(stay) + 1) * pace < guest.latest - GRAIN:
+                stay.append(guest)
+            else:
+                guest.turn.set_exception(Overloaded("its turn would not come in time", self._again()))
+        self._waiting, self._gone = stay, 0  # sorted, so it is a heap
 
     def _again(self) -> float:
         """Whole seconds after which to ask again; at least one."""
         return float(max(1, math.ceil(self.wait)))
 
-    def _look_again(self) -> None:
-        due = self._clock() + LOOK
-        self._looking = asyncio.get_running_loop().call_later(LOOK, self._look, due)
+    def _watch(self) -> None:
+        if self._looking is None:
+            due = self._clock() + LOOK
+            self._looking = asyncio.get_running_loop().call_later(LOOK, self._look, due)
 
     def _look(self, due: float) -> None:
         """Only while there is work: a server that rests has no timer."""
         self._looking = None
         self.seen(self._clock() - due)
-        if self.taken:
-            self._look_again()
+        if self.taken or self.waiting:
+            self._watch()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from meshwright.card import CardError, load_card, offered, stamped
+from meshwright.card import card_of, offered, stamped
 from meshwright.database import open_database
 from meshwright.inbound.admission import Admission
 from meshwright.inbound.bindings import http_bindings, refusal
@@ -24,13 +24,13 @@ from meshwright.inbound.handler import MeshRequestHandler
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.sanitised import Sanitised
 from meshwright.inbound.specialist import Specialist
-from meshwright.isolation.isolated import must_be_isolated
+from meshwright.isolation.cradle import must_be_isolated
 from meshwright.ledger import Ledger
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
+from meshwright.outbound.warmth import warming
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
-from meshwright.settings import Settings, SettingsError
-from meshwright.shipped import shipped
+from meshwright.settings import Settings
 from meshwright.tasks.book import OnEnd, TaskBook
 from meshwright.tasks.courier import Courier, Deliver
 from meshwright.tasks.retention import Sweeper
@@ -61,7 +61,8 @@ def agent_app(
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
         specialist.ledger = Ledger(handler.book.database, agent.name)
-        yield
+        async with warming(readiness, settings.warm, toolbox.schemas):
+            yield
         await specialist.ledger.aclose()
         await client.aclose()
 
@@ -104,18 +105,14 @@ def a2a_app(
     async def drain() -> None:
         readiness.draining = True
         await asyncio.gather(handler.worker.drain(settings.grace), grpc.close(settings.grace))
+        handler.book.feed.close()  # who follows a task that is worked on elsewhere now can do it there
 
     @asynccontextmanager
     async def whole_life(app: Starlette) -> AsyncIterator[None]:
         loop, draining = asyncio.get_running_loop(), set[asyncio.Task[None]]()
         app.state.drain = lambda: loop.call_soon_threadsafe(lambda: draining.add(loop.create_task(drain())))
         async with AsyncExitStack() as stack:
-            try:
-                database = await open_database(settings.database_of(name))
-            except SettingsError as error:
-                # for whoever serves this: the ASGI server only says that it failed
-                app.state.refused = str(error)
-                raise
+            database = await open_database(settings.database_of(name))
             stack.push_async_callback(database.close)
             handler.book = TaskBook(database, name, on_end)
             handler.worker = Worker(
@@ -154,11 +151,3 @@ def a2a_app(
         ],
         lifespan=whole_life,
     )
-
-
-def card_of(name: str) -> AgentCard:
-    """The card of agent `name`. Raises SettingsError, so that a process with a bad card says so and does not start."""
-    try:
-        return load_card(shipped("agent_cards", f"{name}.json"))
-    except CardError as error:
-        raise SettingsError(str(error)) from None

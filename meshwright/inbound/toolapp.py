@@ -1,4 +1,4 @@
-"""A tool server as an ASGI app: health, the doorman, strict admission, MCP at `/mcp`."""
+"""A tool server as an ASGI app: health, the doorman, strict admission, places for its calls, MCP at `/mcp`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ from meshwright.inbound.admission import Admission
 from meshwright.inbound.doorman import Doorman
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.identity import Identity
+from meshwright.inbound.places import Places
+from meshwright.inbound.turnstile import Turnstile
 from meshwright.settings import Settings
 from meshwright.shipped import shipped
 from meshwright.toolserver import Access, ToolServer
+
+#: Where the limit on calls at the same time begins. Most of them only wait for a database, so the loop says soon if it is too high.
+START = 64.0
 
 
 def tool_app(
@@ -36,14 +41,17 @@ def tool_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with mcp.router.lifespan_context(mcp):
             yield
+        await server.settle()
 
     readiness = Readiness()
     readiness.name = server.name
+    readiness.places = places = Places(settings.queue, settings.at_once, start=START)
     return Starlette(
         routes=[*readiness.routes(), Mount("/", mcp)],
         middleware=[
             Middleware(Doorman, trust=identity.trust),
             Middleware(Admission, max_body=settings.max_body),
+            Middleware(Turnstile, places=places),
         ],
         lifespan=lifespan,
     )

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from meshwright.settings import SettingsError
-
 #: What is the server's own in its environment, by the beginning of the name. The rest is the author's.
 PRIVATE = ("MESHWRIGHT_", "OTEL_", "PG")
 #: Bytes of a file that a worker writes, and the files it may have open.
@@ -54,21 +52,16 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def require_a_kernel_that_can(system: str = sys.platform, machine: str = platform.machine()) -> None:
-    """Raises SettingsError where workers could not be fenced in."""
+def obstacle(system: str = sys.platform, machine: str = platform.machine()) -> str | None:
+    """Why workers cannot be fenced in here; None where they can."""
     if system != "linux" or machine not in _CALLS:
-        raise SettingsError(
-            f'isolation "process" needs Linux on {" or ".join(_CALLS)}, and this is {system} on {machine}:'
-            " set MESHWRIGHT_ISOLATION=task, where a runaway is left behind, not killed"
-        )
+        return f'isolation "process" needs Linux on {" or ".join(_CALLS)}, and this is {system} on {machine}'
     try:
         os.close(os.pidfd_open(os.getpid()))
         _prctl(_PR_GET_SECCOMP)
     except OSError as error:
-        raise SettingsError(
-            f'isolation "process" needs a kernel (5.3 or newer) and a container that allow seccomp and pidfd_open: {error};'
-            " set MESHWRIGHT_ISOLATION=task"
-        ) from None
+        return f'isolation "process" needs a kernel (5.3 or newer) and a container with seccomp and pidfd_open: {error}'
+    return None
 
 
 def forget_secrets() -> None:

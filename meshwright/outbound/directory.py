@@ -6,6 +6,7 @@ Addresses come from settings, never from a card: a card that points to another h
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -16,10 +17,11 @@ import httpx
 
 from meshwright.card import MAX_BYTES, CardError, check_addresses, parse_card
 from meshwright.deadline import Deadline
-from meshwright.errors import NoPeer
+from meshwright.errors import BreakerOpen, MeshError, NoPeer, PeerCold, PeerUnreachable
 from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.peer import Peer
+from meshwright.outbound.readiness import still_starting
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
@@ -29,15 +31,24 @@ log = logging.getLogger(__name__)
 CARD_PATH = "/.well-known/agent-card.json"
 #: Seconds one fetch of a card may take.
 FETCH_SECONDS = 3.0
-#: A skill with this tag is asked only when nobody else can answer.
+#: Who offers a skill with this tag stands in for any skill that nobody else can answer; with `fallback:SKILL`, for that one, and first.
 FALLBACK_TAG = "fallback"
+#: The id of a task that nobody has.
+NO_TASK = "warm-up"
+#: Seconds between two looks at a peer that still starts, while somebody waits for it.
+LOOK = 0.1
 
-Status = Literal["unknown", "ready", "stale", "invalid", "unreachable"]
+Status = Literal["unknown", "ready", "cold", "stale", "invalid", "unreachable"]
+#: Who is asked first: the lower, the sooner.
+PREFERENCE = {"ready": 0, "cold": 1}
 
 
 @dataclass(slots=True)
 class Entry:
-    """What is known of one address. A card that was good stays in use (`stale`) while its server cannot be reached."""
+    """What is known of one address. A card that was good stays in use (`stale`) while its server cannot be reached.
+
+    `cold` is a server of ours that serves its card and still starts.
+    """
 
     url: str
     breaker: Breaker
@@ -77,9 +88,10 @@ class Directory:
         await asyncio.gather(*(self._refresh(entry) for entry in self.entries))
 
     async def keep_fresh(self, every: float) -> None:
-        """Refresh for ever, each `every` seconds; sooner while someone has never answered."""
+        """Refresh for ever, each `every` seconds; sooner while someone has never answered, or still starts."""
         while True:
-            await asyncio.sleep(every if all(e.card for e in self.entries) else min(every, 1.0))
+            settled = all(e.card and e.status != "cold" for e in self.entries)
+            await asyncio.sleep(every if settled else min(every, 1.0))
             await self.refresh()
 
     async def _refresh(self, entry: Entry) -> None:
@@ -89,13 +101,14 @@ class Directory:
                 if not entry.audience:
                     entry.audience = await self._audience(entry)
                 response = await self._http.get(entry.url + CARD_PATH, headers=headers)
+                starting = await still_starting(self._http, entry.url) if entry.audience else ""
         except TimeoutError:
             return self._lost(entry, f"no card within {FETCH_SECONDS:.0f} s")
         except httpx.HTTPError as error:
             return self._lost(entry, f"cannot be reached ({type(error).__name__})")
         if response.status_code == 304:
-            entry.status, entry.why, entry.seen = "ready", "", self._clock()
-            return None
+            entry.seen = self._clock()
+            return self._say(entry, "cold" if starting else "ready", starting)
         if response.status_code != 200:
             return self._lost(entry, f"its card's address answered {response.status_code}")
         try:
@@ -108,7 +121,7 @@ class Directory:
         entry.breaker.peer = card.name
         entry._peer = None
         entry.seen = self._clock()
-        self._say(entry, "ready", "")
+        self._say(entry, "cold" if starting else "ready", starting)
         return None
 
     def _read(self, entry: Entry, response: httpx.Response) -> AgentCard:
@@ -137,7 +150,7 @@ class Directory:
     def _say(self, entry: Entry, status: Status, why: str) -> None:
         if (entry.status, entry.why) != (status, why):
             log.log(
-                logging.INFO if status == "ready" else logging.WARNING,
+                logging.INFO if status in PREFERENCE else logging.WARNING,
                 "peer %s (%s): %s%s",
                 entry.name or "?",
                 entry.url,
@@ -147,27 +160,46 @@ class Directory:
         entry.status, entry.why = status, why
 
     def candidates(self, skill: str) -> list[Peer]:
-        """Who to ask for `skill`, best first: ready before stale, closed breakers before open ones, in settings' order.
+        """Who to ask for `skill`, best first: closed breakers before open ones, ready before cold before stale, in settings' order.
 
         Raises NoPeer if no card offers it.
         """
-        offering = [e for e in self.entries if skill in e.skills]
+        offering = self._offering(skill)
         if not offering:
             known = sorted({s for e in self.entries for s in e.skills})
             raise NoPeer(f"no agent offers the skill {skill!r}; offered are: {', '.join(known) or 'none'}")
         return [self.peer(e) for e in sorted(offering, key=self._rank)]
 
-    def fallbacks(self) -> list[Peer]:
-        """Who stands in when no owner of a skill can answer."""
-        standing = [e for e in self.entries if e.card and any(FALLBACK_TAG in s.tags for s in e.card.skills)]
-        return [self.peer(e) for e in sorted(standing, key=self._rank)]
+    def passed_over(self, skill: str) -> list[tuple[str, MeshError]]:
+        """Who comes before the best candidate for `skill` in settings' order, and with what error each would be asked."""
+        offering = self._offering(skill)
+        best = min(offering, key=self._rank, default=None)
+        before = itertools.takewhile(lambda entry: entry is not best, offering)
+        return [(e.name, self._standing(e)) for e in before]
+
+    def _standing(self, entry: Entry) -> MeshError:
+        if self._rank(entry)[0]:
+            return BreakerOpen(entry.name, entry.breaker.retry_in)
+        return (PeerCold if entry.status == "cold" else PeerUnreachable)(entry.name, entry.why)
+
+    def _offering(self, skill: str) -> list[Entry]:
+        return [e for e in self.entries if skill in e.skills]
+
+    def fallbacks(self, skill: str) -> list[Peer]:
+        """Who stands in when no owner of `skill` can answer, best first: those for just this skill, then those for any."""
+        found: list[Peer] = []
+        for tag in (f"{FALLBACK_TAG}:{skill}", FALLBACK_TAG):
+            standing = [e for e in self.entries if e.card and any(tag in s.tags for s in e.card.skills)]
+            found += [self.peer(e) for e in sorted(standing, key=self._rank)]
+        return list(dict.fromkeys(found))
 
     def tags(self, skill: str) -> set[str]:
         """What the cards say of a skill besides its name."""
         return {tag for e in self.entries if e.card for s in e.card.skills if s.id == skill for tag in s.tags}
 
-    def _rank(self, entry: Entry) -> tuple[bool, bool]:
-        return entry.breaker.state == "open" and entry.breaker.retry_in > 0, entry.status != "ready"
+    def _rank(self, entry: Entry) -> tuple[bool, int]:
+        is_open = entry.breaker.state == "open" and entry.breaker.retry_in > 0
+        return is_open, PREFERENCE.get(entry.status, len(PREFERENCE))
 
     def peer(self, entry: Entry) -> Peer:
         """Who is at an entry whose card is known."""
@@ -177,6 +209,51 @@ class Directory:
                 entry.card, entry.breaker, self._http, self._identity, entry.audience, entry.url
             )
         return entry._peer
+
+    async def is_cold(self, peer: Peer) -> bool:
+        """Whether a peer that did not take a call still starts; asked anew. Never true of one that is not of this mesh."""
+        entry = self._entry(peer)
+        if entry is None or not entry.audience:
+            return False
+        await self._look(entry, FETCH_SECONDS)
+        return entry.status == "cold"
+
+    async def require_warm(self, peer: Peer, by: Deadline) -> None:
+        """Return once the peer is ready; at once if it is not known to start. Raises PeerCold when `by` has passed."""
+        entry = self._entry(peer)
+        while entry is not None and entry.status == "cold":
+            await self._look(entry, min(FETCH_SECONDS, max(by.remaining, LOOK)))
+            if entry.status != "cold":
+                return
+            if by.expired:
+                raise PeerCold(peer.name, entry.why)
+            await asyncio.sleep(min(LOOK, max(by.remaining, 0)))
+
+    async def greet(self, by: Deadline) -> None:
+        """Make one call that changes nothing to every peer: it opens the connection, and imports what a call needs.
+
+        Raises NoPeer for one without a card, PeerCold for one that still starts, or the call's own PeerError.
+        """
+        await self.refresh()
+        for entry in self.entries:
+            if entry.card is None:
+                raise NoPeer(f"nobody is known at {entry.url}: {entry.why}")
+            await self.require_warm(self.peer(entry), by)
+        await asyncio.gather(*(self.peer(entry).cancel(NO_TASK) for entry in self.entries))
+
+    def _entry(self, peer: Peer) -> Entry | None:
+        return next((e for e in self.entries if e.url == peer.url), None)
+
+    async def _look(self, entry: Entry, seconds: float) -> None:
+        """See whether a peer still starts. What cannot be reached is no longer that: the call to it will tell."""
+        try:
+            async with asyncio.timeout(seconds):
+                starting = await still_starting(self._http, entry.url)
+        except TimeoutError:
+            return None
+        except httpx.HTTPError as error:
+            return self._lost(entry, f"cannot be reached ({type(error).__name__})")
+        return self._say(entry, "cold" if starting else "ready", starting)
 
     async def wait_for(self, skills: Sequence[str], by: Deadline) -> list[str]:
         """Wait until somebody offers each of `skills`, as long as `by` allows. Returns those still missing."""

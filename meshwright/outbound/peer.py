@@ -11,10 +11,9 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 from meshwright.budget import HEADER as BUDGET_HEADER
 from meshwright.budget import HEADER_MONEY
@@ -31,14 +30,14 @@ from meshwright.errors import (
 from meshwright.extension import HEADER_RUN, URI
 from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Attempt, Breaker, tells
-from meshwright.outbound.lost import translated
-from meshwright.outbound.seen import Seen
-from meshwright.parts import data_in, data_part, text_in, text_part
+from meshwright.outbound.seen import Seen, data_of, text_of
+from meshwright.outbound.wire import Json, wire_to
+from meshwright.parts import MEDIA_TYPE
 from meshwright.records.tracing import span, trace_headers
 
 if TYPE_CHECKING:
-    from a2a.client import Client
-    from a2a.types import AgentCard, SendMessageRequest, StreamResponse
+    import httpx
+    from a2a.types import AgentCard
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +73,9 @@ class Peer:
         #: The address it was found under.
         self.url = url
         self.breaker = breaker
-        self._card = card
-        self._http = http
+        self._wire = wire_to(card.name, card, http)
         self._identity = identity
         self._audience = audience
-        self._client: Client | None = None
         self._farewells: set[asyncio.Task[None]] = set()
 
     async def ask(
@@ -106,22 +103,20 @@ class Peer:
 
         Raises BreakerOpen, DeadlineExceeded (before sending), or a PeerError.
         """
-        from a2a.types import Message, Role, SendMessageRequest
-
         given = by.require()
-        message = Message(
-            message_id=message_id or uuid.uuid4().hex, role=Role.ROLE_USER, context_id=context_id
-        )
-        message.parts.append(data_part(content))
+        parts: list[Json] = [{"data": content, "mediaType": MEDIA_TYPE}]
         if text:
-            message.parts.append(text_part(text))
+            parts.append({"text": text, "mediaType": "text/plain"})
+        message: Json = {"messageId": message_id or uuid.uuid4().hex, "role": "ROLE_USER", "parts": parts}
+        if context_id:
+            message["contextId"] = context_id
         with self.breaker.admit() as attempt:
             with span(f"invoke_agent {self.name}", agent=self.name):
-                seen = Seen(remote, began)
+                seen = Seen(self.name, remote, began)
                 headers = self._headers(by, tokens, micros, run)
                 try:
                     async with asyncio.timeout(given):
-                        await self._follow(SendMessageRequest(message=message), headers, seen)
+                        await self._follow(message, headers, seen)
                     answer = self._judge(seen, attempt)
                     if accepts is not None:
                         accepts(answer)
@@ -133,9 +128,6 @@ class Peer:
                 except asyncio.CancelledError:
                     self._cancel(seen)
                     raise
-                except httpx.HTTPError as error:
-                    attempt.unwell()
-                    raise PeerUnreachable(self.name, f"cannot be reached ({type(error).__name__})") from None
                 except MeshError as error:
                     if error.indicts:
                         attempt.unwell()
@@ -143,110 +135,76 @@ class Peer:
                     raise
                 return answer
 
-    async def _follow(self, request: SendMessageRequest, headers: dict[str, str], seen: Seen) -> None:
+    async def _follow(self, message: Json, headers: dict[str, str], seen: Seen) -> None:
         """Drive the call to its end, keeping what was seen; come back to the task while its stream breaks off."""
         if not seen.remote or not await self._came_back(headers, seen):
-            await self._stream(seen, self._connected().send_message, request, headers)
+            await self._stream(seen, self._wire.send(message, headers))
         for attempt in range(COME_BACK):
-            if seen.settled or seen.task is None:
+            if seen.settled or not seen.there:
                 return
             await asyncio.sleep(PAUSE * 2**attempt)
             await self._came_back(headers, seen)
 
     async def _came_back(self, headers: dict[str, str], seen: Seen) -> bool:
         """See the task `seen.remote` again, to its end where it goes on. False if the peer does not know it."""
-        from a2a.types import GetTaskRequest, SubscribeToTaskRequest
-
-        client = self._connected()
-
-        async def get(request: Any, context: Any) -> AsyncIterator[StreamResponse]:
-            from a2a.types import StreamResponse
-
-            yield StreamResponse(task=await client.get_task(request, context=context))
-
-        def subscribe(request: Any, context: Any) -> AsyncIterator[StreamResponse]:
-            return client.subscribe(request, context=context)
-
         try:
-            await self._stream(seen, get, GetTaskRequest(id=seen.remote), headers)
+            await self._stream(seen, self._got(seen.remote, headers))
             if not seen.settled:
-                await self._stream(seen, subscribe, SubscribeToTaskRequest(id=seen.remote), headers)
+                await self._stream(seen, self._wire.subscribe(seen.remote, headers))
         except PeerRefused as refusal:
             if refusal.unknown_task:
                 return False
             if not refusal.over:
                 raise
-            await self._stream(seen, get, GetTaskRequest(id=seen.remote), headers)
+            await self._stream(seen, self._got(seen.remote, headers))
         return True
 
-    async def _stream(
-        self,
-        seen: Seen,
-        call: Callable[..., AsyncIterator[StreamResponse]],
-        request: Any,
-        headers: dict[str, str],
-    ) -> None:
-        """One request and what it streams. SDK errors become ours here and nowhere else."""
-        from a2a.client import ClientCallContext
-        from a2a.client.errors import A2AClientError, A2AClientTimeoutError
-        from a2a.utils.errors import A2AError, InternalError, TaskNotFoundError, UnsupportedOperationError
+    async def _got(self, task_id: str, headers: dict[str, str]) -> AsyncIterator[Json]:
+        yield {"task": await self._wire.get(task_id, headers)}
 
+    async def _stream(self, seen: Seen, events: AsyncIterator[Json]) -> None:
+        """One request and what it streams. A stream that breaks off once the task is known is no error yet: one can come back."""
         try:
-            async for event in call(request, context=ClientCallContext(service_parameters=headers)):
-                await seen.take(event)
-        except A2AClientTimeoutError:
-            raise PeerTimedOut(self.name, "no connection in time") from None
-        except A2AClientError as error:
-            lost = translated(self.name, error)
-            if not (seen.task is not None and isinstance(lost, PeerUnreachable | PeerAnsweredBadly)):
-                raise lost from None
-            log.info("%s: the stream of task %s broke off; coming back to it", self.name, seen.remote)
-        except httpx.HTTPError:
-            if seen.task is None:
+            async with aclosing(events):  # type: ignore[type-var]
+                async for event in events:
+                    await seen.take(event)
+        except PeerUnreachable as lost:
+            if not seen.there:
                 raise
-            log.info("%s: the stream of task %s broke off; coming back to it", self.name, seen.remote)
-        except InternalError:
-            raise PeerUnreachable(self.name, "reported an internal error") from None
-        except A2AError as error:
-            refusal = PeerRefused(self.name, str(error)[:300])
-            refusal.unknown_task = isinstance(error, TaskNotFoundError)
-            refusal.over = isinstance(error, UnsupportedOperationError)
-            raise refusal from None
+            log.info(
+                "%s: the stream of task %s broke off (%s); coming back to it", self.name, seen.remote, lost
+            )
 
     def _judge(self, seen: Seen, attempt: Attempt) -> Answer:
-        from a2a.types import TaskState
-
-        task = seen.task
-        if task is None:
+        if not seen.there:
             attempt.unwell()
             raise PeerAnsweredBadly(self.name, "no task and no message came back")
-        reason = text_in(task.status.message.parts) if task.status.HasField("message") else ""
-        match task.status.state:
-            case TaskState.TASK_STATE_COMPLETED:
+        reason = seen.reason
+        match seen.state.removeprefix("TASK_STATE_"):
+            case "COMPLETED":
                 attempt.well()
-            case TaskState.TASK_STATE_FAILED if seen.notes.get("code") == "OVERLOADED":
+            case "FAILED" if seen.notes.get("code") == "OVERLOADED":
                 raise PeerOverloaded(self.name, reason[:200])
-            case TaskState.TASK_STATE_FAILED if seen.notes.get("code") in ("DEADLINE_EXCEEDED", "INTERNAL"):
+            case "FAILED" if seen.notes.get("code") in ("DEADLINE_EXCEEDED", "INTERNAL"):
                 # It was slow, or broke: that its own server noticed first does not make it well.
                 attempt.unwell()
                 if seen.notes["code"] == "INTERNAL":
                     raise PeerUnreachable(self.name, reason[:200])
                 raise PeerTimedOut(self.name, "its deadline passed before it was done")
-            case TaskState.TASK_STATE_FAILED if seen.notes.get("code") == "WORKER_FAILED":
+            case "FAILED" if seen.notes.get("code") == "WORKER_FAILED":
                 # Asked again, it would most likely lose another worker over it.
                 raise PeerAnsweredBadly(self.name, reason[:200])
-            case TaskState.TASK_STATE_FAILED | TaskState.TASK_STATE_REJECTED | TaskState.TASK_STATE_CANCELED:
+            case "FAILED" | "REJECTED" | "CANCELED":
                 attempt.well()
                 raise PeerTaskFailed(self.name, reason[:400] or "its task failed without a reason")
-            case TaskState.TASK_STATE_INPUT_REQUIRED | TaskState.TASK_STATE_AUTH_REQUIRED:
+            case "INPUT_REQUIRED" | "AUTH_REQUIRED":
                 attempt.well()
                 self._cancel(seen)
                 raise PeerTaskFailed(self.name, f"it asks back: {reason[:400]}")
             case _:
                 attempt.unwell()
                 raise PeerUnreachable(self.name, "the stream ended before its task did")
-        parts = [part for artifact in task.artifacts for part in artifact.parts]
-        return Answer(task.id, data_in(parts), text_in(parts), seen.notes)
+        return Answer(seen.remote, data_of(seen.parts), text_of(seen.parts), seen.notes)
 
     def _headers(self, by: Deadline, tokens: int | None, micros: int | None, run: str) -> dict[str, str]:
         return {
@@ -259,19 +217,9 @@ class Peer:
             **(self._identity.authorization(self._audience) if self._audience else {}),
         }
 
-    def _connected(self) -> Client:
-        if self._client is None:
-            from a2a.client import ClientConfig, ClientFactory
-
-            config = ClientConfig(
-                streaming=True, httpx_client=self._http, supported_protocol_bindings=["JSONRPC", "HTTP+JSON"]
-            )
-            self._client = ClientFactory(config).create(self._card)
-        return self._client
-
     def _cancel(self, seen: Seen) -> None:
         """Tell the peer to stop, without waiting: our own time is up."""
-        if seen.remote and self._client is not None:
+        if seen.remote:
             farewell = asyncio.ensure_future(self._say_cancel(seen.remote))
             self._farewells.add(farewell)
             farewell.add_done_callback(self._farewells.discard)
@@ -285,20 +233,5 @@ class Peer:
 
     async def cancel(self, task_id: str) -> None:
         """CancelTask. A task that has ended, or that the peer does not know, is as good as cancelled. Raises PeerError."""
-        from a2a.client import ClientCallContext
-        from a2a.client.errors import A2AClientError
-        from a2a.types import CancelTaskRequest
-        from a2a.utils.errors import A2AError, TaskNotCancelableError, TaskNotFoundError
-
         headers = self._identity.authorization(self._audience) if self._audience else {}
-        try:
-            context = ClientCallContext(service_parameters=headers)
-            await self._connected().cancel_task(CancelTaskRequest(id=task_id), context=context)
-        except (TaskNotFoundError, TaskNotCancelableError):
-            return
-        except A2AError as error:
-            raise PeerRefused(self.name, str(error)[:300]) from None
-        except A2AClientError as error:
-            raise translated(self.name, error) from None
-        except httpx.HTTPError as error:
-            raise PeerUnreachable(self.name, f"cannot be reached ({type(error).__name__})") from None
+        await self._wire.cancel(task_id, headers)

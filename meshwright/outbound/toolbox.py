@@ -189,7 +189,9 @@ class Toolbox:
             attempt.unwell()
             raise PeerUnreachable(name, f"cannot be reached ({type(error).__name__})") from None
         if response.status_code in (429, 503):
-            raise PeerOverloaded(name, "says that it is overloaded")
+            after = response.headers.get("retry-after", "")
+            why = _reason(response) or f"answered {response.status_code}"
+            raise PeerOverloaded(name, why, float(after) if after.isdigit() else None)
         if response.status_code >= 500:
             attempt.unwell()
             raise PeerUnreachable(name, f"answered {response.status_code}")

@@ -7,6 +7,7 @@ very address that was screened, not to what the name resolves to a moment later.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import ipaddress
 import json
@@ -101,12 +102,17 @@ class Webhooks:
 
     def __init__(self, book: TaskBook, screen: Screen, identity: Identity) -> None:
         self._book, self._screen, self._identity = book, screen, identity
-        self._client = httpx.AsyncClient(
+
+    @functools.cached_property
+    def _client(self) -> httpx.AsyncClient:
+        """Made for the first notification: its pool and certificates cost each start 40 ms, and most servers send none."""
+        return httpx.AsyncClient(
             timeout=httpx.Timeout(SECONDS, connect=3.0), follow_redirects=False, trust_env=False
         )
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        if "_client" in self.__dict__:
+            await self._client.aclose()
 
     async def deliver(self, parcel: Parcel) -> None:
         """POST one notification. Raises Undeliverable for what will not get better, else a PeerError."""

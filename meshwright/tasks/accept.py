@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
 
 from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
 from meshwright.tasks.events import encode, stamp, state_name, status, store
+from meshwright.tasks.ids import new_id
 from meshwright.tasks.pushes import keep
 from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, find, load
 
@@ -74,8 +74,8 @@ async def accept(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
 async def _first(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
     message = Message()
     message.CopyFrom(ask.message)
-    message.task_id = uuid.uuid4().hex
-    message.context_id = message.context_id or uuid.uuid4().hex
+    message.task_id = new_id()
+    message.context_id = message.context_id or new_id()
     about, digest = ask.message.context_id, _digest(ask.message)
     if not await _into_inbox(tx, desk, ask, message, about, digest, turn=1):
         return await _again(tx, desk, ask, about, digest)

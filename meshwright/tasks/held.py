@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from meshwright.extension import URI
 from meshwright.parts import text_part
 from meshwright.tasks import lease, pushes
 from meshwright.tasks.events import SETTLED, TERMINAL, Event, ends_in, fold, state_name, status, store
+from meshwright.tasks.ids import new_id
 from meshwright.tasks.snapshot import Claim, Envelope, Snapshot
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Held:
     async def fail(self, why: str) -> None:
         """End the task as failed, whatever still waits in its inbox."""
         message = Message(
-            message_id=uuid.uuid4().hex,
+            message_id=new_id(),
             role=Role.ROLE_AGENT,
             task_id=self.task.id,
             context_id=self.task.context_id,

@@ -12,9 +12,9 @@ from a2a.types import (
     TaskPushNotificationConfig,
     TaskStatusUpdateEvent,
 )
-from google.protobuf.json_format import MessageToDict
 
 from meshwright.errors import NotFound
+from meshwright.protojson import to_dict
 from meshwright.tasks.events import Event
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def notification(event: Event) -> dict[str, Any] | None:
         told = StreamResponse(artifact_update=event)
     else:
         return None
-    return dict(MessageToDict(told))
+    return dict(to_dict(told))
 
 
 async def add(book: TaskBook, config: TaskPushNotificationConfig, owner: str) -> TaskPushNotificationConfig:

@@ -200,7 +200,7 @@ def test_liveness_asks_the_process_and_only_readiness_what_it_waits_for(releases
     for release in releases.values():
         container = container_of(release)
         assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http"}
-        assert container["startupProbe"]["httpGet"] == {"path": "/livez", "port": "http"}
+        assert container["startupProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
         assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
         patience = {
             k: container[k]["periodSeconds"] * container[k]["failureThreshold"]
@@ -208,6 +208,8 @@ def test_liveness_asks_the_process_and_only_readiness_what_it_waits_for(releases
             if "Probe" in k
         }
         assert patience["livenessProbe"] > patience["readinessProbe"], "out of the way first, killed last"
+        assert container["startupProbe"]["periodSeconds"] == 1, "a second after it is ready it takes calls"
+        assert patience["startupProbe"] >= 60, "all that WARM allows, on a busy node"
 
 
 def test_only_its_own_key_reaches_a_process_and_only_for_reading(releases: dict[str, Release]) -> None:

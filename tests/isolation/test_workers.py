@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from benchmarks.runaway.household import ROOT, Household, household
+from benchmarks.runaway.household import ROOT, Household, gone_within, household, parents
 from benchmarks.runaway.wild import AGENT
-from meshwright.agent import Agent
 from meshwright.inbound.server import agent_app
-from meshwright.isolation.fence import require_a_kernel_that_can
-from meshwright.isolation.isolated import isolated
+from meshwright.isolation.fence import obstacle
 from meshwright.settings import Settings, SettingsError
 from meshwright.testing import Keyring
 
@@ -96,36 +93,46 @@ def test_an_agent_that_wants_workers_is_not_served_without(tmp_path: Path) -> No
         agent_app(AGENT, Settings(home=tmp_path), Keyring("wild").identity("wild"))
 
 
-def test_threads_that_a_module_starts_are_named_and_refused() -> None:
-    over = threading.Event()
-    thread = threading.Thread(target=over.wait, name="made at import")
-    thread.start()
-    try:
-        with pytest.raises(SettingsError, match=r"started threads: .*made at import"):
-            isolated(AGENT, Settings())
-    finally:
-        over.set()
-        thread.join()
+THREADED = """
+import threading
+from benchmarks.runaway.wild import AGENT
+threading.Thread(target=threading.Event().wait, daemon=True, name="made at import").start()
+"""
+TAME = """
+from dataclasses import replace
+from benchmarks.runaway import wild
+AGENT = replace(wild.AGENT, isolation="task")
+"""
+
+
+def test_threads_that_a_module_starts_are_named_and_refused(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"started threads: made at import; .*MESHWRIGHT_ISOLATION=task"):
+        with household(tmp_path / "here", tools=False, source=THREADED):
+            pass
+
+
+def test_where_no_worker_is_wanted_no_nursery_stays(tmp_path: Path) -> None:
+    with household(tmp_path / "here", tools=False, source=TAME) as tame:
+        children = [pid for pid, parent in parents().items() if parent == tame.process.pid]
+        assert gone_within(5, *children) == []
 
 
 @pytest.mark.parametrize(
     ("system", "machine"), [("darwin", "arm64"), ("win32", "AMD64"), ("linux", "riscv64")]
 )
 def test_where_workers_cannot_be_fenced_in_they_are_refused(system: str, machine: str) -> None:
-    with pytest.raises(SettingsError, match=f"{system} on {machine}: set MESHWRIGHT_ISOLATION=task"):
-        require_a_kernel_that_can(system, machine)
-
-
-def test_an_agent_on_its_own_two_feet_is_left_as_it_is() -> None:
-    agent = Agent("plain", playbook=AGENT.playbook)
-    assert isolated(agent, Settings()) is agent
+    assert f"{system} on {machine}" in str(obstacle(system, machine))
+    assert obstacle() is None
 
 
 @pytest.mark.parametrize(
     ("modules", "rooms"),
     [
         ("standby.agent, meshwright.serve", set()),
-        ("standby.agent, meshwright.inbound.server", {"meshwright.isolation.isolated"}),
+        (
+            "standby.agent, meshwright.inbound.server",
+            {"meshwright.isolation.cradle", "meshwright.isolation.fence"},
+        ),
     ],
 )
 def test_isolation_costs_nothing_where_it_is_not_wanted(modules: str, rooms: set[str]) -> None:

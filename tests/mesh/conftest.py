@@ -195,9 +195,11 @@ def start_team(tmp_path: Path) -> StartTeam:
     """Start a team; `playbooks` replaces some of its agents' functions."""
 
     @asynccontextmanager
-    async def start(*, at_once: int = 400, queue: int = 1000, **playbooks: Playbook) -> AsyncIterator[Team]:
+    async def start(
+        *, at_once: int = 400, queue: int = 1000, warm: float = 0, **playbooks: Playbook
+    ) -> AsyncIterator[Team]:
         (tmp_path / "policy.toml").write_text(POLICY)
-        names = ("orchestrator", "triage", "orders", "standby", "aggregator", "workshop")
+        names = {"orchestrator", "aggregator", "workshop", *PLAYBOOKS, *playbooks}
         ring, mesh, workshop = Keyring(*names), InProcess({}), Workshop()
         agents = {**PLAYBOOKS, **playbooks}
         settings = Settings.model_validate(
@@ -209,6 +211,7 @@ def start_team(tmp_path: Path) -> StartTeam:
                 "refresh": 3600,
                 "at_once": at_once,
                 "queue": queue,
+                "warm": warm,
             }
         )
         for name, playbook in agents.items():

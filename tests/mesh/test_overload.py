@@ -18,7 +18,7 @@ from meshwright.settings import Settings
 from meshwright.testing import InProcess, Keyring
 from meshwright.toolserver import Access, ToolServer
 from orchestrator.finish import cut_short
-from orchestrator.work import new_work
+from orchestrator.work import new_work, report
 
 
 class Held:
@@ -49,6 +49,7 @@ async def test_a_request_whose_turn_cannot_come_is_answered_in_time_and_handed_t
         assert told["outcome"] == "escalated"
         assert "too much is asked" in told["gaps"][0]["why"]
         assert told["steps"] == []
+        assert told["degraded"] == ["overloaded"]
         assert "too much is asked" in team.workshop.actions("escalate")[0]["reason"]
         held.go.set()
         assert (await first)["outcome"] == "done"
@@ -116,6 +117,7 @@ async def test_a_run_that_is_cut_short_says_what_is_missing_and_what_is_not_know
     assert [gap["what"] for gap in ended["gaps"]] == ["do two", "the final check of the answers", "paint"]
     assert ended["actions"][0]["state"] == "unknown"
     assert await cut_short(ended, drive) is ended
+    assert report(ended)["degraded"] == ["deadline-exceeded"]
 
 
 async def no_split(subtask: Subtask, job: Job) -> Part:

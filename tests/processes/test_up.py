@@ -97,10 +97,10 @@ def home(tmp_path: Path) -> Home:
 
 
 @contextlib.contextmanager
-def up(home: Home, team: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def up(home: Home, team: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """`meshwright up --json` around the body, and the line it printed when healthy."""
     command = [sys.executable, "-m", "meshwright.cli", "up", "--json", "--home", str(home.path)]
-    command += ["--mesh", str(team), "--ports", str(free_base())]
+    command += ["--mesh", str(team), "--ports", str(free_base()), *more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -180,6 +180,12 @@ def test_the_world_is_made_once_and_its_path_goes_to_who_names_it(home: Home, te
         assert world.read_text() == "a world"
         assert ask(line["urls"]["ledger"])["environ"]["MESHWRIGHT_SHOP"] == str(world)
         assert "MESHWRIGHT_SHOP" not in ask(line["urls"]["front"])["environ"]
+
+
+def test_a_warm_start_is_a_setting_of_every_agent_and_of_no_tool_server(home: Home, team: Path) -> None:
+    with up(home, team, "--warm") as (_, line):
+        assert ask(line["urls"]["front"])["environ"]["MESHWRIGHT_WARM"] == "30"
+        assert "MESHWRIGHT_WARM" not in ask(line["urls"]["ledger"])["environ"]
 
 
 def test_a_second_up_says_that_one_runs_already(

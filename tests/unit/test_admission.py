@@ -8,9 +8,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from meshwright.errors import InvalidRequest
-from meshwright.inbound.admission import MAX_DEPTH, Admission, strict_json
+from meshwright.inbound.admission import MAX_DEPTH, PARSED, Admission, strict_json
 
 
 async def echo(request: Request) -> PlainTextResponse:
@@ -64,3 +65,22 @@ def test_brackets_inside_strings_are_no_depth() -> None:
     assert strict_json(b'"' + b"[" * 1000 + b'"') == "[" * 1000
     with pytest.raises(InvalidRequest):
         strict_json(b'"\\"' + b"[" * 1000)
+
+
+@pytest.mark.parametrize("body", [b"[" + b"[]," * 100 + b"[]]", b'"' + b"[" * 100 + b'"'])
+def test_many_brackets_are_not_depth(body: bytes) -> None:
+    strict_json(body)
+
+
+async def test_the_body_is_handed_on_as_it_was_parsed() -> None:
+    seen: list[object] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope.get(PARSED))
+        await PlainTextResponse("")(scope, receive, send)
+
+    transport = httpx.ASGITransport(Admission(inner, max_body=4096))
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        await client.post("/", content=b'{"a": [1]}', headers={"content-type": "application/json"})
+        await client.post("/", content=b'{"a": [1]}', headers={"content-type": "text/plain"})
+    assert seen == [{"a": [1]}, None]

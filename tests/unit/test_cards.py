@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from starlette.routing import Route
 
 import agent_cards
 from meshwright.card import CardError, check_addresses, load_card, offered, parse_card, stamped, to_json
-from meshwright.errors import NoPeer
+from meshwright.deadline import Deadline
+from meshwright.errors import NoPeer, PeerCold, PeerUnreachable
 from meshwright.inbound.cardroute import PATH, card_routes
 from meshwright.outbound.directory import Directory
 from meshwright.settings import SettingsError
@@ -246,3 +248,83 @@ async def test_a_server_that_is_not_ours_gets_no_token() -> None:
     await directory.refresh()
     assert directory.entries[0].audience == ""
     assert not any("authorization" in request.headers for request in mesh.seen)
+
+
+class Own(Shelf):
+    """A server of this mesh: it says its name, and whether it still starts."""
+
+    def __init__(self, document: Any) -> None:
+        super().__init__(document)
+        self.waiting_for = {"start": "starting"}
+        self.draining = False
+
+    async def livez(self, request: Any) -> Response:
+        return JSONResponse({"alive": True, "name": "own"})
+
+    async def readyz(self, request: Any) -> Response:
+        body = {"ready": not self.waiting_for, "waiting_for": self.waiting_for, "draining": self.draining}
+        return JSONResponse(body, 503 if self.waiting_for or self.draining else 200)
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[Route(PATH, self.card), Route("/livez", self.livez), Route("/readyz", self.readyz)]
+        )
+
+
+async def test_a_peer_that_serves_its_card_and_still_starts_is_cold_until_it_is_ready() -> None:
+    directory, mesh, _ = directory_of(a=at("a", name="First"), b=at("b", name="Second"))
+    own = Own(at("a", name="First"))
+    mesh.apps["http://a"] = own.app()
+    await directory.refresh()
+    entry = directory.entries[0]
+    assert (entry.status, entry.why, entry.name) == ("cold", "still starting: start", "First")
+    assert [peer.name for peer in directory.candidates("order-cancel")] == ["Second", "First"]
+    [(name, standing)] = directory.passed_over("order-cancel")
+    assert (name, type(standing)) == ("First", PeerCold)
+    peer = directory.peer(entry)
+    with pytest.raises(PeerCold, match="First: still starting: start"):
+        await directory.require_warm(peer, Deadline.after(0))
+    waiting = asyncio.ensure_future(directory.require_warm(peer, Deadline.after(20)))
+    while len(mesh.seen) < 12:
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    own.waiting_for = {}
+    await waiting
+    assert entry.status == "ready"
+    assert directory.passed_over("order-cancel") == []
+
+
+async def test_a_lost_peer_that_would_come_first_is_named_with_its_error() -> None:
+    directory, mesh, _ = directory_of(a=at("a", name="First"), b=at("b", name="Second"))
+    await directory.refresh()
+    mesh.down.add("http://a")
+    await directory.refresh()
+    [(name, standing)] = directory.passed_over("order-cancel")
+    assert (name, type(standing)) == ("First", PeerUnreachable)
+
+
+async def test_one_that_dies_while_it_starts_is_not_waited_for() -> None:
+    directory, mesh, _ = directory_of(a=at("a"))
+    mesh.apps["http://a"] = Own(at("a")).app()
+    await directory.refresh()
+    mesh.down.add("http://a")
+    await directory.require_warm(directory.peer(directory.entries[0]), Deadline.after(20))
+    assert directory.entries[0].status == "stale"
+
+
+async def test_one_that_leaves_is_not_cold() -> None:
+    directory, mesh, _ = directory_of(a=at("a"))
+    own = Own(at("a"))
+    own.waiting_for, own.draining = {}, True
+    mesh.apps["http://a"] = own.app()
+    await directory.refresh()
+    assert directory.entries[0].status == "ready"
+
+
+async def test_a_server_that_is_not_ours_is_never_asked_whether_it_is_ready() -> None:
+    directory, mesh, _ = directory_of(a=at("a"))
+    await directory.refresh()
+    peer = directory.peer(directory.entries[0])
+    assert not await directory.is_cold(peer)
+    await directory.require_warm(peer, Deadline.after(0))
+    assert not any(request.url.path == "/readyz" for request in mesh.seen)

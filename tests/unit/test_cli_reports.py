@@ -29,6 +29,7 @@ REPORT: dict[str, Any] = {
             "mode": "playbook",
             "ms": 41.0,
             "tools": ["orderbook.get_order"],
+            "degraded": ["peer-timed-out", "stand-in"],
             "attempts": [
                 {"peer": "Orders", "outcome": "timed out", "ms": 900},
                 {"peer": "Standby", "outcome": "ok"},
@@ -70,6 +71,7 @@ def test_a_run_shows_who_was_asked_and_why_what_was_decided_done_and_left_open()
         "why: Orders did not answer",
         "tools: orderbook.get_order",
         "tried: Orders timed out 900 ms, Standby ok",
+        "lacks: peer-timed-out, stand-in",
         "policy-answer  never begun",
         "order:#W1: pending / processed → processed  newer",
         "? review cancel_order(order_id='#W1')  4,500.00",

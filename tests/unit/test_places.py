@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from meshwright.deadline import Deadline
 from meshwright.errors import Overloaded
 from meshwright.inbound.places import KNOWN, LEAST, START, TARGET, Places, rank_of
+from meshwright.testing import ManualClock
 
 HIGH, NORMAL, LOW = 0, 1, 2
 MOST = 400
@@ -127,12 +128,51 @@ async def test_who_could_not_be_served_in_time_is_told_at_once() -> None:
 
 
 async def test_who_waits_is_told_while_there_is_time_left_to_say_so() -> None:
-    places = filled()
-    by = Deadline.after(0.1)
-    with pytest.raises(Overloaded, match="turn did not come"):
+    places = Places(100, FULL)
+    assert {Guest(places).state for _ in range(FULL)} == {"in"}
+    by = Deadline.after(0.03)
+    with pytest.raises(Overloaded, match="turn would not come"):
         await places.enter(by, NORMAL)
     assert not by.expired
     assert places.waiting == 0
+
+
+async def test_those_at_the_end_of_the_queue_are_told_as_soon_as_it_shows_that_it_is_too_slow() -> None:
+    clock = ManualClock()
+    places = Places(100, FULL, clock=clock)
+    assert {Guest(places).state for _ in range(FULL)} == {"in"}
+    guests = [Guest(places, by=Deadline.after(10.1, clock=clock)) for _ in range(20)]
+    for _ in range(KNOWN):
+        clock.advance(1.0)
+        places.leave(1.0)
+    places.seen(0.0)
+    # A place a second, and a second of work: who comes after the second of those who are left would not end within the eight.
+    assert [guest.look() for guest in guests] == ["in"] * 5 + ["waits"] * 2 + ["told"] * 13
+    assert places.waiting == 2
+
+
+async def test_of_those_who_wait_the_lowest_rank_is_told_first() -> None:
+    clock = ManualClock()
+    places = Places(100, FULL, clock=clock)
+    assert {Guest(places).state for _ in range(FULL)} == {"in"}
+    by = Deadline.after(10.1, clock=clock)
+    low, normal = [Guest(places, LOW, by) for _ in range(4)], [Guest(places, NORMAL, by) for _ in range(7)]
+    for _ in range(KNOWN):
+        clock.advance(1.0)
+        places.leave(1.0)
+    places.seen(0.0)
+    assert {guest.look() for guest in low} == {"told"}
+    assert [guest.look() for guest in normal] == ["in"] * 5 + ["waits"] * 2
+
+
+async def test_a_pace_is_taken_only_while_somebody_waits() -> None:
+    clock = ManualClock()
+    places = Places(100, FULL, clock=clock)
+    for _ in range(KNOWN + 1):
+        Guest(places)
+        clock.advance(100.0)
+        places.leave(0.5)
+    assert places.pace == 0.5 / FULL
 
 
 @given(st.lists(st.floats(min_value=0, max_value=5), max_size=200), st.integers(1, 500))

@@ -1,7 +1,6 @@
 """Serve the handbook: `python -m handbook`."""
 
-from handbook.server import build
 from meshwright.serve import serve_tools
 
 if __name__ == "__main__":
-    serve_tools(build)
+    serve_tools("handbook", "handbook.server:build")

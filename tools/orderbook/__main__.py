@@ -1,7 +1,6 @@
 """Serve the order book: `python -m orderbook`."""
 
 from meshwright.serve import serve_tools
-from orderbook.server import build
 
 if __name__ == "__main__":
-    serve_tools(build)
+    serve_tools("orderbook", "orderbook.server:build")

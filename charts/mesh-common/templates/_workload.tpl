@@ -74,9 +74,10 @@ containers:
     env: {{- include "mesh.env" . | nindent 6 }}
     ports:
       - {name: http, containerPort: {{ int .Values.port }}, protocol: TCP}
-    # A start may take a minute of a busy node; then readiness decides about calls, and liveness only about a hang.
+    # A start may take a minute of a busy node. It has ended when the process is ready, and the port is open long before: asked
+    # every second, it takes calls a second after it can. Then readiness decides about calls, and liveness only about a hang.
     startupProbe:
-      httpGet: {path: /livez, port: http}
+      httpGet: {path: /readyz, port: http}
       periodSeconds: 1
       failureThreshold: 60
     readinessProbe:
