@@ -8,6 +8,7 @@
 #   make incident  a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg
 #   make storm   a tool server fails all or half of the calls: what retries add to its load; ARGS='--calls 1000'
 #   make wasted  how long agents still work for a caller that has given up, ours and the stock SDK's; ARGS='--trials N'
+#   make runaway  agents that spin, block, fork, eat memory: killed in time, alone? RUNAWAYS=100 of each kind
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
@@ -17,13 +18,14 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 ARGS ?=
 KILLS ?= 30
 RUNS ?= 10000
+RUNAWAYS ?= 100
 WORKFLOWS ?= 300
 WAVES ?= 3
 PLOT ?= incident.svg
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop bench-parked chaos incident storm wasted evals three-files clean
+.PHONY: help demo up test check bench bench-hop bench-parked chaos incident storm wasted runaway evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +65,9 @@ storm: $(VENV)/mesh.installed
 
 wasted: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.wasted $(ARGS)
+
+runaway: $(VENV)/bench.installed
+	@$(BIN)/python -m benchmarks.runaway --runs $(RUNAWAYS) $(ARGS)
 
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)

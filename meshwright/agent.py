@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from meshwright.budget import Budget
 from meshwright.deadline import Deadline
@@ -81,9 +81,13 @@ class Agent:
     `playbook` answers without a model. With a model configured, `instructions` and the agent's tools are given to it
     and its answer must validate as `answers`; when it does not, or the model is unwell, the playbook answers.
     `instructions=None` keeps an agent on its playbook always.
+
+    `isolation="process"` runs each call of the playbook in a process of its own, which is killed when it runs away
+    (docs/isolation.md); what a playbook imports it imports at the top of its module then, and what it answers is `answers`.
     """
 
     name: str
     playbook: Playbook
     instructions: str | None = None
     answers: type[Part] = Finding
+    isolation: Literal["task", "process"] = "task"

@@ -23,6 +23,8 @@
     ├── NoPeer                 nobody offers the skill                not retryable
     ├── StoreUnavailable       the database is gone, locked or full   retryable later: nothing was acknowledged
     ├── LeaseLost              another replica has the task now       not retryable here, says nothing of the peer
+    ├── WorkerFailed           the process of its playbook died or    not retryable, says nothing of the peer
+    │                          did not answer as agreed
     └── ToolRefused            a tool said no, in words               not retryable, it is well
 
 `retryable` and `outcome` are read by the retry and by the breaker; nothing switches on strings.
@@ -209,6 +211,10 @@ class LeaseLost(MeshError):
     """Another replica has the task now, or it was cancelled: nothing that is written here counts any more."""
 
 
+class WorkerFailed(MeshError):
+    """The process that a playbook ran in died (of memory, CPU, a crash), or did not answer as agreed and was ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """How an error looks to a caller: HTTP status, A2A reason, and the code a task's metadata carries."""
@@ -240,6 +246,7 @@ WIRE: dict[type[MeshError], Wire] = {
     NoPeer: Wire(503, "NO_PEER"),
     StoreUnavailable: Wire(503, "STORE_UNAVAILABLE"),
     LeaseLost: Wire(503, "LEASE_LOST"),
+    WorkerFailed: Wire(500, "WORKER_FAILED"),
     ToolRefused: Wire(422, "TOOL_REFUSED"),
 }
 

@@ -25,6 +25,8 @@ from meshwright.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from meshwright.isolation.cradle import Cradle
+
 #: Seconds that connections have after the grace of their work, before they are cut.
 FAREWELL = 2
 #: Connections that may wait for the loop to take them; they come while it is not there yet, too.
@@ -34,15 +36,25 @@ BACKLOG = 2048
 def serve(name: str, agent: str) -> None:
     """Serve the Agent at `agent` (as `module:NAME`) until SIGTERM. Exits with one line on a wrong setting."""
 
+    cradle: Cradle | None = None
+
+    def fork(settings: Settings) -> None:
+        nonlocal cradle
+        if settings.isolation != "task":
+            from meshwright.isolation.cradle import Cradle
+
+            cradle = Cradle(name, lambda: _named(agent), settings)
+
     def build(settings: Settings) -> Starlette:
         from meshwright.inbound.identity import load_identity
         from meshwright.inbound.server import agent_app
 
         found = _named(agent)
         _require_name(found.name, name, agent)
-        return agent_app(found, settings, load_identity(name, settings))
+        kept = found if cradle is None else cradle.isolated(found)
+        return agent_app(kept, settings, load_identity(name, settings))
 
-    run(name, build)
+    run(name, build, fork=fork)
 
 
 def serve_tools(name: str, build: str) -> None:
@@ -62,10 +74,16 @@ def serve_tools(name: str, build: str) -> None:
     run(name, app, card=False)
 
 
-def run(name: str, build: Callable[[Settings], Starlette], *, card: bool = True) -> None:
+def run(
+    name: str,
+    build: Callable[[Settings], Starlette],
+    *,
+    card: bool = True,
+    fork: Callable[[Settings], None] | None = None,
+) -> None:
     """Read the environment, open the port, build the app, serve it. The only place that touches `os.environ`.
 
-    `card` says whether there is one by this name.
+    `card` says whether there is one by this name; `fork` may fork.
     """
     # Read by a2a-sdk at import: its 55 spans a call cost a third of the CPU and say nothing that ours do not.
     os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
@@ -74,7 +92,12 @@ def run(name: str, build: Callable[[Settings], Starlette], *, card: bool = True)
     gc.disable()  # nothing that imports make is garbage; it is turned on again when they are done
     try:
         settings = Settings.from_env(os.environ)
+        logging.basicConfig(level=settings.log_level, format=f"%(asctime)s {name} %(levelname)s %(message)s")
+        for chatty in ("httpx", "mcp", "a2a"):
+            logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
         # What is to be forked is forked here: from the next line on there are a socket, a loop and threads.
+        if fork is not None:
+            fork(settings)
         listener = _listener(settings)
         _serve(name, build, settings, listener, card=card)
     except SettingsError as error:
@@ -97,10 +120,7 @@ def _serve(
     from meshwright.card import card_of, offered
     from meshwright.inbound.front import Front
     from meshwright.inbound.listener import Listener
-
-    logging.basicConfig(level=settings.log_level, format=f"%(asctime)s {name} %(levelname)s %(message)s")
-    for chatty in ("httpx", "mcp", "a2a"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    from meshwright.isolation.watchdog import watched
 
     def told() -> None:
         if front.app is None:
@@ -112,7 +132,7 @@ def _serve(
     described = offered(card_of(name), settings.grpc_port) if card else None
     front = Front(name, described, settings.public_url, lambda: build(settings), told)
     config = uvicorn.Config(
-        front,
+        watched(front, settings.watchdog),
         access_log=False,
         log_config=None,
         log_level=settings.log_level.lower(),

@@ -87,6 +87,14 @@ class Settings(BaseModel):
     model: str = ""
     model_url: str = ""
     model_key: str = Field(default="", repr=False)
+    #: Where playbooks run: "task" or "process", empty as each agent says. What one of them in a process may use: MiB beyond what
+    #: its agent has loaded, seconds of CPU, and seconds between its deadline and its end.
+    isolation: str = Field(default="", pattern="^(task|process)?$")
+    worker_memory: int = Field(default=512, ge=16)
+    worker_cpu: int = Field(default=30, ge=1)
+    kill_grace: float = Field(default=0.5, ge=0, le=60)
+    #: Seconds that the event loop may stand still before the process ends; 0 for ever.
+    watchdog: float = Field(default=10.0, ge=0, le=3600)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @classmethod

@@ -25,6 +25,7 @@ from meshwright.inbound.handler import MeshRequestHandler
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.sanitised import Sanitised
 from meshwright.inbound.specialist import Specialist
+from meshwright.isolation.cradle import must_be_isolated
 from meshwright.ledger import Ledger
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.http import http_client
@@ -53,6 +54,7 @@ def agent_app(
     agent: Agent, settings: Settings, identity: Identity, http: httpx.AsyncClient | None = None
 ) -> Starlette:
     """The app that serves `agent`. Raises SettingsError for a card that cannot be served."""
+    must_be_isolated(agent, settings)
     client = http or http_client()
     toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness()

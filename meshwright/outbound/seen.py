@@ -72,6 +72,8 @@ class Seen:
         code = self.notes.get("code") if self.state == "FAILED" else None
         if code == "OVERLOADED":
             raise PeerOverloaded(peer, reason[:200])
+        if code == "WORKER_FAILED":  # asked again, it would most likely lose another worker over it
+            raise PeerAnsweredBadly(peer, reason[:200])
         if code == "INTERNAL":
             raise PeerUnreachable(peer, reason[:200])
         if code == "DEADLINE_EXCEEDED":

@@ -1,0 +1,127 @@
+"""What a server and its worker say to each other: JSON with its length before it, in a few shapes, and of limited size.
+
+The server believes nothing that comes from a worker: a runaway may write anything into its pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from meshwright.errors import WIRE, LeaseLost, MeshError, StoreUnavailable
+from meshwright.findings import Name, Part, Text
+
+#: Bytes of one thing that a worker says, of all that it says, and of one thing that it is told.
+MAX_SAID, MAX_TALK, MAX_TOLD = 1_048_576, 4_194_304, 16_777_216
+#: The calls of one invocation: as many as a finding's usage has room for.
+MAX_CALLS = 256
+#: Characters of an error's text, and of a traceback (its end).
+MAX_WORDS, MAX_TRACE = 1_000, 8_000
+
+_LENGTH = struct.Struct("!I")
+#: Names that no tool's argument can have, because the function that calls tools has them.
+_TAKEN = {"self", "tool"}
+_KINDS = {kind.__name__: kind for kind in WIRE}
+#: About our own hold on a task: not a worker's to say.
+_OURS = {LeaseLost.__name__, StoreUnavailable.__name__}
+
+
+class Lie(Exception):
+    """What a worker wrote is nothing that a worker says. The text says why."""
+
+
+class Trouble(Part):
+    """A MeshError on its way through the pipe: its class by name, its words, and what else it carries."""
+
+    kind: Name
+    words: Annotated[str, Field(max_length=MAX_WORDS)]
+    peer: Annotated[str, Field(max_length=200)] = ""
+    retry_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    retry_in: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+    @classmethod
+    def of(cls, error: BaseException) -> Trouble | None:
+        """The nearest leaf of the tree of errors, where somebody has made a class of their own; None for what is none of it."""
+        kind = next((k for k in type(error).__mro__ if k in _KINDS.values()), None)
+        if kind is None:
+            return None
+        carried = {name: getattr(error, name, None) for name in ("retry_after", "retry_in")}
+        peer = str(getattr(error, "peer", ""))[:200]
+        return cls(kind=kind.__name__, words=str(error)[:MAX_WORDS], peer=peer, **carried)
+
+    def error(self) -> MeshError:
+        """The same error again. Raises Lie for a class that there is not, or that is not for others to raise."""
+        kind = _KINDS.get(self.kind)
+        if kind is None or self.kind in _OURS:
+            raise Lie(f"it reports an error {self.kind[:40]!r}")
+        # Past __init__, which would make the words anew, each class from other arguments.
+        error = kind.__new__(kind, self.words)
+        vars(error).update(self.model_dump(exclude={"kind", "words"}, exclude_defaults=True))
+        return error
+
+
+class Call(Part):
+    """A worker asks for a tool."""
+
+    call: Annotated[int, Field(ge=0, lt=MAX_CALLS)]
+    tool: Name
+    arguments: dict[str, Any]
+
+
+class Answered(Part):
+    """The playbook's answer, not yet validated as what the agent promises."""
+
+    answer: dict[str, Any]
+
+
+class Failed(Part):
+    """The playbook raised an error of the tree."""
+
+    failed: Trouble
+
+
+class Broke(Part):
+    """The playbook raised something else; this is the traceback."""
+
+    broke: Text
+
+
+Said = Call | Answered | Failed | Broke
+_SAID: TypeAdapter[Said] = TypeAdapter(Said)
+
+
+def packed(content: Any) -> bytes:
+    """One frame."""
+    return framed(json.dumps(content, separators=(",", ":")).encode())
+
+
+def framed(body: bytes) -> bytes:
+    return _LENGTH.pack(len(body)) + body
+
+
+async def body_from(pipe: asyncio.StreamReader, most: int) -> bytes:
+    """The next frame's JSON, at most `most` bytes. Raises asyncio.IncompleteReadError at the pipe's end, Lie for a larger one."""
+    (length,) = _LENGTH.unpack(await pipe.readexactly(_LENGTH.size))
+    if length > most:
+        raise Lie(f"it says {length} bytes where {most} are the most")
+    return await pipe.readexactly(length)
+
+
+def understood(body: bytes) -> Said:
+    """What a worker says. Raises Lie."""
+    from meshwright.errors import InvalidRequest
+    from meshwright.inbound.admission import strict_json
+
+    try:
+        said = _SAID.validate_python(strict_json(body))
+    except InvalidRequest as error:
+        raise Lie(str(error)) from None
+    except ValidationError:
+        raise Lie("it says what no worker says") from None
+    if isinstance(said, Call) and _TAKEN & said.arguments.keys():
+        raise Lie("it calls a tool as no tool is called")
+    return said

@@ -1,0 +1,70 @@
+"""What goes through a worker's pipe arrives as it was, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshwright.errors import (
+    WIRE,
+    BreakerOpen,
+    LeaseLost,
+    MeshError,
+    Overloaded,
+    PeerOverloaded,
+    PeerUnreachable,
+    StoreUnavailable,
+    ToolRefused,
+)
+from meshwright.isolation.frames import MAX_WORDS, Lie, Trouble
+
+OURS = (LeaseLost, StoreUnavailable)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ToolRefused("not like this"),
+        PeerUnreachable("orderbook", "cannot be reached"),
+        PeerOverloaded("orderbook", "has too much to do", 3.0),
+        BreakerOpen("orderbook", 1.5),
+        Overloaded("too much", 2.0),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_arrives_as_what_it_is(error: MeshError) -> None:
+    trouble = Trouble.of(error)
+    assert trouble is not None
+    arrived = Trouble.model_validate_json(trouble.model_dump_json()).error()
+    assert type(arrived) is type(error)
+    assert str(arrived) == str(error)
+    assert vars(arrived) == {name: value for name, value in vars(error).items() if value != ""}
+
+
+@pytest.mark.parametrize("kind", sorted(kind.__name__ for kind in WIRE if kind not in OURS))
+def test_every_error_of_the_tree_can_arrive(kind: str) -> None:
+    assert type(Trouble(kind=kind, words="x").error()).__name__ == kind
+
+
+@pytest.mark.parametrize("kind", [*(kind.__name__ for kind in OURS), "MeshError", "ValueError"])
+def test_what_a_worker_cannot_say_is_a_lie(kind: str) -> None:
+    with pytest.raises(Lie):
+        Trouble(kind=kind, words="x").error()
+
+
+def test_a_class_of_ones_own_arrives_as_the_nearest_of_the_tree() -> None:
+    class Unpaintable(ToolRefused):
+        """An author's own."""
+
+    trouble = Trouble.of(Unpaintable("no colour"))
+    assert trouble is not None
+    assert trouble.kind == "ToolRefused"
+
+
+def test_what_is_no_error_of_the_mesh_is_none() -> None:
+    assert Trouble.of(ValueError("4711")) is None
+
+
+def test_words_without_end_are_cut() -> None:
+    trouble = Trouble.of(ToolRefused("x" * 10_000))
+    assert trouble is not None
+    assert len(trouble.words) == MAX_WORDS
