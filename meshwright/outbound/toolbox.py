@@ -7,6 +7,7 @@ with one dropped connection. Deadline, trace context and, for a write, the idemp
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import re
@@ -38,6 +39,7 @@ from meshwright.extension import (
 )
 from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import FLOOR, Breaker, tells
+from meshwright.outbound.readiness import still_starting
 from meshwright.records.tracing import span, trace_headers
 
 PROTOCOL = "2026-07-28"
@@ -46,6 +48,8 @@ _SDK_PREFIX = re.compile(r"^Error executing tool \w+: ")
 #: What the SDK says, without a reason, of an exception that the tool did not mean to raise.
 _BROKE = re.compile(r"^Error executing tool \w+$")
 MAX_ANSWER = 4_194_304
+#: Seconds that a look at a server may take, for a person who waits to see it.
+LOOK_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -81,13 +85,22 @@ class Toolbox:
         for host in self._hosts:
             row: dict[str, Any] = {"url": host.url, "name": host.name, "status": "ready", "tools": []}
             try:
-                await self._learn(host, by.at_most(2.0))
+                await self._learn(host, by.at_most(LOOK_SECONDS))
             except MeshError as error:
-                row |= {"status": "unreachable", "why": str(error)}
+                row |= {"status": await self._standing(host, error), "why": str(error)}
             rows.append(
                 {**row, "name": host.name, "tools": sorted(host.tools), "breaker": host.breaker.state}
             )
         return rows
+
+    async def _standing(self, host: ToolHost, error: MeshError) -> str:
+        """How a server stands that did not list its tools: cold, busy or unreachable."""
+        if not isinstance(error, PeerOverloaded):
+            return "unreachable"
+        with contextlib.suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                return "cold" if await still_starting(self._http, host.url) else "busy"
+        return "busy"
 
     async def schemas(self, by: Deadline) -> list[dict[str, Any]]:
         """Every tool's name, description, input schema and annotations, as its server lists them."""
