@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_STATUS = {"ready": "green", "cold": "cyan", "stale": "yellow", "unknown": "dim"}
+_STATUS = {"ready": "green", "cold": "cyan", "busy": "yellow", "stale": "yellow", "unknown": "dim"}
 
 app = typer.Typer()
 reviews = typer.Typer(invoke_without_command=True, help="What waits for a person: list, approve, reject.")
@@ -196,7 +196,8 @@ def _table(*columns: str) -> Table:
 
 def _mark(status: str) -> Text:
     return _text(
-        "●" if status == "ready" else "◐" if status in ("cold", "stale") else "○", _STATUS.get(status, "red")
+        "●" if status == "ready" else "◐" if status in ("cold", "busy", "stale") else "○",
+        _STATUS.get(status, "red"),
     )
 
 

@@ -50,7 +50,7 @@ class Specialist:
             return Usage(tokens=budget.spent, tools=[*tools.used, *asked], ms=ms)
 
         try:
-            answer = await self._answer(subtask, job)
+            answer, instead = await self._answer(subtask, job)
         except MeshError as error:
             error.notes = {"usage": {**used().model_dump(), "micros": budget.paid}}
             raise
@@ -63,8 +63,8 @@ class Specialist:
             answer = answer.model_copy(update={"subtask": subtask.id, "agent": self._agent.name})
         reply = str(getattr(answer, "reply", "") or "")
         notes: dict[str, Any] = {"usage": {**usage.model_dump(), "micros": budget.paid}}
-        if budget.exhausted:
-            notes["degraded"] = ["budget"]
+        if budget.exhausted or instead:
+            notes["degraded"] = ["budget" if budget.exhausted else "model"]
         return Outcome(text=reply, data=answer, metadata=notes)
 
     def _back(self, incoming: Incoming) -> None:
@@ -98,19 +98,20 @@ class Specialist:
             raise InvalidRequest("send text, or a data part {'subtask': {...}}")
         return Subtask(id="ask", skill="any", instruction=incoming.text[:8000])
 
-    async def _answer(self, subtask: Subtask, job: Job) -> Part:
-        """By the model where there is one, else, and whenever it fails, by the playbook."""
+    async def _answer(self, subtask: Subtask, job: Job) -> tuple[Part, bool]:
+        """By the model where there is one, else, and whenever it fails, by the playbook: then it is True that it did instead."""
         agent, settings = self._agent, self._settings
         if settings.model and agent.instructions:
             from meshwright.outbound.model import Model
             from meshwright.reasoning import reason
 
             try:
-                return await reason(agent, subtask, job, Model.from_settings(settings), self._toolbox)
+                answer = await reason(agent, subtask, job, Model.from_settings(settings), self._toolbox)
             except MeshError as error:
                 answer = await agent.playbook(subtask, job)
-                return _noted(answer, f"the model was not used: {error}")
-        return await agent.playbook(subtask, job)
+                return _noted(answer, f"the model was not used: {error}"), True
+            return answer, False
+        return await agent.playbook(subtask, job), False
 
 
 def _noted(answer: Part, why: str) -> Part:

@@ -7,6 +7,7 @@ with one dropped connection. Deadline, trace context and, for a write, the idemp
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +35,7 @@ from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Attempt, Breaker, tells
 from meshwright.outbound.hedge import Hedge
 from meshwright.outbound.lost import retry_after
+from meshwright.outbound.readiness import still_starting
 from meshwright.outbound.retry import Retries
 from meshwright.outbound.session import Session
 from meshwright.records.metrics import Sample, of_target
@@ -42,6 +44,8 @@ from meshwright.records.tracing import trace_headers
 PROTOCOL = "2026-07-28"
 _SPEC = "io.modelcontextprotocol/"
 MAX_ANSWER = 4_194_304
+#: Seconds that a look at a server may take, for a person who waits to see it.
+LOOK_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -91,12 +95,21 @@ class Toolbox:
         for host in self.hosts:
             row: dict[str, Any] = {"url": host.url, "name": host.name, "status": "ready", "tools": []}
             try:
-                await self._learn(host, by.at_most(2.0))
+                await self._learn(host, by.at_most(LOOK_SECONDS))
             except MeshError as error:
-                row |= {"status": "unreachable", "why": str(error)}
+                row |= {"status": await self._standing(host, error), "why": str(error)}
             breaker = {"breaker": host.breaker.state, "health": host.breaker.shown()}
             rows.append({**row, "name": host.name, "tools": sorted(host.tools), **breaker})
         return rows
+
+    async def _standing(self, host: ToolHost, error: MeshError) -> str:
+        """How a server stands that did not list its tools: cold, busy or unreachable."""
+        if not isinstance(error, PeerOverloaded):
+            return "unreachable"
+        with contextlib.suppress(httpx.HTTPError, TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                return "cold" if await still_starting(self._http, host.url) else "busy"
+        return "busy"
 
     async def schemas(self, by: Deadline) -> list[dict[str, Any]]:
         """Every tool's name, description, input schema and annotations, as its server lists them."""

@@ -16,6 +16,7 @@ from meshwright.inbound.server import agent_app
 from meshwright.inbound.toolapp import tool_app
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.model import Model
+from meshwright.outbound.peer import Answer
 from meshwright.settings import Settings
 from meshwright.testing import InProcess, Keyring, ScriptedModel
 from meshwright.toolserver import Access
@@ -33,10 +34,14 @@ async def playbook(subtask: Subtask, job: Job) -> Finding:
     return Finding(reply="by the book")
 
 
-async def ask(
-    model: ScriptedModel, start: Any, *, seconds: float = 30, tokens: int = 50_000
-) -> dict[str, Any]:
+async def ask(model: ScriptedModel, start: Any, *, tokens: int = 50_000) -> dict[str, Any]:
     """One subtask to an agent that reasons with `model`; its Finding."""
+    finding = (await answer_of(model, start, tokens=tokens)).data[0]
+    assert isinstance(finding, dict)
+    return finding
+
+
+async def answer_of(model: ScriptedModel, start: Any, *, tokens: int = 50_000) -> Answer:
     settings = Settings(tools="http://workshop", model="openai/scripted", model_url=model.url, model_key="k")  # type: ignore[arg-type]
     ring, mesh = Keyring("orders", "workshop"), InProcess({})
     agent = Agent("orders", playbook=playbook, instructions="You look at things.")
@@ -48,12 +53,7 @@ async def ask(
         directory = Directory(["http://orders"], mesh.client(), ring.identity("operator"))
         await directory.refresh()
         part = {"subtask": {"id": "s", "skill": "order-status", "instruction": "what does t1 cost?"}}
-        answer = await directory.candidates("order-status")[0].ask(
-            part, by=Deadline.after(seconds), tokens=tokens
-        )
-        finding = answer.data[0]
-        assert isinstance(finding, dict)
-        return finding
+        return await directory.candidates("order-status")[0].ask(part, by=Deadline.after(30), tokens=tokens)
 
 
 async def test_a_model_reads_with_tools_and_its_answer_is_validated(workshop: Any) -> None:
@@ -88,8 +88,10 @@ async def test_when_the_model_fails_the_playbook_answers_and_says_why(
     workshop: Any, script: list[Any]
 ) -> None:
     async with ScriptedModel(script).serving() as model:
-        finding = await ask(model, workshop)
+        answer = await answer_of(model, workshop)
+    finding = answer.data[0]
     assert (finding["reply"], finding["mode"]) == ("by the book", "playbook")
+    assert answer.notes["degraded"] == ["model"]
     assert "the model was not used" in finding["facts"]["fallback"]
 
 

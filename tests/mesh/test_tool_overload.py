@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from meshwright.deadline import Deadline
 from meshwright.errors import PeerOverloaded, PeerTimedOut
+from meshwright.inbound.front import Front
 from meshwright.inbound.toolapp import tool_app
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.settings import Settings
@@ -177,3 +179,26 @@ async def test_a_header_that_is_no_deadline_is_refused_by_the_tool_and_takes_no_
         async with server.mesh.client() as client:
             answer = await client.post(f"{URL}/mcp", content=sent.content, headers=headers)
         assert "whole number of milliseconds" in answer.text
+
+
+async def test_a_tool_server_that_still_starts_is_cold_and_its_breaker_stays_closed() -> None:
+    go, told, ring = threading.Event(), asyncio.Event(), Keyring("slow", "orders")
+    app = Slow(1).mesh.apps[URL]
+
+    def build() -> Any:
+        go.wait(20)
+        return app
+
+    front = Front("slow", None, None, build, told.set)
+    mesh = InProcess({URL: front})
+    box = Toolbox([URL], mesh.client(), ring.identity("orders"))
+    async with mesh.running():
+        for _ in range(6):
+            [row] = await box.catalogue(Deadline.after(5))
+            assert (row["name"], row["status"], row["breaker"]) == ("slow", "cold", "closed")
+        with pytest.raises(PeerOverloaded, match="still starting") as refused:
+            await box.session(by=Deadline.after(5)).call("look", name="x")
+        assert refused.value.retry_after == 1
+        go.set()
+        await told.wait()
+        assert front.app is app
