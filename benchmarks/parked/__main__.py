@@ -2,9 +2,10 @@
 
     make bench-parked RUNS=10000
 
-A real orchestrator process on SQLite parks RUNS runs, each waiting for a review; then the CPU it uses while nothing happens is
-read from the system's clock for it, and its memory compared with that after the first 300 runs (a process that has worked
-holds more than one that has not, parked runs or not). Then all are approved, and every one must be applied once and end.
+A real orchestrator process on SQLite parks RUNS runs, each waiting for a review. The CPU it uses while nothing happens is read
+from the system's clock for it, before the first run and with all of them waiting; its memory is compared with that after the
+first 300 runs (a process that has worked holds more than one that has not, parked runs or not). Then all are approved, and every
+one must be applied once and end.
 Ends with one JSON line; exit code 1 if a run did not go on.
 """
 
@@ -26,6 +27,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.hop_servers import cpu_seconds
 from benchmarks.parked.team import AGENTS, POLICY, TOOLS
 from meshwright.cli import keys
 from meshwright.cli.home import Home
@@ -36,6 +38,8 @@ from meshwright.testing.processes import free_base
 FIRST = 300
 #: Seconds over which idleness is measured.
 IDLE = 30.0
+#: Seconds after which a process that has nothing more to do has come to rest.
+SETTLED = 15.0
 AT_ONCE = 12
 HEADERS = {"a2a-version": "1.0"}
 
@@ -77,16 +81,21 @@ async def measure(folder: Path, runs: int, stack: ExitStack) -> dict[str, Any]:
     client = http_client()
     await _ready(client, address)
     database = await connect(f"sqlite:///{folder}/orchestrator.db")
+    await asyncio.sleep(SETTLED)
+    unused = await _idle(process.pid)
     await _park(client, address, min(FIRST, runs))
     before = _memory(process.pid)
     began = time.monotonic()
     await _park(client, address, max(runs - FIRST, 0))
     parking = time.monotonic() - began
     after = _memory(process.pid)
-    cpu = _cpu(process.pid)
-    await asyncio.sleep(IDLE)
-    idle = (_cpu(process.pid) - cpu) / IDLE * 100
-    print(f"{runs} parked, idle {idle:.2f} %, {after - before:.1f} MB more", file=sys.stderr, flush=True)
+    await asyncio.sleep(SETTLED)
+    idle = await _idle(process.pid)
+    print(
+        f"{runs} parked, idle {idle:.2f} % (without a run {unused:.2f} %), {after - before:.1f} MB more",
+        file=sys.stderr,
+        flush=True,
+    )
     began = time.monotonic()
     resumed = await _approve(client, address, database, home, runs)
     resuming = time.monotonic() - began
@@ -96,7 +105,8 @@ async def measure(folder: Path, runs: int, stack: ExitStack) -> dict[str, Any]:
     await client.aclose()
     return {
         "runs": runs,
-        "idle_cpu_percent": round(idle, 2),
+        "idle_cpu_percent": round(idle, 3),
+        "idle_cpu_percent_without_runs": round(unused, 3),
         "more_memory_mb": round(after - before, 1),
         "memory_mb": round(after, 1),
         "resumed": resumed,
@@ -189,10 +199,11 @@ def _memory(pid: int) -> float:
     return 0.0
 
 
-def _cpu(pid: int) -> float:
-    """Seconds of CPU so far, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+async def _idle(pid: int) -> float:
+    """Percent of a core that a process uses while nothing is asked of it."""
+    before = cpu_seconds(pid)
+    await asyncio.sleep(IDLE)
+    return (cpu_seconds(pid) - before) / IDLE * 100
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from meshwright.extension import URI
 from meshwright.inbound.places import Places, rank_of
 from meshwright.origin import Origin
 from meshwright.parts import data_in, data_part, text_in, text_part
+from meshwright.protojson import from_dict
 from meshwright.records.tracing import span
 from meshwright.tasks.events import Event, status
 from meshwright.tasks.ids import new_id
@@ -247,5 +248,5 @@ def _message(turn: Turn, parts: list[Part]) -> Message:
 
 
 def _noted(event: TaskStatusUpdateEvent, notes: Mapping[str, Any]) -> TaskStatusUpdateEvent:
-    event.metadata.update({URI: dict(notes)})
+    from_dict({URI: dict(notes)}, event.metadata)
     return event

@@ -204,7 +204,8 @@ class MeshRequestHandler(RequestHandler):
     async def _accept(self, params: SendMessageRequest, context: ServerCallContext) -> Accepted:
         validate_history_length(params.configuration)
         _check(params.message)
-        validate_input_modes(params.message, self._card)
+        if any(part.media_type for part in params.message.parts):
+            validate_input_modes(params.message, self._card)
         push = None
         if params.configuration.HasField("task_push_notification_config"):
             push = params.configuration.task_push_notification_config

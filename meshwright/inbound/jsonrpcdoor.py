@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 Id = str | int | None
 
-_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_JSON = json.JSONEncoder(check_circular=False, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class JsonRpcDoor(JsonRpcDispatcher):
