@@ -45,6 +45,7 @@ async def test_metrics_are_open_and_name_peers_and_reasons_only(start_team: Any)
         assert 'kind="tool",peer="workshop",address="http://workshop",outcome="well"} ' in answer.text
         assert "meshwright_places_limit " in answer.text
         assert "paint" not in answer.text
+        await page(team, "/metrics", "workshop")  # a tool server lets no stranger in but here
         team.mesh.down.clear()
         assert 'kind="tool",peer="workshop"' in (await page(team, "/metrics", "orders")).text
 
