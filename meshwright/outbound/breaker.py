@@ -102,6 +102,7 @@ class Breaker:
         self._clock = clock
         self._era = 0
         self._until = self._held_until = 0.0
+        self._held_why = ""
         self._probe: Attempt | None = None
 
     @property
@@ -123,23 +124,23 @@ class Breaker:
         attempt = self.enter()
         if attempt.probe and self.board is not None:
             await self._claimed(attempt, self.board)
-        outcome, after = Outcome.SILENT, None
+        outcome, after, why = Outcome.SILENT, None, ""
         try:
             yield attempt
             outcome = Outcome.WELL
         except MeshError as error:
             outcome = attempt.outcome if error.outcome is Outcome.SILENT else error.outcome
-            after = getattr(error, "retry_after", None)
+            after, why = getattr(error, "retry_after", None), str(error).removeprefix(f"{self.peer}: ")
             raise
         finally:
-            self.leave(attempt, outcome, after)
+            self.leave(attempt, outcome, after, why)
 
     def enter(self) -> Attempt:
         """Take the right to one call, to be given back with `leave`. Raises BreakerOpen, PeerOverloaded."""
         now = self._clock()
         if self.held_for:
             self.refusals["overload"] += 1
-            why = f"asked not to be asked for another {self.held_for:.1f} s"
+            why = f"{self._held_why} (not asked again for another {self.held_for:.1f} s)"
             raise PeerOverloaded(self.peer, why, self.held_for)
         if self.state == "closed":
             return Attempt(self._era, probe=False)
@@ -164,11 +165,14 @@ class Breaker:
             self.refusals["open"] += 1
             raise BreakerOpen(self.peer, self.retry_in)
 
-    def leave(self, attempt: Attempt, outcome: Outcome, retry_after: float | None = None) -> None:
-        """Say how a call went."""
+    def leave(
+        self, attempt: Attempt, outcome: Outcome, retry_after: float | None = None, why: str = ""
+    ) -> None:
+        """Say how a call went; with `retry_after`, that the peer sent us away for so many seconds, and why."""
         self.calls[outcome] += 1
         if outcome is Outcome.OVERLOAD and retry_after:
             self._held_until = max(self._held_until, self._clock() + min(retry_after, HOLD_MAX))
+            self._held_why = why or "it asked for a pause"
         if attempt.era != self._era:
             return  # begun before it opened or closed: that says nothing of today
         if attempt.probe:
@@ -195,6 +199,10 @@ class Breaker:
         else:
             self._move("open")
         return self._tell()
+
+    def lift(self) -> None:
+        """The peer was seen to be ready: it need not be left alone any longer."""
+        self._held_until = 0.0
 
     def standing(self) -> Standing | None:
         """How it stands, for others; None while it is closed."""

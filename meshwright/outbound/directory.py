@@ -17,7 +17,7 @@ import httpx
 
 from meshwright.card import MAX_BYTES, CardError, check_addresses, parse_card
 from meshwright.deadline import Deadline
-from meshwright.errors import BreakerOpen, MeshError, NoPeer, PeerCold, PeerUnreachable
+from meshwright.errors import BreakerOpen, MeshError, NoPeer, PeerCold, PeerOverloaded, PeerUnreachable
 from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.peer import Peer
@@ -195,6 +195,8 @@ class Directory:
 
     def _standing(self, entry: Entry) -> MeshError:
         if self._rank(entry)[0]:
+            if entry.breaker.state == "closed":
+                return PeerOverloaded(entry.name, "it asked for a pause", entry.breaker.held_for)
             return BreakerOpen(entry.name, entry.breaker.retry_in)
         return (PeerCold if entry.status == "cold" else PeerUnreachable)(entry.name, entry.why)
 
@@ -214,7 +216,9 @@ class Directory:
         return {tag for e in self.entries if e.card for s in e.card.skills if s.id == skill for tag in s.tags}
 
     def _rank(self, entry: Entry) -> tuple[bool, int]:
-        return entry.breaker.retry_in > 0, PREFERENCE.get(entry.status, len(PREFERENCE))
+        # A cold peer sends everybody away until it is ready, which says nothing more of it.
+        shut = entry.breaker.retry_in > 0 and entry.status != "cold"
+        return shut, PREFERENCE.get(entry.status, len(PREFERENCE))
 
     def peer(self, entry: Entry) -> Peer:
         """Who is at an entry whose card is known."""
@@ -240,6 +244,7 @@ class Directory:
         while entry is not None and entry.status == "cold":
             await self._look(entry, min(FETCH_SECONDS, max(by.remaining, LOOK)))
             if entry.status != "cold":
+                entry.breaker.lift()
                 return
             if by.expired:
                 raise PeerCold(peer.name, entry.why)

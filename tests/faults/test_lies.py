@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 import agent_cards
 from meshwright.deadline import Deadline
-from meshwright.errors import MeshError, Outcome, PeerAnsweredBadly, PeerTimedOut
+from meshwright.errors import MeshError, Outcome, PeerAnsweredBadly
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.toolbox import MAX_ANSWER, Toolbox
 from meshwright.testing import Keyring, serving
@@ -105,8 +105,8 @@ PEER_LIES: dict[str, tuple[list[Any], type[MeshError], Outcome]] = {
     "no A2A": (["what?"], PeerAnsweredBadly, Outcome.BAD_OUTPUT),
     "progress without an end": (
         [task("t1", "WORKING"), ..., update("t1", "WORKING")],
-        PeerTimedOut,
-        Outcome.TIMEOUT,
+        PeerAnsweredBadly,
+        Outcome.BAD_OUTPUT,
     ),
 }
 

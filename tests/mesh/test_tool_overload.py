@@ -102,8 +102,8 @@ async def test_a_call_that_finds_no_room_is_refused_before_it_begins_and_told_wh
         for _ in range(6):
             with pytest.raises(PeerOverloaded, match="1 wait already, and no more can") as refused:
                 await server.read("third")
-            assert refused.value.retry_after == 1
-        assert server.boxes["orders"].health() == {"tools": {"slow": "closed"}}
+            assert 0 < (refused.value.retry_after or 0) <= 1
+        assert server.boxes["orders"].health()["tools"]["slow"]["state"] == "closed"
         server.go.set()
         assert [(await first)["name"], (await second)["name"]] == ["first", "second"]
         assert server.begun == ["first", "second"]
@@ -197,8 +197,8 @@ async def test_a_tool_server_that_still_starts_is_cold_and_its_breaker_stays_clo
             [row] = await box.catalogue(Deadline.after(5))
             assert (row["name"], row["status"], row["breaker"]) == ("slow", "cold", "closed")
         with pytest.raises(PeerOverloaded, match="still starting") as refused:
-            await box.session(by=Deadline.after(5)).call("look", name="x")
-        assert refused.value.retry_after == 1
+            await box.session(by=Deadline.after(0.5)).call("look", name="x")
+        assert 0 < (refused.value.retry_after or 0) <= 1
         go.set()
         await told.wait()
         assert front.app is app
