@@ -7,11 +7,13 @@
 #   make bench-parked  RUNS=10000 runs that wait for a person: what they cost, and that all go on
 #   make incident  a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
+#   make gateway a LiteLLM proxy, installed beside the rest, with docs/gateway in front of a scripted model: what it stops
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+GATEWAY := .venv-gateway
 ARGS ?=
 KILLS ?= 30
 RUNS ?= 10000
@@ -21,7 +23,7 @@ PLOT ?= incident.svg
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop bench-parked chaos incident evals three-files clean
+.PHONY: help demo up test check bench bench-hop bench-parked chaos incident gateway evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +58,9 @@ chaos: $(VENV)/bench.installed
 incident: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.incident --workflows $(WORKFLOWS) --waves $(WAVES) --plot $(PLOT) $(ARGS)
 
+gateway: $(VENV)/dev.installed $(GATEWAY)/installed
+	@$(BIN)/python -W ignore -m benchmarks.gateway $(ARGS)
+
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)
 
@@ -64,7 +69,7 @@ three-files:
 	  { echo "make evals needs three files: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md" >&2; exit 2; }
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(GATEWAY)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -86,3 +91,10 @@ $(VENV)/dev.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing the mesh and its tools for developers into $(VENV)"
 	@$(INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/mesh.installed
+
+# The proxy wants other versions than the mesh, and is large: it gets a place of its own, and nothing of ours.
+$(GATEWAY)/installed: docs/gateway/requirements.txt
+	@echo "installing the LiteLLM proxy into $(GATEWAY): about 740 MB"
+	@$(PYTHON) -m venv --clear $(GATEWAY)
+	@$(GATEWAY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement docs/gateway/requirements.txt
+	@touch $@

@@ -16,6 +16,7 @@ from typing import Any
 from meshwright.budget import Amount, Budget, Price
 from meshwright.deadline import Deadline
 from meshwright.errors import (
+    BudgetExhausted,
     MeshError,
     PeerAnsweredBadly,
     PeerOverloaded,
@@ -32,6 +33,10 @@ log = logging.getLogger(__name__)
 
 #: Tokens one answer may have.
 MAX_TOKENS = 2_000
+#: What a LiteLLM gateway calls it when an agent's dollars are used up, with status 400, 422 or 429 by version.
+GATEWAYS_BUDGET = "budget_exceeded"
+#: Of the statuses that refuse, those that may follow on work: a time that ran out, and a client that a gateway took for gone.
+UNSURE = (408, 499)
 
 Message = Mapping[str, Any]
 
@@ -91,8 +96,10 @@ class Model:
             used, doubt = judged(usage, size, hold.room, answer, self.price)
         except MeshError as error:
             # It said no, or never heard of us. Anything else may have been worked on, and billed.
-            if isinstance(error, PeerRefused | PeerOverloaded) or never_sent(error):
+            if isinstance(error, PeerRefused | PeerOverloaded | BudgetExhausted) or never_sent(error):
                 used = Amount()
+            if isinstance(error, BudgetExhausted):
+                budget.exhausted = True
             raise
         finally:
             if doubt:
@@ -121,15 +128,20 @@ class Model:
             raise self._translated(litellm, error) from None
         return dict(response.model_dump())
 
-    def _translated(self, litellm: Any, error: Exception) -> MeshError:
-        kinds = litellm.exceptions
-        if isinstance(error, kinds.Timeout):
+    def _translated(self, litellm: Any, error: Any) -> MeshError:
+        """By the status: LiteLLM has classes for some of them, and calls the others failures."""
+        if isinstance(error, litellm.exceptions.Timeout):
             return PeerTimedOut(self.name, "the model server did not answer in time")
-        if isinstance(error, kinds.RateLimitError | kinds.ServiceUnavailableError):
-            return PeerOverloaded(self.name, "the model server is overloaded")
-        if isinstance(error, kinds.BadRequestError | kinds.AuthenticationError | kinds.NotFoundError):
-            return PeerRefused(self.name, f"the model server refused ({type(error).__name__})")
-        return PeerUnreachable(self.name, f"the model server failed ({type(error).__name__})")
+        status, said = int(getattr(error, "status_code", None) or 500), getattr(error, "body", None)
+        if status < 500 and isinstance(said, Mapping) and said.get("type") == GATEWAYS_BUDGET:
+            return BudgetExhausted("the gateway's budget for this agent is used up")
+        if status in (429, 503, 529):
+            after = (getattr(error, "litellm_response_headers", None) or {}).get("retry-after", "")
+            seconds = float(after) if after.isdigit() else None
+            return PeerOverloaded(self.name, "the model server is overloaded", seconds)
+        if status < 500 and status not in UNSURE:
+            return PeerRefused(self.name, f"the model server refused ({status})")
+        return PeerUnreachable(self.name, f"the model server failed ({status})")
 
 
 def _litellm() -> Any:

@@ -36,6 +36,10 @@ class ScriptedModel:
         self.url = ""
         self.hung_up = asyncio.Event()
 
+    def says(self, script: Sequence[Line]) -> None:
+        """From now on it answers with these lines."""
+        self._script = list(script)
+
     @property
     def used(self) -> int:
         """Tokens that were truly used."""
