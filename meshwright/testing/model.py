@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 #: One scripted answer: text; `{"tool": name, "arguments": {...}}`; `{"status": 500}`; `{"hang": True}`, which answers when nobody
-#: listens any more; `{"stream": text}`, whether asked for or not; or `{"text": …, "usage": …}`, a claim of what was used
+#: listens any more; `{"late": True}`, which answers when `let_go` is set; `{"stream": text}`, whether asked for or not; or `{"text": …, "usage": …}`, a claim of what was used
 #: (None: it says nothing of it).
 Line = str | dict[str, Any]
 
@@ -35,6 +35,7 @@ class ScriptedModel:
         self.bills: list[tuple[int, int]] = []
         self.url = ""
         self.hung_up = asyncio.Event()
+        self.let_go = asyncio.Event()
 
     def says(self, script: Sequence[Line]) -> None:
         """From now on it answers with these lines."""
@@ -77,6 +78,8 @@ class ScriptedModel:
                 pass
             self.hung_up.set()
             return JSONResponse({}, 499)
+        if isinstance(line, dict) and line.get("late"):
+            await self.let_go.wait()
         if isinstance(line, dict) and "status" in line:  # it worked, and failed to say so
             return JSONResponse({"error": {"message": "scripted failure"}}, line["status"])
         if isinstance(line, dict) and "stream" in line:
