@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 #: One scripted answer: text; `{"tool": name, "arguments": {...}}`; `{"status": 500}`; `{"hang": True}`, which answers when nobody
-#: listens any more; `{"late": True}`, which answers when `let_go` is set; `{"stream": text}`, whether asked for or not; or `{"text": …, "usage": …}`, a claim of what was used
-#: (None: it says nothing of it).
+#: listens any more; `{"late": True}`, which answers when `let_go` is set; `{"stream": text}`, whether asked for or not;
+#: `{"text": …, "usage": …}`, a claim of what was used (None: it says nothing of it); or `{"raw": bytes}`, these very bytes
+#: after it has worked, with `status` and `headers` if there are any.
 Line = str | dict[str, Any]
 
 
@@ -70,6 +71,9 @@ class ScriptedModel:
         body = await request.json()
         self.asked.append(body)
         line = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        if isinstance(line, dict) and "raw" in line:
+            self._completion("", body)
+            return Response(line["raw"], line.get("status", 200), line.get("headers"), "application/json")
         if isinstance(line, dict) and line.get("status") in (400, 401, 404, 429, 503):
             return JSONResponse({"error": {"message": "scripted refusal"}}, line["status"])
         completion = self._completion(line, body)
