@@ -154,14 +154,16 @@ def test_no_text_has_fewer_tokens_than_the_fewest_that_are_believed_nor_more_tha
         assert fewest([text]) <= true <= len(text.encode())
 
 
-def test_who_reports_half_of_a_texts_tokens_is_not_believed(tokenizers: list[Any]) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "budgets.md").read_text()
-    for tokenizer in tokenizers:
-        true = len(tokenizer.encode(text))
-        assert true / 2 < fewest([text]) < true
+def test_who_reports_a_small_part_of_a_texts_tokens_is_not_believed(tokenizers: list[Any]) -> None:
+    root = Path(__file__).parents[2]
+    files = [*root.glob("docs/*.md"), *root.glob("meshwright/*.py"), *root.glob("agent_cards/*.json")]
+    for text in (file.read_text() for file in files):
         asked = Asked(prompt=len(text.encode()), fewest=fewest([text]))
-        lie = {"prompt_tokens": true // 2, "completion_tokens": 1, "total_tokens": true // 2 + 1}
-        assert judged(lie, asked, room=50, answer=1, price=None)[0] is None
+        for tokenizer in tokenizers:
+            true = len(tokenizer.encode(text))
+            part, whole = ({"prompt_tokens": n, "completion_tokens": 1} for n in (int(true / 2.6), true))
+            assert judged(part, asked, room=50, answer=1, price=None)[0] is None
+            assert judged(whole, asked, room=50, answer=1, price=None) == (Amount(true + 1), "")
 
 
 def test_thinking_that_shows_in_the_details_only_is_charged_too() -> None:
