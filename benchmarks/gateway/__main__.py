@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gateway.proxy import LITELLM, gateway
-from benchmarks.gateway.trials import TRIALS
+from benchmarks.gateway.trials import TRIALS, Trial
+
+#: Seconds that one trial may take.
+PATIENCE = 60.0
 
 
 async def run(folder: Path) -> tuple[dict[str, Any], list[str]]:
@@ -27,7 +30,11 @@ async def run(folder: Path) -> tuple[dict[str, Any], list[str]]:
     async with gateway(folder) as running:
         figures["start_s"] = round(time.monotonic() - began, 1)
         for trial in TRIALS:
-            result = await trial(running, folder)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    result = await trial(running, folder)
+            except TimeoutError:
+                result = Trial({}, ["it came to no end"])
             figures[trial.__name__] = result.figures
             breaches += [f"{trial.__name__}: {breach}" for breach in result.breaches]
     figures["seconds"] = round(time.monotonic() - began, 1)
