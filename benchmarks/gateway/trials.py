@@ -57,12 +57,13 @@ async def what_an_agent_must_not_say_is_refused(gateway: Gateway, folder: Path) 
             {"fallbacks": ["desk"]},
             {"max_tokens": None},
             {"max_tokens": -1},
+            {"model": "another"},
         ):
             answers.append((await _ask(rogue, **wish)).status_code)
         answers.append((await _ask(rogue, {"x-litellm-num-retries": "3"})).status_code)
         answers.append((await rogue.post("/key/generate", json={})).status_code)
         answers.append((await rogue.get("/v1/models")).status_code)
-    right = [*[400] * 6, 403, 403]
+    right = [*[400] * 7, 403, 403]
     return _refused(gateway, {"statuses": answers}, {"statuses": right}, len(gateway.model.asked) - before)
 
 
