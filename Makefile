@@ -10,11 +10,13 @@
 #   make wasted  how long agents still work for a caller that has given up, ours and the stock SDK's; ARGS='--trials N'
 #   make runaway  agents that spin, block, fork, eat memory: killed in time, alone? RUNAWAYS=100 of each kind
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
+#   make gateway a LiteLLM proxy, installed beside the rest, with docs/gateway in front of a scripted model: what it stops
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+GATEWAY := .venv-gateway
 ARGS ?=
 KILLS ?= 30
 RUNS ?= 10000
@@ -25,7 +27,7 @@ PLOT ?= incident.svg
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop bench-parked chaos incident storm wasted runaway evals three-files clean
+.PHONY: help demo up test check bench bench-hop bench-parked chaos incident storm wasted runaway gateway evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -69,6 +71,9 @@ wasted: $(VENV)/bench.installed
 runaway: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.runaway --runs $(RUNAWAYS) $(ARGS)
 
+gateway: $(VENV)/dev.installed $(GATEWAY)/installed
+	@$(BIN)/python -W ignore -m benchmarks.gateway $(ARGS)
+
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)
 
@@ -77,7 +82,7 @@ three-files:
 	  { echo "make evals needs three files: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md" >&2; exit 2; }
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(GATEWAY)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -99,3 +104,10 @@ $(VENV)/dev.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing the mesh and its tools for developers into $(VENV)"
 	@$(INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/mesh.installed
+
+# The proxy wants other versions than the mesh, and is large: it gets a place of its own, and nothing of ours.
+$(GATEWAY)/installed: docs/gateway/requirements.txt
+	@echo "installing the LiteLLM proxy into $(GATEWAY): about 740 MB"
+	@$(PYTHON) -m venv --clear $(GATEWAY)
+	@$(GATEWAY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement docs/gateway/requirements.txt
+	@touch $@

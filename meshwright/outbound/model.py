@@ -16,6 +16,7 @@ from typing import Any
 from meshwright.budget import Amount, Budget, Price
 from meshwright.deadline import Deadline
 from meshwright.errors import (
+    BudgetExhausted,
     MeshError,
     PeerAnsweredBadly,
     PeerOverloaded,
@@ -24,7 +25,7 @@ from meshwright.errors import (
     PeerUnreachable,
 )
 from meshwright.outbound.lost import never_sent
-from meshwright.outbound.usage import judged, sized
+from meshwright.outbound.usage import fewest, judged, sized
 from meshwright.records.tracing import span
 from meshwright.settings import Settings
 
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 #: Tokens one answer may have.
 MAX_TOKENS = 2_000
+#: Of the statuses that refuse, those that may follow on work: a time that ran out, and a client that a gateway took for gone.
+UNSURE = (408, 499)
 
 Message = Mapping[str, Any]
 
@@ -87,12 +90,14 @@ class Model:
         try:
             with span(f"chat {self.name}", model=self.name):
                 response = await self._complete(asked, by, hold.room)
-            usage, answer = response.get("usage"), _written(response)
-            used, doubt = judged(usage, size, hold.room, answer, self.price)
+            written = fewest(_written(self.name, response))
+            used, doubt = judged(response.get("usage"), size, hold.room, written, self.price)
         except MeshError as error:
             # It said no, or never heard of us. Anything else may have been worked on, and billed.
-            if isinstance(error, PeerRefused | PeerOverloaded) or never_sent(error):
+            if isinstance(error, PeerRefused | PeerOverloaded | BudgetExhausted) or never_sent(error):
                 used = Amount()
+            if isinstance(error, BudgetExhausted):
+                budget.exhausted = True
             raise
         finally:
             if doubt:
@@ -121,14 +126,22 @@ class Model:
             raise self._translated(litellm, error) from None
         return dict(response.model_dump())
 
-    def _translated(self, litellm: Any, error: Exception) -> MeshError:
-        kinds = litellm.exceptions
-        if isinstance(error, kinds.Timeout):
+    def _translated(self, litellm: Any, error: Any) -> MeshError:
+        """By the status that the server answered with. LiteLLM gives one to what it does not like itself, too: that says nothing."""
+        if isinstance(error, litellm.exceptions.Timeout):
             return PeerTimedOut(self.name, "the model server did not answer in time")
-        if isinstance(error, kinds.RateLimitError | kinds.ServiceUnavailableError):
-            return PeerOverloaded(self.name, "the model server is overloaded")
-        if isinstance(error, kinds.BadRequestError | kinds.AuthenticationError | kinds.NotFoundError):
-            return PeerRefused(self.name, f"the model server refused ({type(error).__name__})")
+        headers: Any = getattr(error, "litellm_response_headers", None)
+        status = 0 if headers is None else int(getattr(error, "status_code", None) or 0)
+        said = getattr(error, "body", None)
+        if status in (429, 503, 529) and not _budget_of_a_gateway(said):
+            after = headers.get("retry-after", "")
+            return PeerOverloaded(
+                self.name, "the model server is overloaded", float(after) if after.isdigit() else None
+            )
+        if 400 <= status < 500 and status not in UNSURE:
+            if _budget_of_a_gateway(said):
+                return BudgetExhausted("the gateway's budget for this agent is used up")
+            return PeerRefused(self.name, f"the model server refused ({status})")
         return PeerUnreachable(self.name, f"the model server failed ({type(error).__name__})")
 
 
@@ -142,17 +155,23 @@ def _litellm() -> Any:
     return litellm
 
 
-def _written(response: Mapping[str, Any]) -> int:
-    """Bytes of the answer: its text and the tool calls in it."""
-    choices = response.get("choices") or []
-    message = dict(choices[0].get("message") or {}) if choices else {}
-    functions = [call.get("function") or {} for call in message.get("tool_calls") or []]
-    texts = [
-        message.get("content"),
-        *(f.get("name") for f in functions),
-        *(f.get("arguments") for f in functions),
-    ]
-    return sum(len(str(text or "").encode()) for text in texts)
+def _budget_of_a_gateway(said: Any) -> bool:
+    """Whether a LiteLLM gateway says that an agent's dollars are used up, with status 400, 422 or 429 by version."""
+    return isinstance(said, Mapping) and said.get("type") == "budget_exceeded"
+
+
+def _written(name: str, response: Mapping[str, Any]) -> list[str]:
+    """All that the model wrote: text, thoughts as far as they are shown, and tool calls, in whatever number of answers."""
+    messages = [dict(choice.get("message") or {}) for choice in response.get("choices") or []]
+    calls = [call.get("function") or {} for message in messages for call in message.get("tool_calls") or []]
+    texts = [message.get(part) for message in messages for part in ("content", "reasoning_content")]
+    texts += [function.get(part) for function in calls for part in ("name", "arguments")]
+    written = [str(text) for text in texts if text]
+    try:
+        "".join(written).encode()  # JSON can hold half a letter, which is none
+    except UnicodeEncodeError:
+        raise PeerAnsweredBadly(name, "its answer is not text") from None
+    return written
 
 
 def _said(name: str, response: Mapping[str, Any], tokens: int) -> Said:

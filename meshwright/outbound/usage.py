@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +21,10 @@ BYTES_PER_TOKEN = 10
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it goes out: the most tokens its prompt can have, and its bytes without tools and schema."""
+    """A request as it goes out: the most tokens its prompt can have, and the fewest, of its messages alone."""
 
     prompt: int
-    words: int
+    fewest: int
 
 
 def sized(asked: Mapping[str, Any]) -> Asked:
@@ -39,8 +39,20 @@ def sized(asked: Mapping[str, Any]) -> Asked:
         if not isinstance(message.get("content"), str | None):
             raise InvalidRequest("a message to a model must be text: what else costs cannot be bounded")
     size = len(canonical(asked).encode()) + PER_MESSAGE * (len(messages) + 1)
-    words = sum(len((message.get("content") or "").encode()) for message in messages)
-    return Asked(size + (FOR_TOOLS if asked.get("tools") else 0), words)
+    return Asked(
+        size + (FOR_TOOLS if asked.get("tools") else 0),
+        fewest(message.get("content") or "" for message in messages),
+    )
+
+
+def fewest(texts: Iterable[str]) -> int:
+    """A number of tokens that no claim about these texts can honestly be below.
+
+    Tokenizers split at white space before they merge (the patterns of GPT-2 and all that followed it, SentencePiece by
+    default), so each word is a token at least; long ones, and scripts without spaces, are counted by their bytes.
+    """
+    words = [text.split() for text in texts]
+    return sum(max(len(w), -(-sum(len(word.encode()) for word in w) // BYTES_PER_TOKEN)) for w in words)
 
 
 def judged(
@@ -48,8 +60,8 @@ def judged(
 ) -> tuple[Amount | None, str]:
     """What to charge (None: all that was reserved), and what is doubted of the claim, if anything.
 
-    `answer` is the answer's bytes. A claim above the bounds is charged at the bounds; one that is missing, or too small for
-    the text that went both ways, is charged in full.
+    `answer` is the fewest tokens that the answer can have. A claim above the bounds is charged at the bounds; one that is
+    missing, or too small for the text that went both ways, is charged in full.
     """
     said = usage if isinstance(usage, Mapping) else {}
     read, written, total = (
@@ -57,9 +69,10 @@ def judged(
     )
     if not read or written is None:
         return None, "it does not say what was used"
-    if read * BYTES_PER_TOKEN < asked.words or written * BYTES_PER_TOKEN < answer:
-        return None, f"it claims {read} + {written} tokens for {asked.words} + {answer} bytes"
-    written = max(written, (total or 0) - read)  # some count what a model thinks in the total alone
+    if read < asked.fewest or written < answer:
+        return None, f"it claims {read} + {written} tokens for {asked.fewest} + {answer} words and more"
+    # Some count what a model thinks in the total alone, or in the details.
+    written = max(written, (total or 0) - read, _thought(said))
     over = read > asked.prompt or written > room
     doubt = (
         f"it claims {read} + {written} tokens and was asked for {asked.prompt} + {room} at most"
@@ -68,6 +81,11 @@ def judged(
     )
     read, written = min(read, asked.prompt), min(written, room)
     return Amount(read + written, (price or Price(0, 0)).cost(read, written)), doubt
+
+
+def _thought(said: Mapping[str, Any]) -> int:
+    details = said.get("completion_tokens_details")
+    return _count(details.get("reasoning_tokens")) or 0 if isinstance(details, Mapping) else 0
 
 
 def _count(value: Any) -> int | None:

@@ -16,8 +16,9 @@ from starlette.routing import Route
 from meshwright.testing.serving import serving
 
 #: One scripted answer: text; `{"tool": name, "arguments": {...}}`; `{"status": 500}`; `{"hang": True}`, which answers when nobody
-#: listens any more; `{"stream": text}`, whether asked for or not; or `{"text": …, "usage": …}`, a claim of what was used
-#: (None: it says nothing of it).
+#: listens any more; `{"late": True}`, which answers when `let_go` is set; `{"stream": text}`, whether asked for or not;
+#: `{"text": …, "usage": …}`, a claim of what was used (None: it says nothing of it); or `{"raw": bytes}`, these very bytes
+#: after it has worked, with `status` and `headers` if there are any.
 Line = str | dict[str, Any]
 
 
@@ -36,6 +37,11 @@ class ScriptedModel:
         self.bills: list[tuple[int, int]] = []
         self.url = ""
         self.hung_up = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    def says(self, script: Sequence[Line]) -> None:
+        """From now on it answers with these lines."""
+        self._script = list(script)
 
     @property
     def used(self) -> int:
@@ -53,6 +59,9 @@ class ScriptedModel:
         body = await request.json()
         self.asked.append(body)
         line = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        if isinstance(line, dict) and "raw" in line:
+            self._completion("", body)
+            return Response(line["raw"], line.get("status", 200), line.get("headers"), "application/json")
         if isinstance(line, dict) and line.get("status") in (400, 401, 404, 429, 503):
             return JSONResponse({"error": {"message": "scripted refusal"}}, line["status"])
         completion = self._completion(line, body)
@@ -61,6 +70,8 @@ class ScriptedModel:
                 pass
             self.hung_up.set()
             return JSONResponse({}, 499)
+        if isinstance(line, dict) and line.get("late"):
+            await self.let_go.wait()
         if isinstance(line, dict) and "status" in line:  # it worked, and failed to say so
             return JSONResponse({"error": {"message": "scripted failure"}}, line["status"])
         if isinstance(line, dict) and "stream" in line:

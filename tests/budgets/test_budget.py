@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from meshwright.budget import USEFUL, Amount, Budget, Price, used_in
 from meshwright.errors import BudgetExhausted, InvalidRequest, PeerRefused, PeerTaskFailed, PeerUnreachable
 from meshwright.outbound.answers import cost_of
-from meshwright.outbound.usage import Asked, judged, sized
+from meshwright.outbound.usage import Asked, fewest, judged, sized
 from meshwright.settings import Settings, SettingsError
 
 PRICE = Price(read=3_000_000, written=15_000_000)
@@ -64,7 +68,7 @@ async def test_the_callers_limit_can_only_be_lower_than_ours() -> None:
         of(micros="-1")
 
 
-ASKED = Asked(prompt=1000, words=400)
+ASKED = Asked(prompt=1000, fewest=40)
 
 
 @pytest.mark.parametrize(
@@ -79,32 +83,96 @@ ASKED = Asked(prompt=1000, words=400)
         {"prompt_tokens": 1, "completion_tokens": 50},
         {"prompt_tokens": 100, "completion_tokens": 1},
         {"prompt_tokens": 100.5, "completion_tokens": 40},
+        {"prompt_tokens": 39, "completion_tokens": 40},
+        {"prompt_tokens": 100, "completion_tokens": 29},
     ],
 )
 def test_a_claim_that_is_missing_or_too_small_to_be_true_charges_all(usage: Any) -> None:
-    charge, doubt = judged(usage, ASKED, room=200, answer=300, price=None)
+    charge, doubt = judged(usage, ASKED, room=200, answer=30, price=None)
     assert charge is None
     assert doubt
 
 
 def test_a_claim_above_what_was_asked_for_is_charged_up_to_that_and_doubted() -> None:
-    charge, doubt = judged({"prompt_tokens": 9000, "completion_tokens": 9000}, ASKED, 200, 300, PRICE)
+    charge, doubt = judged({"prompt_tokens": 9000, "completion_tokens": 9000}, ASKED, 200, 30, PRICE)
     assert charge == Amount(1200, PRICE.cost(1000, 200))
     assert "at most" in doubt
 
 
 def test_an_honest_claim_is_charged_and_thinking_that_is_in_the_total_only_too() -> None:
     usage = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 190}
-    assert judged(usage, ASKED, 200, 300, PRICE) == (Amount(190, PRICE.cost(100, 90)), "")
+    assert judged(usage, ASKED, 200, 30, PRICE) == (Amount(190, PRICE.cost(100, 90)), "")
 
 
 def test_a_prompt_has_at_most_a_token_for_each_byte_of_all_that_is_sent() -> None:
     messages = [{"role": "user", "content": "größer 日本"}]
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
     plain = sized({"messages": messages})
-    assert plain.prompt > len(messages[0]["content"].encode()) == plain.words
+    assert plain.prompt > len(messages[0]["content"].encode()) > plain.fewest == 2
     assert sized({"messages": messages, "tools": [tool]}).prompt > plain.prompt + 530
     assert sized({"messages": messages, "response_format": {"x": "y" * 500}}).prompt > plain.prompt + 500
+
+
+@pytest.fixture(scope="module")
+def tokenizers() -> list[Any]:
+    """Two real ones, from the vocabularies that LiteLLM brings."""
+    spec = find_spec("litellm")
+    assert spec is not None
+    assert spec.origin is not None
+    with pytest.MonkeyPatch.context() as patch:
+        folder = Path(spec.origin).parent / "litellm_core_utils" / "tokenizers"
+        patch.setenv("TIKTOKEN_CACHE_DIR", str(folder))
+        tiktoken = pytest.importorskip("tiktoken")
+        return [tiktoken.get_encoding(name) for name in ("cl100k_base", "o200k_base")]
+
+
+PIECES = (
+    "a",
+    "the ",
+    " ",
+    "\n",
+    "é",
+    "日本",
+    "1",
+    "-",
+    "{",
+    '"',
+    "🙂",
+    "internationalization ",
+    "x" * 30,
+    " " * 20,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.lists(st.sampled_from(PIECES) | st.text(max_size=8), max_size=40).map("".join))
+def test_no_text_has_fewer_tokens_than_the_fewest_that_are_believed_nor_more_than_bytes(
+    text: str, tokenizers: list[Any]
+) -> None:
+    for tokenizer in tokenizers:
+        true = len(tokenizer.encode(text, disallowed_special=()))
+        assert fewest([text]) <= true <= len(text.encode())
+
+
+def test_who_reports_a_small_part_of_a_texts_tokens_is_not_believed(tokenizers: list[Any]) -> None:
+    root = Path(__file__).parents[2]
+    files = [*root.glob("docs/*.md"), *root.glob("meshwright/*.py"), *root.glob("agent_cards/*.json")]
+    for text in (file.read_text() for file in files):
+        asked = Asked(prompt=len(text.encode()), fewest=fewest([text]))
+        for tokenizer in tokenizers:
+            true = len(tokenizer.encode(text))
+            part, whole = ({"prompt_tokens": n, "completion_tokens": 1} for n in (int(true / 2.6), true))
+            assert judged(part, asked, room=50, answer=1, price=None)[0] is None
+            assert judged(whole, asked, room=50, answer=1, price=None) == (Amount(true + 1), "")
+
+
+def test_thinking_that_shows_in_the_details_only_is_charged_too() -> None:
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 50,
+        "completion_tokens_details": {"reasoning_tokens": 90},
+    }
+    assert judged(usage, ASKED, 200, 30, PRICE) == (Amount(190, PRICE.cost(100, 90)), "")
 
 
 def test_what_is_no_text_cannot_be_bounded_and_is_not_sent() -> None:

@@ -1,0 +1,1 @@
+"""The second wall, tried: see `__main__`."""
