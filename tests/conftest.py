@@ -3,7 +3,7 @@
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,15 @@ def postgres() -> Iterator[Callable[[], str]]:
 
         yield fresh
         server.cleanup()
+
+
+@pytest.fixture
+async def model_clients() -> AsyncIterator[None]:
+    """For tests that use LiteLLM: its connections do not outlive their loop."""
+    yield
+    from meshwright.outbound.model import close_clients
+
+    await close_clients()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

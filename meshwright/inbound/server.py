@@ -77,6 +77,10 @@ def agent_app(
             await asyncio.wait({meeting})
         await board.aclose()
         await specialist.ledger.aclose()
+        if settings.model:
+            from meshwright.outbound.model import close_clients
+
+            await close_clients()
         await client.aclose()
 
     async def meet(peers: Directory) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -143,6 +144,15 @@ class Model:
                 return BudgetExhausted("the gateway's budget for this agent is used up")
             return PeerRefused(self.name, f"the model server refused ({status})")
         return PeerUnreachable(self.name, f"the model server failed ({type(error).__name__})")
+
+
+async def close_clients() -> None:
+    """Close the connections that LiteLLM keeps for this process, if it was used."""
+    if "litellm" in sys.modules:
+        from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
+
+        await close_litellm_async_clients()  # type: ignore[no-untyped-call]
+        sys.modules["litellm"].in_memory_llm_clients_cache.flush_cache()
 
 
 def _litellm() -> Any:

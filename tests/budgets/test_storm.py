@@ -20,7 +20,7 @@ from meshwright.database import open_database
 from meshwright.ledger import standing
 from meshwright.testing import ScriptedModel
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # LiteLLM and what it brings warn about themselves
+pytestmark = [pytest.mark.usefixtures("model_clients"), pytest.mark.filterwarnings("ignore")  # LiteLLM and what it brings warn about themselves]
 
 HERE = Path(__file__).parent
 LIMIT, CALLS = 12_000, 100

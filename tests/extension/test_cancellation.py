@@ -32,6 +32,8 @@ from meshwright.testing import ScriptedModel
 from meshwright.toolserver import Call, ToolServer
 from orchestrator.server import orchestrator_app
 
+pytestmark = pytest.mark.usefixtures("model_clients")
+
 LEAVES = {"x-mesh-on-disconnect": "cancel"}
 
 

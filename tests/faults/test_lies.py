@@ -104,7 +104,7 @@ PEER_LIES: dict[str, tuple[list[Any], type[MeshError], Outcome]] = {
     "two tasks": ([task("t1", "WORKING"), task("t2", "COMPLETED")], PeerAnsweredBadly, Outcome.BAD_OUTPUT),
     "no A2A": (["what?"], PeerAnsweredBadly, Outcome.BAD_OUTPUT),
     "progress without an end": (
-        [task("t1", "WORKING"), ..., update("t1", "WORKING")],
+        [task("t1", "WORKING"), ..., {**update("t1", "WORKING"), "so": "what" * 16_384}],
         PeerAnsweredBadly,
         Outcome.BAD_OUTPUT,
     ),

@@ -27,7 +27,7 @@ from meshwright.toolserver import Access
 from meshwright.wallet import Wallet
 from orchestrator.purse import Purse
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # LiteLLM and what it brings warn about themselves
+pytestmark = [pytest.mark.usefixtures("model_clients"), pytest.mark.filterwarnings("ignore")  # LiteLLM and what it brings warn about themselves]
 
 
 async def accounts(path: Path, name: str) -> dict[str, dict[str, Any]]:

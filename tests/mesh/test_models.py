@@ -22,7 +22,7 @@ from meshwright.testing import InProcess, Keyring, ScriptedModel
 from meshwright.toolserver import Access
 
 # LiteLLM and what it brings warn about themselves at import; that is theirs to mend.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.usefixtures("model_clients"), pytest.mark.filterwarnings("ignore")]
 
 FINDING = {
     "reply": "It costs 10.",

@@ -64,7 +64,7 @@ NOW = int(time.time())
         signed(aud="desk"),
         signed(exp=NOW - 60, iat=NOW - 120),
         signed(exp=NOW + 86_400),
-        signed(iat=NOW + 600, exp=NOW + 650),
+        signed(iat=NOW + 86_400, exp=NOW + 86_450),
         signed(sub="orchestrator"),
         signed(exp=None),
         "not.a.token",
