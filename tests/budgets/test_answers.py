@@ -13,7 +13,10 @@ from meshwright.errors import MeshError, PeerOverloaded
 from meshwright.outbound.model import Model
 from meshwright.testing import ScriptedModel
 
-pytestmark = [pytest.mark.usefixtures("model_clients"), pytest.mark.filterwarnings("ignore")  # LiteLLM and what it brings warn about themselves]
+pytestmark = [  # LiteLLM and what it brings warn about themselves
+    pytest.mark.usefixtures("model_clients"),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 USAGE = {"prompt_tokens": 60, "completion_tokens": 5, "total_tokens": 65}
 QUESTION = [{"role": "user", "content": "hello " * 20}]

@@ -20,7 +20,10 @@ from meshwright.database import open_database
 from meshwright.ledger import standing
 from meshwright.testing import ScriptedModel
 
-pytestmark = [pytest.mark.usefixtures("model_clients"), pytest.mark.filterwarnings("ignore")  # LiteLLM and what it brings warn about themselves]
+pytestmark = [  # LiteLLM and what it brings warn about themselves
+    pytest.mark.usefixtures("model_clients"),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 HERE = Path(__file__).parent
 LIMIT, CALLS = 12_000, 100

@@ -27,7 +27,10 @@ from meshwright.toolserver import Access
 from meshwright.wallet import Wallet
 from orchestrator.purse import Purse
 
-pytestmark = [pytest.mark.usefixtures("model_clients"), pytest.mark.filterwarnings("ignore")  # LiteLLM and what it brings warn about themselves]
+pytestmark = [  # LiteLLM and what it brings warn about themselves
+    pytest.mark.usefixtures("model_clients"),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 
 async def accounts(path: Path, name: str) -> dict[str, dict[str, Any]]:
