@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from meshwright.settings import Settings, SettingsError
 
 LIFETIME = 60
 LEEWAY = 5
+#: Seconds for which a token that grants nothing but a name is used again: a signature costs as much as all else in a hop's headers.
+REUSE = 20
+#: Tokens whose signatures are remembered as verified; what they claim is looked at each time.
+REMEMBERED = 1024
 ANONYMOUS = ""
 
 
@@ -94,6 +99,7 @@ class Trust:
         self._operators = operators
         self.open_to_strangers = open_to_strangers
         self._clock = clock
+        self._signatures = lru_cache(REMEMBERED)(self._verified)
 
     @classmethod
     def from_document(cls, me: str, document: Mapping[str, Any], *, open_to_strangers: bool = False) -> Trust:
@@ -115,14 +121,16 @@ class Trust:
         return Caller(name, name in self._operators, claims)
 
     def verified(self, kind: str, token: str) -> tuple[str, dict[str, Any]]:
-        """Whose key signed a JWS of the type `kind`, and its claims. Raises Unauthenticated."""
+        """Whose key signed a JWS of the type `kind`, and its claims, which nobody may change. Raises Unauthenticated."""
+        return self._signatures(kind, token)
+
+    def _verified(self, kind: str, token: str) -> tuple[str, dict[str, Any]]:
         try:
             decoded = jwt.decode(token, self._key_of, algorithms=["Ed25519"])
         except (JoseError, ValueError, KeyError, TypeError):
             raise Unauthenticated("the token does not verify") from None
-        if (
-            decoded.header.get("typ") != kind
-        ):  # a key signs more than one kind of thing; none passes for another
+        # A key signs more than one kind of thing; none passes for another.
+        if decoded.header.get("typ") != kind:
             raise Unauthenticated("the token does not verify")
         return str(decoded.header["kid"]), decoded.claims
 
@@ -151,10 +159,19 @@ class Identity:
     name: str
     signer: Signer | None
     trust: Trust
+    _tokens: dict[str, tuple[float, str]] = field(default_factory=dict, repr=False, compare=False)
 
     def authorization(self, audience: str, **claims: Any) -> dict[str, str]:
         """The header for a call to `audience`; empty while this process has no key."""
-        return {"authorization": f"Bearer {self.signer.token(audience, **claims)}"} if self.signer else {}
+        if self.signer is None:
+            return {}
+        if claims:  # made for one call
+            return {"authorization": f"Bearer {self.signer.token(audience, **claims)}"}
+        made, token = self._tokens.get(audience, (float("-inf"), ""))
+        if time.monotonic() - made > REUSE:
+            token = self.signer.token(audience)
+            self._tokens[audience] = time.monotonic(), token
+        return {"authorization": f"Bearer {token}"}
 
 
 def load_identity(name: str, settings: Settings, *, open_to_strangers: bool = True) -> Identity:

@@ -88,3 +88,22 @@ def test_a_key_speaks_only_for_its_own_name() -> None:
 def test_a_name_cannot_be_claimed_under_another_names_key() -> None:
     with pytest.raises(Unauthenticated):
         trust().caller(bearer(signed(iss="orderbook", sub="orderbook")))
+
+
+def test_a_token_whose_signature_is_remembered_expires_all_the_same() -> None:
+    now = time.time()
+    keys = {name: OKPKey.import_key(jwk) for name, jwk in RING.document["agents"].items()}
+    ours = Trust("orderbook", keys, clock=lambda: now)
+    token = bearer(RING.signer("orders").token("orderbook"))
+    assert ours.caller(token).name == "orders"
+    now += 70
+    with pytest.raises(Unauthenticated):
+        ours.caller(token)
+
+
+def test_a_token_for_one_call_is_made_for_it_and_a_plain_one_is_used_again() -> None:
+    me = RING.identity("orders")
+    assert me.authorization("orderbook") == me.authorization("orderbook")
+    assert me.authorization("orderbook") != me.authorization("desk")
+    assert me.authorization("orderbook", effect="a") != me.authorization("orderbook", effect="a")
+    assert me.authorization("orderbook", effect="a") != me.authorization("orderbook")
