@@ -36,6 +36,9 @@ START, LEAST = 16.0, 4.0
 LOOK, TARGET = 0.05, 0.02
 #: What a look adds to the limit, and what one that finds congestion leaves of it.
 MORE, LESS = 1.0, 0.9
+#: With less than this share of a processor in use, those who have the places wait for others, and those who wait here need not:
+#: then the limit grows by this factor.
+IDLE, FASTER = 0.5, 1.5
 #: The part of its time in which somebody's work should be expected to end: what is left over is for a pace that gets slower, and
 #: for saying that there will be no work, which all say together who came together.
 PATIENCE = 0.8
@@ -161,13 +164,14 @@ class Places:
             self._pace += (WEIGHT_OF_PACE if self._pace else 1.0) * (now - before - self._pace)
         self._free()
 
-    def seen(self, delay: float) -> None:
-        """One look at the loop, which was `delay` seconds late."""
+    def seen(self, delay: float, busy: float = 1.0) -> None:
+        """One look at the loop, which was `delay` seconds late; the process used this share of a processor since the last one."""
         PULSE.felt(delay)
         if delay > TARGET:
             self.limit = max(min(LEAST, self.most), self.limit * LESS)
         elif self.taken >= int(self.limit):
-            self.limit = min(self.most, self.limit + MORE)
+            grown = self.limit * FASTER if busy < IDLE and self.waiting else self.limit + MORE
+            self.limit = min(self.most, grown)
             self._call()
         self._send_away()
 
@@ -207,11 +211,12 @@ class Places:
     def _watch(self) -> None:
         if self._looking is None:
             due = self._clock() + LOOK
-            self._looking = asyncio.get_running_loop().call_later(LOOK, self._look, due)
+            self._looking = asyncio.get_running_loop().call_later(LOOK, self._look, due, time.process_time())
 
-    def _look(self, due: float) -> None:
+    def _look(self, due: float, used: float) -> None:
         """Only while there is work: a server that rests has no timer."""
         self._looking = None
-        self.seen(self._clock() - due)
+        delay = self._clock() - due
+        self.seen(delay, (time.process_time() - used) / (LOOK + max(delay, 0.0)))
         if self.taken or self.waiting:
             self._watch()

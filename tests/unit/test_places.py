@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from meshwright.deadline import Deadline
 from meshwright.errors import Overloaded
-from meshwright.inbound.places import KNOWN, LEAST, START, TARGET, Places, rank_of
+from meshwright.inbound.places import FASTER, KNOWN, LEAST, START, TARGET, Places, rank_of
 from meshwright.testing import ManualClock
 
 HIGH, NORMAL, LOW = 0, 1, 2
@@ -186,6 +186,21 @@ def test_the_limit_stays_between_its_bounds_and_a_late_loop_never_raises_it(
         places.seen(delay)
         assert min(LEAST, most) <= places.limit <= most
         assert places.limit <= before if delay > TARGET else places.limit >= before
+
+
+async def test_where_all_who_work_wait_for_others_those_who_wait_here_need_not() -> None:
+    clock = ManualClock()
+    places = Places(100, MOST, clock=clock)
+    assert {Guest(places).state for _ in range(FULL)} == {"in"}
+    places.seen(0.0, busy=0.1)
+    assert places.limit == START + 1, "nobody waits: there is no reason to hurry"
+    Guest(places)
+    guests = [Guest(places) for _ in range(FULL)]
+    places.seen(0.0, busy=0.9)
+    assert places.limit == START + 2
+    places.seen(0.0, busy=0.1)
+    assert places.limit == (START + 2) * FASTER
+    assert [guest.look() for guest in guests].count("in") == int(places.limit) - FULL - 1
 
 
 def test_a_server_that_is_not_full_keeps_its_limit() -> None:
