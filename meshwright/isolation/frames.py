@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from meshwright.errors import WIRE, LeaseLost, MeshError, StoreUnavailable
+from meshwright.errors import WIRE, LeaseLost, MeshError, StoreUnavailable, kind_of
 from meshwright.findings import Name, Part, Text
 
 #: Bytes of one thing that a worker says, of all that it says, and of one thing that it is told.
@@ -26,8 +26,8 @@ _LENGTH = struct.Struct("!I")
 #: Names that no tool's argument can have, because the function that calls tools has them.
 _TAKEN = {"self", "tool"}
 _KINDS = {kind.__name__: kind for kind in WIRE}
-#: About our own hold on a task: not a worker's to say.
-_OURS = {LeaseLost.__name__, StoreUnavailable.__name__}
+#: About our own hold on a task: not a worker's to hear, nor to say.
+_OURS = (LeaseLost, StoreUnavailable)
 
 
 class Lie(Exception):
@@ -45,18 +45,17 @@ class Trouble(Part):
 
     @classmethod
     def of(cls, error: BaseException) -> Trouble | None:
-        """The nearest leaf of the tree of errors, where somebody has made a class of their own; None for what is none of it."""
-        kind = next((k for k in type(error).__mro__ if k in _KINDS.values()), None)
-        if kind is None:
+        """An error of the tree as its nearest class there; None for what is none of it, or about our hold on the task."""
+        if not isinstance(error, MeshError) or isinstance(error, _OURS):
             return None
         carried = {name: getattr(error, name, None) for name in ("retry_after", "retry_in")}
         peer = str(getattr(error, "peer", ""))[:200]
-        return cls(kind=kind.__name__, words=str(error)[:MAX_WORDS], peer=peer, **carried)
+        return cls(kind=kind_of(error).__name__, words=str(error)[:MAX_WORDS], peer=peer, **carried)
 
     def error(self) -> MeshError:
         """The same error again. Raises Lie for a class that there is not, or that is not for others to raise."""
         kind = _KINDS.get(self.kind)
-        if kind is None or self.kind in _OURS:
+        if kind is None or kind in _OURS:
             raise Lie(f"it reports an error {self.kind[:40]!r}")
         # Past __init__, which would make the words anew, each class from other arguments.
         error = kind.__new__(kind, self.words)

@@ -45,7 +45,7 @@ def test_every_error_of_the_tree_can_arrive(kind: str) -> None:
     assert type(Trouble(kind=kind, words="x").error()).__name__ == kind
 
 
-@pytest.mark.parametrize("kind", [*(kind.__name__ for kind in OURS), "MeshError", "ValueError"])
+@pytest.mark.parametrize("kind", [*(kind.__name__ for kind in OURS), "ValueError"])
 def test_what_a_worker_cannot_say_is_a_lie(kind: str) -> None:
     with pytest.raises(Lie):
         Trouble(kind=kind, words="x").error()
@@ -60,8 +60,9 @@ def test_a_class_of_ones_own_arrives_as_the_nearest_of_the_tree() -> None:
     assert trouble.kind == "ToolRefused"
 
 
-def test_what_is_no_error_of_the_mesh_is_none() -> None:
-    assert Trouble.of(ValueError("4711")) is None
+@pytest.mark.parametrize("error", [ValueError("4711"), *(kind("4711") for kind in OURS)])
+def test_what_is_no_error_of_the_mesh_or_ours_alone_is_none(error: Exception) -> None:
+    assert Trouble.of(error) is None
 
 
 def test_words_without_end_are_cut() -> None:
