@@ -8,20 +8,26 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from meshwright.errors import WIRE, LeaseLost, MeshError, StoreUnavailable, kind_of
 from meshwright.findings import Name, Part, Text
 
-#: Bytes of one thing that a worker says, of all that it says, and of one thing that it is told.
-MAX_SAID, MAX_TALK, MAX_TOLD = 1_048_576, 4_194_304, 16_777_216
-#: The calls of one invocation: as many as a finding's usage has room for.
+if TYPE_CHECKING:
+    from meshwright.budget import Budget
+
+#: Bytes of one thing that a worker says, of all that it says, and of one thing that it is told: a peer's answer has up to a quarter
+#: of that, and up to three times as many when it is written in ASCII.
+MAX_SAID, MAX_TALK, MAX_TOLD = 1_048_576, 4_194_304, 67_108_864
+#: What one invocation may ask for, of tools and of agents: as many as a finding's usage has room for.
 MAX_CALLS = 256
 #: Characters of an error's text, and of a traceback (its end).
 MAX_WORDS, MAX_TRACE = 1_000, 8_000
 
+#: What a worker knows of its budget, which its server keeps.
+_PURSE = ("limit", "micros", "spent", "reserved", "paid", "pledged", "exhausted")
 _LENGTH = struct.Struct("!I")
 #: Names that no tool's argument can have, because the function that calls tools has them.
 _TAKEN = {"self", "tool"}
@@ -63,12 +69,31 @@ class Trouble(Part):
         return error
 
 
+Number = Annotated[int, Field(ge=0, lt=MAX_CALLS)]
+
+
 class Call(Part):
     """A worker asks for a tool."""
 
-    call: Annotated[int, Field(ge=0, lt=MAX_CALLS)]
+    id: Number
     tool: Name
     arguments: dict[str, Any]
+
+
+class Ask(Part):
+    """A worker asks another agent."""
+
+    id: Number
+    skill: Name
+    instruction: Text
+    details: dict[str, Any]
+    share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class Drop(Part):
+    """A worker does not want to know any more what it has asked."""
+
+    drop: Number
 
 
 class Answered(Part):
@@ -89,8 +114,13 @@ class Broke(Part):
     broke: Text
 
 
-Said = Call | Answered | Failed | Broke
+Said = Call | Ask | Drop | Answered | Failed | Broke
 _SAID: TypeAdapter[Said] = TypeAdapter(Said)
+
+
+def purse(budget: Budget) -> dict[str, Any]:
+    """A budget as its worker is told of it."""
+    return {name: getattr(budget, name) for name in _PURSE}
 
 
 def packed(content: Any) -> bytes:

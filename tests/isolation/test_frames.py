@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from meshwright.errors import (
@@ -15,7 +17,8 @@ from meshwright.errors import (
     StoreUnavailable,
     ToolRefused,
 )
-from meshwright.isolation.frames import MAX_WORDS, Lie, Trouble
+from meshwright.isolation.frames import MAX_TOLD, MAX_WORDS, Lie, Trouble, packed
+from meshwright.outbound import toolbox, wire
 
 OURS = (LeaseLost, StoreUnavailable)
 
@@ -69,3 +72,10 @@ def test_words_without_end_are_cut() -> None:
     trouble = Trouble.of(ToolRefused("x" * 10_000))
     assert trouble is not None
     assert len(trouble.words) == MAX_WORDS
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "語", "🙂", "\n"])
+def test_what_peers_and_tools_may_answer_a_worker_may_be_told(letter: str) -> None:
+    said = len(json.dumps(letter * 1000, ensure_ascii=False).encode())
+    told = len(packed(letter * 1000))
+    assert told / said * max(wire.MAX_ANSWER, toolbox.MAX_ANSWER) < MAX_TOLD
