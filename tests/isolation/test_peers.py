@@ -6,7 +6,8 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -160,13 +161,45 @@ class Bookless:
         raise StoreUnavailable("the database is gone")
 
 
-async def test_that_our_own_book_is_gone_is_not_for_the_worker_to_hear() -> None:
+class Costly:
+    """Peers that never answer; that they are called off is written down, which takes a moment."""
+
+    def __init__(self) -> None:
+        self.asked, self.settled = asyncio.Event(), False
+
+    async def ask(self, *_: Any, **__: Any) -> Finding:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            self.settled = True
+        return Finding()
+
+
+@contextmanager
+def asking_of(peers: Any) -> Iterator[Visit]:
+    """A visit to a worker that asks one question, and says nothing more."""
     ours, theirs = socket.socketpair()
     question = {"id": 0, "skill": "x", "instruction": "x", "details": {}, "share": 0.5}
     body = json.dumps(question).encode()
     with theirs:
         theirs.sendall(struct.pack("!I", len(body)) + body)
-        visit = Visit(Worker(1, ours), Job(Deadline.after(5), tools=Bookless(), peers=Bookless()))  # type: ignore[arg-type]
+        yield Visit(Worker(1, ours), Job(Deadline.after(5), tools=peers, peers=peers))
+
+
+async def test_that_our_own_book_is_gone_is_not_for_the_worker_to_hear() -> None:
+    with asking_of(Bookless()) as visit:
         with pytest.raises(StoreUnavailable):
             await visit.converse(Subtask(id="s", skill="x", instruction="x"))
         await visit.leave()
+
+
+async def test_who_leaves_a_worker_has_settled_what_it_asked_for() -> None:
+    costly = Costly()
+    with asking_of(costly) as visit:
+        conversation = asyncio.create_task(visit.converse(Subtask(id="s", skill="x", instruction="x")))
+        await costly.asked.wait()
+        conversation.cancel()
+        await visit.leave()
+        assert costly.settled
