@@ -59,7 +59,6 @@ async def ask_and_wait(job: Job) -> Finding:
 async def ask_and_leave(job: Job) -> Finding:
     """Answers without what it has asked for."""
     asking = asyncio.create_task(job.peers.ask(SKILL, "wait", share=0.5))
-    await asyncio.sleep(0)
     await job.peers.ask(SKILL, "when it has begun")
     return Finding(facts={"waits": not asking.done()})
 

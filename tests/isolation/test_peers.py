@@ -144,7 +144,8 @@ async def test_what_a_playbook_does_not_want_any_more_is_called_off_while_it_goe
 async def test_what_a_playbook_leaves_behind_is_called_off_and_paid_for(ask: Any, street: Street) -> None:
     told = await ask(street.wild, "ask-and-leave", seconds=60)
     assert told.facts == {"waits": True}
-    assert told.usage["tokens"] == Settings().budget_tokens // 2, "nobody knows what it had cost"
+    (given,) = [job.budget.limit for each, job in street.neighbour.jobs if each.instruction == "wait"]
+    assert told.usage["tokens"] == given > 0, "nobody knows what it had cost"
     await street.neighbour.stopped.wait()
 
 
