@@ -19,10 +19,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from benchmarks.runaway.asking import ASKING
+from meshwright import serve
 from meshwright.agent import Agent, Job
 from meshwright.errors import InvalidRequest, MeshError, ToolRefused
 from meshwright.findings import Finding, Subtask
-from meshwright.serve import serve
 
 CARD = {
     "name": "wild",
