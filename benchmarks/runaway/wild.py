@@ -254,6 +254,7 @@ LIES = {
     "lie-schema": '{"answer": {"replies": "x"}}',
     "lie-huge-number": '{"id": 100000, "tool": "look_at", "arguments": {}}',
     "lie-self": '{"id": 0, "tool": "look_at", "arguments": {"self": 1}}',
+    "lie-drop": '{"drop": 0}',
     "lie-share": '{"id": 0, "skill": "x", "instruction": "x", "details": {}, "share": 2}',
     "lie-lease": '{"failed": {"kind": "LeaseLost", "words": "x"}}',
     "lie-store": '{"failed": {"kind": "StoreUnavailable", "words": "x"}}',

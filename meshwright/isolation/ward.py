@@ -110,7 +110,7 @@ class Visit:
         self._job = job
         self._heard = 0
         self._calls: dict[int, asyncio.Task[None]] = {}
-        self._asked = 0
+        self._asked = self._dropped = 0
         self._room = asyncio.Semaphore(AT_ONCE)
         self._pipe: asyncio.StreamWriter | None = None
 
@@ -132,8 +132,7 @@ class Visit:
                 case Call() | Ask() as question:
                     self._begin(question, reader)
                 case Drop(drop=number):
-                    if number in self._calls:
-                        self._calls[number].cancel()
+                    self._drop(number)
                 case Answered(answer=answer):
                     return answer
                 case Failed(failed=trouble):
@@ -160,6 +159,13 @@ class Visit:
                 reader.set_exception(error)  # ours to answer for, as where the playbook runs in this process
 
         serving.add_done_callback(served)
+
+    def _drop(self, number: int) -> None:
+        self._dropped += 1
+        if self._dropped > self._asked:
+            raise Lie("it takes back more than it asked for")
+        if number in self._calls:  # else it has been answered just now
+            self._calls[number].cancel()
 
     async def _serve(self, question: Call | Ask) -> None:
         """One question, asked with the server's keys, its deadline, its budget and its breakers."""
