@@ -36,7 +36,7 @@ AGENT = '''"""Says back what it was told."""
 
 from meshwright.agent import Agent, Job
 from meshwright.findings import Part, Subtask
-from meshwright.serve import serve
+from meshwright import serve
 
 
 class Echo(Part):

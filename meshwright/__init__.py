@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from meshwright.deadline import Deadline
     from meshwright.errors import MeshError, ToolRefused
     from meshwright.findings import Claim, Evidence, Finding, Gap, Proposal, Subtask
-    from meshwright.serve import serve, serve_tools
+    from meshwright.process import serve, serve_tools
     from meshwright.toolserver import ToolServer
 
 __all__ = [
@@ -38,7 +38,7 @@ _ROOMS = {
     "deadline": ("Deadline",),
     "errors": ("MeshError", "ToolRefused"),
     "findings": ("Claim", "Evidence", "Finding", "Gap", "Proposal", "Subtask"),
-    "serve": ("serve", "serve_tools"),
+    "process": ("serve", "serve_tools"),
     "toolserver": ("ToolServer",),
 }
 

@@ -3,7 +3,7 @@
     async def playbook(subtask: Subtask, job: Job) -> Finding: ...
     AGENT = Agent("billing", playbook=playbook)
 
-The card lies in `agent_cards/billing.json`; `meshwright.serve.serve("billing", "billing.agent:AGENT")` makes the server.
+The card lies in `agent_cards/billing.json`; `meshwright.serve("billing", "billing.agent:AGENT")` makes the server.
 """
 
 from __future__ import annotations

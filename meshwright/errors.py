@@ -27,12 +27,13 @@
     │                          did not answer as agreed
     └── ToolRefused            a tool said no, in words               not retryable, it is well
 
-`retryable` and `outcome` are read by the retry and by the breaker; nothing switches on strings.
+`retryable` and `outcome` are read by the retry and by the breaker; nothing switches on strings. Who raises a class of their own, or a
+branch of the tree, is told as what stands nearest above it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -223,7 +224,7 @@ class Wire:
     code: str
 
 
-#: The one table from errors to the wire. A test holds it against the tree.
+#: The one table from errors to the wire: the leaves of the tree, and then its branches. A test holds it against the tree.
 WIRE: dict[type[MeshError], Wire] = {
     InvalidRequest: Wire(400, "INVALID_REQUEST"),
     Unauthenticated: Wire(401, "UNAUTHENTICATED"),
@@ -248,13 +249,17 @@ WIRE: dict[type[MeshError], Wire] = {
     LeaseLost: Wire(503, "LEASE_LOST"),
     WorkerFailed: Wire(500, "WORKER_FAILED"),
     ToolRefused: Wire(422, "TOOL_REFUSED"),
+    CallerError: Wire(400, "CALLER_ERROR"),
+    PeerError: Wire(502, "PEER_ERROR"),
+    MeshError: Wire(500, "MESH_ERROR"),
 }
 
 
-def leaves(root: type[MeshError]) -> Iterator[type[MeshError]]:
-    """The classes of the tree that have no subclass: those that are raised."""
-    children = root.__subclasses__()
-    if not children:
-        yield root
-    for child in children:
-        yield from leaves(child)
+def kind_of(error: MeshError) -> type[MeshError]:
+    """The class of the tree that an error is: its own, or the nearest above it."""
+    return next(kind for kind in type(error).__mro__ if kind in WIRE)
+
+
+def wire_of(error: MeshError) -> Wire:
+    """How an error looks to a caller."""
+    return WIRE[kind_of(error)]

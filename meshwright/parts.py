@@ -19,12 +19,12 @@ MAX_PARTS = 64
 
 
 def data_part(model: BaseModel | dict[str, Any]) -> Part:
-    """A data part that holds `model`."""
+    """A data part that holds `model`. Raises ValueError, or another error, for what is no JSON, or not what its model says."""
     from a2a.types import Part
 
     from meshwright.protojson import from_dict
 
-    content = model.model_dump(mode="json") if isinstance(model, BaseModel) else model
+    content = model.model_dump(mode="json", warnings="error") if isinstance(model, BaseModel) else model
     part = Part(media_type=MEDIA_TYPE)
     from_dict(content, part.data)
     return part

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     M = TypeVar("M", bound=Message)
 
-#: JSON deeper than this is left to json_format, which knows where to stop.
-DEEP = 40
+#: JSON deeper than this is left to json_format, which stops at so many levels: protobuf reads back what is nested in 100 messages,
+#: an object in JSON is three of them, and what it stands in (a part, an artifact, a task, an answer) are some more.
+DEEP, TOO_DEEP = 28, 64
 _PLAIN = {
     FieldDescriptor.TYPE_STRING: str,
     FieldDescriptor.TYPE_BOOL: bool,
@@ -49,12 +50,15 @@ def to_dict(message: Message) -> Any:
 
 
 def from_dict(content: Any, message: M) -> M:
-    """What `ParseDict(content, message, ignore_unknown_fields=True)` makes of an empty message. Raises what it raises."""
+    """What json_format's ParseDict makes of an empty message, with unknown fields ignored and no more than TOO_DEEP levels.
+
+    Raises what it raises.
+    """
     try:
         _read(message, content)
     except (ValueError, TypeError, OverflowError):
         message.Clear()
-        ParseDict(content, message, ignore_unknown_fields=True)
+        ParseDict(content, message, ignore_unknown_fields=True, max_recursion_depth=TOO_DEEP)
     return message
 
 

@@ -1,6 +1,6 @@
 from typing import TYPE_CHECKING
 
-from meshwright.serve import run
+from meshwright.process import run
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from meshwright.card import stamped, to_json
 from meshwright.deadline import Deadline
-from meshwright.errors import WIRE, Forbidden, InvalidRequest, MeshError, PeerOverloaded
+from meshwright.errors import Forbidden, InvalidRequest, MeshError, PeerOverloaded, wire_of
 from meshwright.inbound.cardroute import PATH as CARD_PATH
 from meshwright.inbound.cardroute import base_address
 from meshwright.inbound.doorman import caller_of
@@ -157,7 +157,7 @@ def _answering(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except MeshError as error:
-            status = WIRE[type(error)].status
+            status = wire_of(error).status
             return JSONResponse({"error": {"code": status, "message": str(error)}}, status)
 
     return answered

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from meshwright.deadline import Deadline
-from meshwright.errors import WIRE, MeshError
+from meshwright.errors import MeshError, wire_of
 from meshwright.origin import Origin
 
 if TYPE_CHECKING:
@@ -169,4 +169,4 @@ class Trail:
 
 def code_of(error: MeshError) -> str:
     """An error as a code of degradation: its code on the wire, as `peer-timed-out`."""
-    return WIRE[type(error)].code.lower().replace("_", "-")
+    return wire_of(error).code.lower().replace("_", "-")

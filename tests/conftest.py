@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# As `meshwright.serve` sets it: a2a-sdk reads it at import.
+# As `meshwright.process` sets it: a2a-sdk reads it at import.
 os.environ.setdefault("OTEL_INSTRUMENTATION_A2A_SDK_ENABLED", "false")
 
 

@@ -1,4 +1,4 @@
-from meshwright.serve import serve
+from meshwright import serve
 
 if __name__ == "__main__":
     serve("accounts", "accounts.agent:AGENT")

@@ -13,10 +13,10 @@ import time
 
 from pydantic import BaseModel
 
+from meshwright import serve, serve_tools
 from meshwright.agent import Agent, Job
 from meshwright.errors import MeshError
 from meshwright.findings import Claim, Evidence, Finding, Gap, Split, Subtask
-from meshwright.serve import serve, serve_tools
 from meshwright.settings import Settings
 from meshwright.toolserver import ToolServer
 

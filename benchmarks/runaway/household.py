@@ -124,7 +124,7 @@ def _start(
         "LOG_LEVEL": "WARNING",
     }
     environ |= {f"MESHWRIGHT_{key}": str(value) for key, value in {**own, **settings}.items()}
-    program = f"from meshwright.serve import serve; serve({name!r}, '{module}:AGENT')"
+    program = f"from meshwright import serve; serve({name!r}, '{module}:AGENT')"
     command = ["-c", program] if name == AGENT.name else ["-m", module]
     log = folder / f"{name}.log"
     process = subprocess.Popen(

@@ -18,10 +18,11 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from benchmarks.runaway.asking import ASKING
+from meshwright import serve
 from meshwright.agent import Agent, Job
 from meshwright.errors import InvalidRequest, MeshError, ToolRefused
 from meshwright.findings import Finding, Subtask
-from meshwright.serve import serve
 
 CARD = {
     "name": "wild",
@@ -142,7 +143,7 @@ async def chatter(job: Job) -> Finding:
     pipe = _pipe()
     number = 0
     while True:
-        body = b'{"call":%d,"tool":"look_at","arguments":{"thing":"x"}}' % (number % 200)
+        body = b'{"id":%d,"tool":"look_at","arguments":{"thing":"x"}}' % (number % 200)
         pipe.sendall(struct.pack("!I", len(body)) + body)
         number += 1
 
@@ -251,8 +252,10 @@ LIES = {
     "lie-shape": '{"result": 1}',
     "lie-nan": '{"answer": {"facts": {"x": NaN}}}',
     "lie-schema": '{"answer": {"replies": "x"}}',
-    "lie-huge-number": '{"call": 100000, "tool": "look_at", "arguments": {}}',
-    "lie-self": '{"call": 0, "tool": "look_at", "arguments": {"self": 1}}',
+    "lie-huge-number": '{"id": 100000, "tool": "look_at", "arguments": {}}',
+    "lie-self": '{"id": 0, "tool": "look_at", "arguments": {"self": 1}}',
+    "lie-drop": '{"drop": 0}',
+    "lie-share": '{"id": 0, "skill": "x", "instruction": "x", "details": {}, "share": 2}',
     "lie-lease": '{"failed": {"kind": "LeaseLost", "words": "x"}}',
     "lie-store": '{"failed": {"kind": "StoreUnavailable", "words": "x"}}',
     "lie-kind": '{"failed": {"kind": "Nonsense", "words": "x"}}',
@@ -273,6 +276,7 @@ BEHAVIOURS: dict[str, Callable[[Job], Awaitable[Finding]]] = {
     "exits": exits,
     "surroundings": surroundings,
     "kill-everybody": kill_everybody,
+    **ASKING,
     **{name: lie(text) for name, text in LIES.items()},
 }
 

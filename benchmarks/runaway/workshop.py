@@ -9,8 +9,8 @@ import asyncio
 
 from pydantic import BaseModel
 
+from meshwright import serve_tools
 from meshwright.errors import ToolRefused
-from meshwright.serve import serve_tools
 from meshwright.settings import Settings
 from meshwright.toolserver import ToolServer
 

@@ -65,7 +65,7 @@ ALPHA, BETA = Agent("alpha", playbook=alpha), Agent("beta", playbook=beta)
 
 
 def main() -> None:
-    from meshwright.serve import serve, serve_tools
+    from meshwright import serve, serve_tools
 
     name = sys.argv[1]
     if name == "workshop":

@@ -24,7 +24,7 @@ INIT = '''"""{title}: say here in one line what this agent is for."""
 
 MAIN = '''"""`python -m {name}` serves this agent; where and with whom is a setting (MESHWRIGHT_*)."""
 
-from meshwright.serve import serve
+from meshwright import serve
 
 if __name__ == "__main__":
     serve("{name}", "{name}.agent:AGENT")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from a2a.utils.errors import InternalError
 
-from meshwright.errors import WIRE, MeshError
+from meshwright.errors import MeshError, wire_of
 
 if TYPE_CHECKING:
     from a2a.server.context import ServerCallContext
@@ -26,7 +26,7 @@ class Busy(InternalError):
 
     def __init__(self, error: MeshError) -> None:
         super().__init__(message=str(error))
-        self.status = WIRE[type(error)].status
+        self.status = wire_of(error).status
         self.retry_after = max(1, round(getattr(error, "retry_after", None) or SOON))
 
     def note(self, context: ServerCallContext) -> None:

@@ -18,13 +18,13 @@ from a2a.types import Message, Role, TaskArtifactUpdateEvent, TaskState, TaskSta
 from meshwright.budget import Amount, Budget
 from meshwright.deadline import Deadline
 from meshwright.errors import (
-    WIRE,
     CallerError,
     DeadlineExceeded,
     LeaseLost,
     MeshError,
     Overloaded,
     StoreUnavailable,
+    wire_of,
 )
 from meshwright.extension import URI
 from meshwright.inbound.places import Places, rank_of
@@ -41,16 +41,13 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from meshwright.settings import Settings
-    from meshwright.tasks.ids import new_id
     from meshwright.tasks.snapshot import Claim
-from meshwright.tasks.turn import Turn
+    from meshwright.tasks.turn import Turn
 
 log = logging.getLogger(__name__)
 
 #: These are about our hold on the task, not about the work: they end the turn here without a word in its log.
 _OURS = (LeaseLost, StoreUnavailable, Postponed)
-
-
 #: How many are told at the same time that there is no place for them: what has a place goes first.
 APOLOGIES = 3
 
@@ -131,16 +128,18 @@ class Executor:
             result = await self._watched(turn)
         if isinstance(result, _OURS):
             raise result
-        return self._told(turn, result, int((time.monotonic() - began) * 1000))
+        if isinstance(result, BaseException):
+            return [self._failed(turn, result, int((time.monotonic() - began) * 1000))]
+        return result
 
-    async def _watched(self, turn: Turn) -> Outcome | BaseException:
-        """The outcome, or the error in its place; DeadlineExceeded when time ran out first."""
+    async def _watched(self, turn: Turn) -> list[Event] | BaseException:
+        """What the work came to, or the error in its place; DeadlineExceeded when time ran out first."""
         try:
             incoming = self._incoming(turn)
             incoming.by.require()  # else work that is quick enough is done for a caller that has gone
         except MeshError as error:
             return error
-        work = asyncio.ensure_future(self._placed(incoming, turn.envelope.headers))
+        work = asyncio.ensure_future(self._done(turn, incoming))
         try:
             await asyncio.wait({work}, timeout=max(incoming.by.remaining, 0))
         finally:
@@ -151,6 +150,12 @@ class Executor:
         if work.cancelled():
             return DeadlineExceeded("the work was cancelled")
         return work.exception() or work.result()
+
+    async def _done(self, turn: Turn, incoming: Incoming) -> list[Event]:
+        """The work, and what it came to as events: an outcome that cannot be told, because it is no JSON, is an error of the work."""
+        began = time.monotonic()
+        outcome = await self._placed(incoming, turn.envelope.headers)
+        return _told(turn, outcome, int((time.monotonic() - began) * 1000))
 
     async def _placed(self, incoming: Incoming, headers: Mapping[str, str]) -> Outcome:
         """The work, once it has a place. What was begun before goes first."""
@@ -197,43 +202,44 @@ class Executor:
             claim=turn.claim,
         )
 
-    def _told(self, turn: Turn, result: Outcome | BaseException, ms: int) -> list[Event]:
-        task = turn.task
-        if not isinstance(result, Outcome):
-            code, text = self._explain(result)
-            state = (
-                TaskState.TASK_STATE_REJECTED
-                if isinstance(result, CallerError)
-                else TaskState.TASK_STATE_FAILED
-            )
-            end = status(task.id, task.context_id, state, _message(turn, [text_part(text)]))
-            usage = result.notes.get("usage") if isinstance(result, MeshError) else None
-            return [_noted(end, {"code": code, "ms": ms, **({"usage": usage} if usage else {})})]
-        notes = {"ms": ms, **result.metadata}
-        parts: list[Part] = [text_part(result.text)] if result.text else []
-        if result.data is not None:
-            parts.append(data_part(result.data))
-        happened: list[Event] = []
-        if parts:
-            artifact = TaskArtifactUpdateEvent(task_id=task.id, context_id=task.context_id, last_chunk=True)
-            artifact.artifact.artifact_id = new_id()
-            artifact.artifact.name = result.name
-            artifact.artifact.parts.extend(parts)
-            happened.append(artifact)
-        if result.waits:
-            asks = _message(turn, [text_part(result.waits)])
-            end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, asks)
-        else:
-            end = status(task.id, task.context_id, TaskState.TASK_STATE_COMPLETED)
-        return [*happened, _noted(end, notes)]
+    def _failed(self, turn: Turn, error: BaseException, ms: int) -> Event:
+        code, text = self._explain(error)
+        rejected = isinstance(error, CallerError)
+        state = TaskState.TASK_STATE_REJECTED if rejected else TaskState.TASK_STATE_FAILED
+        end = status(turn.task.id, turn.task.context_id, state, _message(turn, [text_part(text)]))
+        usage = error.notes.get("usage") if isinstance(error, MeshError) else None
+        return _noted(end, {"code": code, "ms": ms, **({"usage": usage} if usage else {})})
 
     def _explain(self, error: BaseException) -> tuple[str, str]:
         """A code and a sentence for the caller. What is internal stays in our log, under the reference given out."""
         if isinstance(error, MeshError):
-            return WIRE[type(error)].code, str(error)
+            return wire_of(error).code, str(error).encode(
+                errors="replace"
+            ).decode()  # its words may be the author's
         reference = secrets.token_hex(4)
         log.error("internal error %s", reference, exc_info=error)
         return "INTERNAL", f"internal error; the log of {self._name} has it under {reference}"
+
+
+def _told(turn: Turn, outcome: Outcome, ms: int) -> list[Event]:
+    task = turn.task
+    notes = {"ms": ms, **outcome.metadata}
+    parts: list[Part] = [text_part(outcome.text)] if outcome.text else []
+    if outcome.data is not None:
+        parts.append(data_part(outcome.data))
+    happened: list[Event] = []
+    if parts:
+        artifact = TaskArtifactUpdateEvent(task_id=task.id, context_id=task.context_id, last_chunk=True)
+        artifact.artifact.artifact_id = new_id()
+        artifact.artifact.name = outcome.name
+        artifact.artifact.parts.extend(parts)
+        happened.append(artifact)
+    if outcome.waits:
+        asks = _message(turn, [text_part(outcome.waits)])
+        end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, asks)
+    else:
+        end = status(task.id, task.context_id, TaskState.TASK_STATE_COMPLETED)
+    return [*happened, _noted(end, notes)]
 
 
 def _message(turn: Turn, parts: list[Part]) -> Message:

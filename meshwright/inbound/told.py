@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from a2a.utils.errors import InternalError, InvalidParamsError, TaskNotFoundError, UnsupportedOperationError
 
 from meshwright.errors import (
-    WIRE,
     AlreadyDecided,
     CallerError,
     MeshError,
     NotFound,
     Overloaded,
     StoreUnavailable,
+    wire_of,
 )
 from meshwright.inbound.busy import Busy
 
@@ -33,7 +33,7 @@ def told(context: ServerCallContext) -> Iterator[None]:
     except AlreadyDecided as error:
         raise UnsupportedOperationError(message=str(error)) from None
     except CallerError as error:
-        raise InvalidParamsError(message=str(error), data={"code": WIRE[type(error)].code}) from None
+        raise InvalidParamsError(message=str(error), data={"code": wire_of(error).code}) from None
     except (Overloaded, StoreUnavailable) as error:
         busy = Busy(error)
         busy.note(context)

@@ -70,7 +70,7 @@ def must_be_isolated(agent: Agent, settings: Settings) -> None:
 
     if not isinstance(agent.playbook, Ward):
         raise SettingsError(
-            f'{agent.name}: isolation "process" needs meshwright.serve.serve, which forks before anything is open'
+            f'{agent.name}: isolation "process" needs meshwright.serve, which forks before anything is open'
         )
 
 

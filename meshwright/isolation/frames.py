@@ -8,26 +8,32 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from meshwright.errors import WIRE, LeaseLost, MeshError, StoreUnavailable
+from meshwright.errors import WIRE, LeaseLost, MeshError, StoreUnavailable, kind_of
 from meshwright.findings import Name, Part, Text
 
-#: Bytes of one thing that a worker says, of all that it says, and of one thing that it is told.
-MAX_SAID, MAX_TALK, MAX_TOLD = 1_048_576, 4_194_304, 16_777_216
-#: The calls of one invocation: as many as a finding's usage has room for.
+if TYPE_CHECKING:
+    from meshwright.budget import Budget
+
+#: Bytes of one thing that a worker says, of all that it says, and of one thing that it is told: a peer's answer has up to a quarter
+#: of that, and up to three times as many when it is written in ASCII.
+MAX_SAID, MAX_TALK, MAX_TOLD = 1_048_576, 4_194_304, 67_108_864
+#: What one invocation may ask for, of tools and of agents: as many as a finding's usage has room for.
 MAX_CALLS = 256
 #: Characters of an error's text, and of a traceback (its end).
 MAX_WORDS, MAX_TRACE = 1_000, 8_000
 
+#: What a worker knows of its budget, which its server keeps.
+_PURSE = ("limit", "micros", "spent", "reserved", "paid", "pledged", "exhausted")
 _LENGTH = struct.Struct("!I")
 #: Names that no tool's argument can have, because the function that calls tools has them.
 _TAKEN = {"self", "tool"}
 _KINDS = {kind.__name__: kind for kind in WIRE}
-#: About our own hold on a task: not a worker's to say.
-_OURS = {LeaseLost.__name__, StoreUnavailable.__name__}
+#: About our own hold on a task: not a worker's to hear, nor to say.
+_OURS = (LeaseLost, StoreUnavailable)
 
 
 class Lie(Exception):
@@ -45,18 +51,17 @@ class Trouble(Part):
 
     @classmethod
     def of(cls, error: BaseException) -> Trouble | None:
-        """The nearest leaf of the tree of errors, where somebody has made a class of their own; None for what is none of it."""
-        kind = next((k for k in type(error).__mro__ if k in _KINDS.values()), None)
-        if kind is None:
+        """An error of the tree as its nearest class there; None for what is none of it, or about our hold on the task."""
+        if not isinstance(error, MeshError) or isinstance(error, _OURS):
             return None
         carried = {name: getattr(error, name, None) for name in ("retry_after", "retry_in")}
         peer = str(getattr(error, "peer", ""))[:200]
-        return cls(kind=kind.__name__, words=str(error)[:MAX_WORDS], peer=peer, **carried)
+        return cls(kind=kind_of(error).__name__, words=str(error)[:MAX_WORDS], peer=peer, **carried)
 
     def error(self) -> MeshError:
         """The same error again. Raises Lie for a class that there is not, or that is not for others to raise."""
         kind = _KINDS.get(self.kind)
-        if kind is None or self.kind in _OURS:
+        if kind is None or kind in _OURS:
             raise Lie(f"it reports an error {self.kind[:40]!r}")
         # Past __init__, which would make the words anew, each class from other arguments.
         error = kind.__new__(kind, self.words)
@@ -64,12 +69,31 @@ class Trouble(Part):
         return error
 
 
+Number = Annotated[int, Field(ge=0, lt=MAX_CALLS)]
+
+
 class Call(Part):
     """A worker asks for a tool."""
 
-    call: Annotated[int, Field(ge=0, lt=MAX_CALLS)]
+    id: Number
     tool: Name
     arguments: dict[str, Any]
+
+
+class Ask(Part):
+    """A worker asks another agent."""
+
+    id: Number
+    skill: Name
+    instruction: Text
+    details: dict[str, Any]
+    share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class Drop(Part):
+    """A worker does not want to know any more what it has asked."""
+
+    drop: Number
 
 
 class Answered(Part):
@@ -90,8 +114,13 @@ class Broke(Part):
     broke: Text
 
 
-Said = Call | Answered | Failed | Broke
+Said = Call | Ask | Drop | Answered | Failed | Broke
 _SAID: TypeAdapter[Said] = TypeAdapter(Said)
+
+
+def purse(budget: Budget) -> dict[str, Any]:
+    """A budget as its worker is told of it."""
+    return {name: getattr(budget, name) for name in _PURSE}
 
 
 def packed(content: Any) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshwright.errors import DeadlineExceeded, InvalidRequest, MeshError, WorkerFailed
 from meshwright.isolation.fence import FILE_BYTES, Limits
@@ -15,14 +15,17 @@ from meshwright.isolation.frames import (
     MAX_SAID,
     MAX_TALK,
     Answered,
+    Ask,
     Broke,
     Call,
+    Drop,
     Failed,
     Lie,
     Said,
     Trouble,
     body_from,
     packed,
+    purse,
     understood,
 )
 from meshwright.isolation.workplace import OUT_OF_MEMORY
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Tool calls of one invocation at the same time; more wait in the pipe.
+#: What one invocation asks for at the same time, of tools and of agents; more waits.
 AT_ONCE = 16
 
 
@@ -72,8 +75,8 @@ class Ward:
             grace = self._limits.grace
             raise
         finally:
-            visit.leave()
             self._workers.end(worker, grace)
+            await visit.leave()
 
     def _read(self, answer: dict[str, object]) -> Part:
         try:
@@ -100,14 +103,15 @@ class Ward:
 
 
 class Visit:
-    """One job in one worker: it is told what to do, its tools are called for it, and it says what came of it."""
+    """One job in one worker: it is told what to do, tools and agents are asked for it, and it says what came of it."""
 
     def __init__(self, worker: Worker, job: Job) -> None:
         self._worker = worker
         self._job = job
         self._heard = 0
         self._calls: dict[int, asyncio.Task[None]] = {}
-        self._asked = 0
+        self._asked = self._dropped = 0
+        self._room = asyncio.Semaphore(AT_ONCE)
         self._pipe: asyncio.StreamWriter | None = None
 
     async def converse(self, subtask: Subtask) -> dict[str, object]:
@@ -117,8 +121,7 @@ class Visit:
         order = {
             "subtask": subtask.model_dump(mode="json"),
             "seconds": job.by.remaining,
-            "tokens": job.budget.left,
-            "micros": job.budget.micros,
+            "budget": purse(job.budget),
             "text": job.text,
             "caller": job.caller,
             "run": job.run,
@@ -126,8 +129,10 @@ class Visit:
         self._pipe.write(packed(order))
         while True:
             match await self._next(reader):
-                case Call() as call:
-                    await self._begin(call, reader)
+                case Call() | Ask() as question:
+                    self._begin(question, reader)
+                case Drop(drop=number):
+                    self._drop(number)
                 case Answered(answer=answer):
                     return answer
                 case Failed(failed=trouble):
@@ -142,39 +147,59 @@ class Visit:
             raise Lie(f"it said more than {MAX_TALK} bytes")
         return understood(body)
 
-    async def _begin(self, call: Call, reader: asyncio.StreamReader) -> None:
+    def _begin(self, question: Call | Ask, reader: asyncio.StreamReader) -> None:
         self._asked += 1
-        if self._asked > MAX_CALLS or call.call in self._calls:
-            raise Lie("it called more tools than it may, or one twice")
-        if len(self._calls) >= AT_ONCE:
-            await asyncio.wait(self._calls.values(), return_when=asyncio.FIRST_COMPLETED)
-        serving = self._calls[call.call] = asyncio.ensure_future(self._serve(call))
+        if self._asked > MAX_CALLS or question.id in self._calls:
+            raise Lie("it asked for more than it may, or for one thing twice")
+        serving = self._calls[question.id] = asyncio.ensure_future(self._serve(question))
 
         def served(task: asyncio.Task[None]) -> None:
-            self._calls.pop(call.call, None)
+            self._calls.pop(question.id, None)
             if not task.cancelled() and isinstance(error := task.exception(), Exception):
                 reader.set_exception(error)  # ours to answer for, as where the playbook runs in this process
 
         serving.add_done_callback(served)
 
-    async def _serve(self, call: Call) -> None:
-        """One tool call, with the server's keys, deadline and breakers."""
-        assert self._pipe is not None
-        try:
-            reply = {"id": call.call, "result": await self._job.tools.call(call.tool, **call.arguments)}
-        except MeshError as error:
-            trouble = Trouble.of(error)
-            if trouble is None:
-                raise
-            reply = {"id": call.call, "failed": trouble.model_dump(exclude_defaults=True)}
-        self._pipe.write(packed(reply))
-        await self._pipe.drain()
+    def _drop(self, number: int) -> None:
+        self._dropped += 1
+        if self._dropped > self._asked:
+            raise Lie("it takes back more than it asked for")
+        if number in self._calls:  # else it has been answered just now
+            self._calls[number].cancel()
 
-    def leave(self) -> None:
-        """Close the pipe, which tells the worker to stop, and call no more tools for it."""
-        for task in list(self._calls.values()):
-            task.cancel()
+    async def _serve(self, question: Call | Ask) -> None:
+        """One question, asked with the server's keys, its deadline, its budget and its breakers."""
+        assert self._pipe is not None
+        async with self._room:
+            reply: dict[str, Any] = {"id": question.id}
+            try:
+                reply["result"] = await self._result(question)
+            except MeshError as error:
+                trouble = Trouble.of(error)
+                if trouble is None:
+                    raise
+                reply["failed"] = trouble.model_dump(exclude_defaults=True)
+            if isinstance(question, Ask):
+                reply["budget"] = purse(self._job.budget)
+            self._pipe.write(packed(reply))
+            await self._pipe.drain()
+
+    async def _result(self, question: Call | Ask) -> dict[str, Any]:
+        job = self._job
+        if isinstance(question, Call):
+            return await job.tools.call(question.tool, **question.arguments)
+        details, share = question.details, question.share
+        finding = await job.peers.ask(question.skill, question.instruction, details=details, share=share)
+        return finding.model_dump(mode="json")
+
+    async def leave(self) -> None:
+        """Close the pipe, which tells the worker to stop, and call off what it asked for: what that cost is settled then."""
         if self._pipe is not None:
             self._pipe.transport.abort()
         else:
             self._worker.pipe.close()
+        serving = list(self._calls.values())
+        for task in serving:
+            task.cancel()
+        if serving:
+            await asyncio.wait(serving)

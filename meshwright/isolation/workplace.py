@@ -1,17 +1,20 @@
 """A worker's life: it waits for one job, runs the playbook on it, says what came of it, and is gone.
 
-Of the server it has a pipe, and nothing else: a tool is a question to the server, which has the keys, the deadline and the breakers.
+Of the server it has a pipe, and nothing else: a tool, or another agent, is a question to the server, which has the keys, the
+deadline, the budget and the breakers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import itertools
 import json
 import os
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from socket import socket
 from typing import Any
 
@@ -20,12 +23,14 @@ from meshwright.budget import Budget
 from meshwright.deadline import Deadline
 from meshwright.errors import PeerAnsweredBadly
 from meshwright.extension import canonical
-from meshwright.findings import Subtask
+from meshwright.findings import Finding, Part, Subtask
 from meshwright.isolation.frames import (
     MAX_CALLS,
     MAX_SAID,
     MAX_TOLD,
     MAX_TRACE,
+    Ask,
+    Call,
     Trouble,
     body_from,
     framed,
@@ -52,9 +57,9 @@ async def _work(agent: Agent, pipe: socket) -> int:
         job = json.loads(await body_from(reader, MAX_TOLD))
     except asyncio.IncompleteReadError:
         return 0  # not needed after all
-    tools = PipedTools(writer)
-    listening = asyncio.ensure_future(tools.listen(reader))
-    playing = asyncio.ensure_future(_playing(agent, job, tools))
+    line = Line(writer, Budget(**job["budget"]))
+    listening = asyncio.ensure_future(line.listen(reader))
+    playing = asyncio.ensure_future(_playing(agent, job, line))
     await asyncio.wait({playing, listening}, return_when=asyncio.FIRST_COMPLETED)
     if not playing.done():  # the server has closed the pipe: nobody wants to know any more
         playing.cancel()
@@ -68,18 +73,19 @@ async def _work(agent: Agent, pipe: socket) -> int:
     return 0
 
 
-async def _playing(agent: Agent, job: dict[str, Any], tools: PipedTools) -> bytes:
+async def _playing(agent: Agent, job: dict[str, Any], line: Line) -> bytes:
     """The playbook's answer as a frame. What ends a process ends this one, here: a task would hold it back."""
     try:
         answer = await agent.playbook(
             Subtask.model_validate(job["subtask"]),
             Job(
                 by=Deadline.after(job["seconds"]),
-                tools=tools,
-                budget=Budget(job["tokens"], job["micros"]),
+                tools=PipedTools(line),
+                budget=line.budget,
                 text=job["text"],
                 caller=job["caller"],
                 run=job["run"],
+                peers=PipedPeers(line),
             ),
         )
     except MemoryError:
@@ -107,28 +113,32 @@ def _outcome(playing: asyncio.Future[bytes]) -> bytes:
     return packed({"broke": text[-MAX_TRACE:]})
 
 
-class PipedTools:
-    """The tools as a playbook in a worker sees them. Calls may run at the same time."""
+class Line:
+    """Questions to the server, any number of them at the same time. `budget` is what the server last said of the real one."""
 
-    def __init__(self, pipe: asyncio.StreamWriter) -> None:
+    def __init__(self, pipe: asyncio.StreamWriter, budget: Budget) -> None:
+        self.budget = budget
         self._pipe = pipe
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
-    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """Call a read tool. Raises ToolRefused (it said no, in words), or a PeerError."""
+    async def ask(self, whom: str, question: Callable[..., Part]) -> dict[str, Any]:
+        """The result of `question`, which is given its `id`. Raises what the server was answered; cancelled, it takes it back."""
         number = next(self._numbers)
         if number >= MAX_CALLS:
-            raise PeerAnsweredBadly(tool, f"not asked: one invocation has {MAX_CALLS} calls")
-        frame = framed(canonical({"call": number, "tool": tool, "arguments": arguments}).encode())
+            raise PeerAnsweredBadly(whom, f"not asked: one invocation has {MAX_CALLS} questions")
+        frame = framed(canonical(dict(question(id=number))).encode())
         if len(frame) > MAX_SAID:
-            raise PeerAnsweredBadly(tool, f"not asked: {len(frame)} bytes of arguments are too many")
+            raise PeerAnsweredBadly(whom, f"not asked: {len(frame)} bytes of arguments are too many")
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._asked[number] = answer
         try:
             self._pipe.write(frame)
             await self._pipe.drain()
             return await answer
+        except asyncio.CancelledError:
+            self._pipe.write(packed({"drop": number}))
+            raise
         finally:
             del self._asked[number]
 
@@ -139,6 +149,8 @@ class PipedTools:
                 told = json.loads(await body_from(pipe, MAX_TOLD))
             except (asyncio.IncompleteReadError, ConnectionError):
                 return
+            for name, value in told.get("budget", {}).items():
+                setattr(self.budget, name, value)
             waiting = self._asked.get(told["id"])
             if waiting is None or waiting.done():
                 continue  # whoever asked has been cancelled meanwhile
@@ -146,3 +158,33 @@ class PipedTools:
                 waiting.set_exception(Trouble.model_validate(told["failed"]).error())
             else:
                 waiting.set_result(told["result"])
+
+
+class PipedTools:
+    """The tools as a playbook in a worker sees them."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """Call a read tool. Raises ToolRefused (it said no, in words), or a PeerError."""
+        return await self._line.ask(tool, functools.partial(Call, tool=tool, arguments=arguments))
+
+
+class PipedPeers:
+    """The other agents as a playbook in a worker sees them."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def ask(
+        self,
+        skill: str,
+        instruction: str,
+        *,
+        details: Mapping[str, Any] | None = None,
+        share: float = 0.6,
+    ) -> Finding:
+        """Ask whoever offers `skill`. Raises NoPeer, DelegationLoop, DeadlineExceeded, BreakerOpen, or a PeerError."""
+        content = {"skill": skill, "instruction": instruction, "details": dict(details or {}), "share": share}
+        return Finding.model_validate(await self._line.ask(skill, functools.partial(Ask, **content)))

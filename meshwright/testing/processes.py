@@ -17,6 +17,8 @@ from meshwright.inbound.identity import Identity, Signer, Trust
 
 #: Seconds a mesh may take to stop before it is an error.
 STOP = 30
+#: Where ports are looked for, in blocks: below those that the kernel gives to connections that leave (from 32768 on, ip(7)).
+HOST, FIRST, LAST, BLOCK = "127.0.0.1", 12_000, 32_704, 64
 
 
 class MeshDidNotStart(Exception):
@@ -72,13 +74,22 @@ def running_mesh(home: Path, *arguments: str, env: Mapping[str, str] | None = No
 
 
 def free_base(ports: int = 20) -> int:
-    """A base port with `ports` free ones from it on."""
-    for base in range(18400, 60000, ports):
+    """A base port with `ports` free ones from it on, which nobody else is given while this process lives.
+
+    The port before them is the claim on them: this process keeps it, and the kernel frees it with the process. Two that look at the
+    same time cannot both have it, however long their servers take to start. Raises ValueError for more than a block has.
+    """
+    if ports >= BLOCK:
+        raise ValueError(f"{ports} ports in a row; there are at most {BLOCK - 1}")
+    for claim in range(FIRST, LAST, BLOCK):
         with contextlib.ExitStack() as stack:
             try:
-                for port in range(base, base + ports):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                claimed = stack.enter_context(socket.socket())
+                claimed.bind((HOST, claim))
+                for port in range(claim + 1, claim + 1 + ports):
+                    stack.enter_context(socket.socket()).bind((HOST, port))
             except OSError:
                 continue
-            return base
+            claimed.detach()  # kept open
+            return claim + 1
     raise MeshDidNotStart(f"there are no {ports} free ports in a row")

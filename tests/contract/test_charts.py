@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from meshwright.cli import topology
-from meshwright.serve import FAREWELL
+from meshwright.process import FAREWELL
 from meshwright.settings import Settings
 
 #: Seconds from SIGTERM until a process is gone.

@@ -28,8 +28,7 @@ from meshwright.outbound.peer import Answer
 ASKS = {"north": ("south",), "south": ("sea",), "sea": (), "east": ("west",), "west": ("east",)}
 AGENT = '''"""Asks whoever comes next, if anybody does."""
 
-from meshwright import Agent, Finding, Job, Subtask
-from meshwright.serve import serve
+from meshwright import Agent, Finding, Job, Subtask, serve
 
 NEXT = {next}
 

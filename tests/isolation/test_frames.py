@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from meshwright.errors import (
@@ -15,7 +17,8 @@ from meshwright.errors import (
     StoreUnavailable,
     ToolRefused,
 )
-from meshwright.isolation.frames import MAX_WORDS, Lie, Trouble
+from meshwright.isolation.frames import MAX_TOLD, MAX_WORDS, Lie, Trouble, packed
+from meshwright.outbound import toolbox, wire
 
 OURS = (LeaseLost, StoreUnavailable)
 
@@ -45,7 +48,7 @@ def test_every_error_of_the_tree_can_arrive(kind: str) -> None:
     assert type(Trouble(kind=kind, words="x").error()).__name__ == kind
 
 
-@pytest.mark.parametrize("kind", [*(kind.__name__ for kind in OURS), "MeshError", "ValueError"])
+@pytest.mark.parametrize("kind", [*(kind.__name__ for kind in OURS), "ValueError"])
 def test_what_a_worker_cannot_say_is_a_lie(kind: str) -> None:
     with pytest.raises(Lie):
         Trouble(kind=kind, words="x").error()
@@ -60,11 +63,19 @@ def test_a_class_of_ones_own_arrives_as_the_nearest_of_the_tree() -> None:
     assert trouble.kind == "ToolRefused"
 
 
-def test_what_is_no_error_of_the_mesh_is_none() -> None:
-    assert Trouble.of(ValueError("4711")) is None
+@pytest.mark.parametrize("error", [ValueError("4711"), *(kind("4711") for kind in OURS)])
+def test_what_is_no_error_of_the_mesh_or_ours_alone_is_none(error: Exception) -> None:
+    assert Trouble.of(error) is None
 
 
 def test_words_without_end_are_cut() -> None:
     trouble = Trouble.of(ToolRefused("x" * 10_000))
     assert trouble is not None
     assert len(trouble.words) == MAX_WORDS
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "語", "🙂", "\n"])
+def test_what_peers_and_tools_may_answer_a_worker_may_be_told(letter: str) -> None:
+    said = len(json.dumps(letter * 1000, ensure_ascii=False).encode())
+    told = len(packed(letter * 1000))
+    assert told / said * max(wire.MAX_ANSWER, toolbox.MAX_ANSWER) < MAX_TOLD

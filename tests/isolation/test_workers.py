@@ -89,7 +89,7 @@ async def test_the_setting_decides_against_the_agent(ask, tmp_path: Path) -> Non
 
 
 def test_an_agent_that_wants_workers_is_not_served_without(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"wild: isolation .process. needs meshwright\.serve\.serve"):
+    with pytest.raises(SettingsError, match=r"wild: isolation .process. needs meshwright\.serve,"):
         agent_app(AGENT, Settings(home=tmp_path), Keyring("wild").identity("wild"))
 
 
@@ -128,7 +128,7 @@ def test_where_workers_cannot_be_fenced_in_they_are_refused(system: str, machine
 @pytest.mark.parametrize(
     ("modules", "rooms"),
     [
-        ("standby.agent, meshwright.serve", set()),
+        ("standby.agent, meshwright.process", set()),
         (
             "standby.agent, meshwright.inbound.server",
             {"meshwright.isolation.cradle", "meshwright.isolation.fence"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,6 @@ TOOLS = sorted(p.name for p in (ROOT / "tools").iterdir() if (p / "server.py").i
 ROLES = {"utils", "util", "common", "helpers", "helper", "manager", "base", "misc", "core"}
 HEAVY = {"a2a", "httpx", "httpx2", "mcp", "langgraph", "litellm", "aiohttp", "uvicorn", "starlette"}
 WIDE = ("Exception", "BaseException")
-WIDE = ("Exception", "BaseException")
 
 
 def imports_of(file: Path) -> set[str]:
@@ -39,6 +39,16 @@ def imports_of(file: Path) -> set[str]:
 def test_the_front_door_has_these_names_and_no_more() -> None:
     assert len(meshwright.__all__) <= 15
     assert all(getattr(meshwright, name) for name in meshwright.__all__)
+
+
+def test_no_room_stands_before_what_is_at_the_front_door() -> None:
+    """A room that is imported becomes an attribute of the package, and would be found in place of what it is named like."""
+    rooms = [f"meshwright.{room.name}" for room in pkgutil.iter_modules(meshwright.__path__)]
+    names = ", ".join(meshwright.__all__)
+    code = f"import types, {', '.join(rooms)}\nfrom meshwright import {names}\n"
+    code += f"print([each for each in ({names}) if isinstance(each, types.ModuleType)])"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
 
 
 def test_the_shelves_are_no_packages() -> None:

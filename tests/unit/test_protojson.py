@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshwright.protojson import from_dict, to_dict
+from meshwright.protojson import TOO_DEEP, from_dict, to_dict
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NUMBERS = st.one_of(
@@ -192,7 +193,28 @@ def test_what_is_nested_too_deep_is_refused_in_json_formats_words() -> None:
     content: Any = "bottom"
     for _ in range(200):
         content = [content]
-    assert told(from_dict, content, Value()) == told(ParseDict, content, Value())
+    theirs = told(lambda: ParseDict(content, Value(), max_recursion_depth=TOO_DEEP))
+    assert told(from_dict, content, Value()) == theirs
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda inner: {"a": inner}, lambda inner: [inner]], ids=["objects", "lists"]
+)
+def test_what_is_taken_however_deep_can_be_read_back_from_where_it_is_kept(
+    wrap: Callable[[Any], Any],
+) -> None:
+    content, taken = wrap("bottom"), 0
+    for _ in range(60):
+        content = wrap(content)
+        task = Task()
+        part = task.history.add().parts.add()
+        try:
+            from_dict(content, part.data)
+        except ProtobufError:
+            continue
+        taken += 1
+        assert StreamResponse.FromString(StreamResponse(task=task).SerializeToString()).task == task
+    assert 28 <= taken < 59
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])

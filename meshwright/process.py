@@ -1,6 +1,6 @@
 """From settings to a listening process: what every `__main__` calls.
 
-from meshwright.serve import serve
+from meshwright import serve
 
 if __name__ == "__main__":
     serve("billing", "billing.agent:AGENT")
