@@ -40,20 +40,20 @@ class SqliteTransaction:
     skip_locked = ""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        self._cursor = connection.cursor()
         self.topics: set[str] = set()
         self.concluded = False
 
     async def execute(self, sql: str, *values: Value) -> list[Row]:
         if self.concluded:
             raise RuntimeError(AFTER_THE_END)
-        return self._connection.execute(sql, values).fetchall()
+        return self._cursor.execute(sql, values).fetchall()
 
     async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> list[Row]:
         rows = await self.execute(first[0], *first[1])
         if rows:
             for sql, values in then:
-                self._connection.execute(sql, values)
+                self._cursor.execute(sql, values)
             if wake is not None:
                 self.topics.add(wake)
             self.concluded = True
@@ -72,8 +72,8 @@ class _Job:
 
     def __init__(self, op: Operation[Any]) -> None:
         self.op = op
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.loop: asyncio.AbstractEventLoop
+        self.future: asyncio.Future[Any]
         self.result: Any = None
         self.error: Exception | None = None
 
@@ -120,13 +120,24 @@ class Sqlite:
     async def write(self, op: Operation[T]) -> T:
         if self._closed:
             raise StoreUnavailable("the database is closed")
-        job = _Job(op)
         if self._thread is None:
-            topics = self._commit([job])
-            self._settled([job], topics)
-        else:
-            self._jobs.put(job)
+            return self._write_now(op)
+        job = _Job(op)
+        job.loop = asyncio.get_running_loop()
+        job.future = job.loop.create_future()
+        self._jobs.put(job)
         result: T = await job.future
+        return result
+
+    def _write_now(self, op: Operation[T]) -> T:
+        """In memory: there is nobody to wait for, and nobody to share a commit with."""
+        job = _Job(op)
+        topics = self._commit([job])
+        if job.error is not None:
+            raise job.error
+        for topic in topics:
+            self._tell(topic, True)
+        result: T = job.result
         return result
 
     async def read(self, op: Operation[T]) -> T:

@@ -121,6 +121,7 @@ class Executor:
         self._unheard = unheard
         self._apologies = asyncio.Semaphore(APOLOGIES)
         self._settings = settings
+        self._per_call = Amount(settings.budget_call_tokens, settings.budget_call_micros)
         self._name = name
         self._revive = revive
 
@@ -140,10 +141,15 @@ class Executor:
             incoming.by.require()  # else work that is quick enough is done for a caller that has gone
         except MeshError as error:
             return error
-        work = asyncio.ensure_future(self._placed(incoming, turn.envelope.headers))
+        loop = asyncio.get_running_loop()
+        work = loop.create_task(self._placed(incoming, turn.envelope.headers))
+        over: asyncio.Future[None] = loop.create_future()
+        time_is_up = loop.call_later(max(incoming.by.remaining, 0), _set, over)
+        work.add_done_callback(lambda _: _set(over))
         try:
-            await asyncio.wait({work}, timeout=max(incoming.by.remaining, 0))
+            await over
         finally:
+            time_is_up.cancel()
             if not work.done():
                 work.cancel()
         if not work.done():
@@ -184,7 +190,7 @@ class Executor:
                 envelope.headers,
                 default=settings.budget_tokens,
                 micros=settings.budget_micros,
-                call=Amount(settings.budget_call_tokens, settings.budget_call_micros),
+                call=self._per_call,
             ),
             say=say,
             task_id=task.id,
@@ -234,6 +240,11 @@ class Executor:
         reference = secrets.token_hex(4)
         log.error("internal error %s", reference, exc_info=error)
         return "INTERNAL", f"internal error; the log of {self._name} has it under {reference}"
+
+
+def _set(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)
 
 
 def _message(turn: Turn, parts: list[Part]) -> Message:
