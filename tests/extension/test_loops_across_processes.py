@@ -110,7 +110,7 @@ async def ask(home: tuple[Path, dict[str, str]], name: str) -> Answer:
     me = Identity("operator", Signer.from_jwk("operator", jwk), Trust("operator", {}))
     async with asyncio.timeout(60), httpx.AsyncClient() as plain:
         for url in urls.values():
-            while not await _lives(plain, url):
+            while not await _is_ready(plain, url):
                 await asyncio.sleep(0.1)
     async with http_client() as http:
         directory = Directory([urls[name]], http, me)
@@ -119,9 +119,9 @@ async def ask(home: tuple[Path, dict[str, str]], name: str) -> Answer:
         return await directory.candidates(f"{name}-report")[0].ask(part, by=Deadline.after(20))
 
 
-async def _lives(http: httpx.AsyncClient, url: str) -> bool:
+async def _is_ready(http: httpx.AsyncClient, url: str) -> bool:
     try:
-        return (await http.get(url + "/livez")).status_code == 200
+        return (await http.get(url + "/readyz")).status_code == 200
     except httpx.TransportError:
         return False
 
