@@ -51,7 +51,7 @@ def data_in(parts: Iterable[Part]) -> list[Any]:
 
 def text_in(parts: Iterable[Part]) -> str:
     """The text parts, joined by newlines."""
-    return "\n".join(part.text for part in parts if part.HasField("text")).strip()
+    return "\n".join([part.text for part in parts if part.HasField("text")]).strip()
 
 
 def whole_numbers(value: Any) -> Any:

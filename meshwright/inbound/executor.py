@@ -32,7 +32,7 @@ from meshwright.origin import Origin
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.protojson import from_dict
 from meshwright.records.tracing import span
-from meshwright.tasks.events import Event, status
+from meshwright.tasks.events import COMPLETED, WORKING, Event, status
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.turn import Postponed
 
@@ -41,9 +41,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from meshwright.settings import Settings
-    from meshwright.tasks.ids import new_id
     from meshwright.tasks.snapshot import Claim
-from meshwright.tasks.turn import Turn
+    from meshwright.tasks.turn import Turn
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +179,7 @@ class Executor:
 
         async def say(line: str) -> None:
             message = _message(turn, [text_part(line)])
-            await turn.record(status(task.id, task.context_id, TaskState.TASK_STATE_WORKING, message))
+            await turn.record(status(task.id, task.context_id, WORKING, message))
 
         return Incoming(
             text=text_in(envelope.message.parts),
@@ -230,7 +229,7 @@ class Executor:
             asks = _message(turn, [text_part(result.waits)])
             end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, asks)
         else:
-            end = status(task.id, task.context_id, TaskState.TASK_STATE_COMPLETED)
+            end = status(task.id, task.context_id, COMPLETED)
         return [*happened, _noted(end, notes)]
 
     def _explain(self, error: BaseException) -> tuple[str, str]:

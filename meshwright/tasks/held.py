@@ -132,7 +132,7 @@ class Held:
 
         async def op(tx: Transaction) -> bool:
             if inserts is not None and not now.pushes and not given_up:
-                quiet = f"{_PROGRESS} AND pushes = 0 RETURNING pushes"
+                quiet = f"{_PROGRESS} AND pushes = 0"
                 if await tx.conclude((quiet, values), *inserts, wake=claim.task_id):
                     return True
             rows = await tx.execute(f"{_PROGRESS} RETURNING pushes", *values)

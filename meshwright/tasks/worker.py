@@ -12,13 +12,13 @@ import logging
 import uuid
 from typing import TYPE_CHECKING
 
-from a2a.types import Task, TaskState
+from a2a.types import Task
 
 from meshwright.errors import LeaseLost, StoreUnavailable
 from meshwright.tasks import lease
 from meshwright.tasks.accept import Accepted, Ask, Desk, Met, accept
 from meshwright.tasks.errand import Errands
-from meshwright.tasks.events import status
+from meshwright.tasks.events import WORKING, status
 from meshwright.tasks.held import Held
 from meshwright.tasks.snapshot import Claim
 from meshwright.tasks.turn import Perform, Postponed, Turn
@@ -263,8 +263,8 @@ class Worker:
             if held.claims > self._claims:
                 return await self._give_up(held)
             while held.waiting:
-                if held.task.status.state != TaskState.TASK_STATE_WORKING:
-                    begun = status(held.task.id, held.task.context_id, TaskState.TASK_STATE_WORKING)
+                if held.task.status.state != WORKING:
+                    begun = status(held.task.id, held.task.context_id, WORKING)
                     await held.append([begun])
                 turn = Turn(held, held.waiting[0], held.claims + 1)
                 await held.append(await self._perform(turn), ends=turn.envelope.turn)
