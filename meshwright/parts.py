@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -18,34 +19,39 @@ MEDIA_TYPE = "application/json"
 MAX_PARTS = 64
 
 
-def data_part(model: BaseModel | dict[str, Any]) -> Part:
-    """A data part that holds `model`. Raises ValueError, or another error, for what is no JSON, or not what its model says."""
+@functools.cache
+def _wire() -> tuple[type[Part], Callable[[Any, Any], Any], Callable[[Any], Any]]:
+    """A part, and how its data are read and written: imported by whoever needs them first."""
     from a2a.types import Part
 
-    from meshwright.protojson import from_dict
+    from meshwright.protojson import from_dict, to_dict
 
+    return Part, from_dict, to_dict
+
+
+def data_part(model: BaseModel | dict[str, Any]) -> Part:
+    """A data part that holds `model`. Raises ValueError, or another error, for what is no JSON, or not what its model says."""
+    kind, from_dict, _ = _wire()
     content = model.model_dump(mode="json", warnings="error") if isinstance(model, BaseModel) else model
-    part = Part(media_type=MEDIA_TYPE)
+    part = kind(media_type=MEDIA_TYPE)
     from_dict(content, part.data)
     return part
 
 
 def text_part(text: str) -> Part:
-    from a2a.types import Part
-
-    return Part(text=text, media_type="text/plain")
+    kind, _, _ = _wire()
+    return kind(text=text, media_type="text/plain")
 
 
 def data_in(parts: Iterable[Part]) -> list[Any]:
     """The JSON of every data part. Protobuf's numbers are all floats; whole ones come back as ints here."""
-    from meshwright.protojson import to_dict
-
+    _, _, to_dict = _wire()
     return [whole_numbers(to_dict(part.data)) for part in parts if part.HasField("data")]
 
 
 def text_in(parts: Iterable[Part]) -> str:
     """The text parts, joined by newlines."""
-    return "\n".join(part.text for part in parts if part.HasField("text")).strip()
+    return "\n".join([part.text for part in parts if part.HasField("text")]).strip()
 
 
 def whole_numbers(value: Any) -> Any:

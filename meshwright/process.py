@@ -118,6 +118,7 @@ def _serve(
     import uvicorn
 
     from meshwright.card import card_of, offered
+    from meshwright.inbound.connection import Connection
     from meshwright.inbound.front import Front
     from meshwright.inbound.listener import Listener
     from meshwright.isolation.watchdog import watched
@@ -133,6 +134,7 @@ def _serve(
     front = Front(name, described, settings.public_url, lambda: build(settings), told)
     config = uvicorn.Config(
         watched(front, settings.watchdog),
+        http=Connection,
         access_log=False,
         log_config=None,
         log_level=settings.log_level.lower(),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ def _writer(kind: Any) -> Writer:
             writer = functools.partial(_name, {value.number: value.name for value in field.enum_type.values})
             writer = _each(writer) if field.is_repeated else writer
         elif field.type == FieldDescriptor.TYPE_MESSAGE and not field.message_type.GetOptions().map_entry:
-            writer = _each(_write) if field.is_repeated else _write
+            part: Any = GetMessageClass(field.message_type)
+            writer = _writer(part)
+            writer = _each(writer) if field.is_repeated else writer
         else:
             return MessageToDict
         fields[field.number] = field.json_name, writer
@@ -101,7 +104,8 @@ def _writer(kind: Any) -> Writer:
 
 
 def _each(writer: Writer) -> Writer:
-    return lambda values: [writer(value) for value in values]
+    # Of a slice, because a list of protobuf's raises an IndexError, with a text, at the end of each loop over it.
+    return lambda values: [writer(value) for value in values[:]]
 
 
 def _bytes(value: bytes) -> str:
@@ -135,7 +139,7 @@ def _write_struct(struct: Any) -> dict[str, Any]:
 
 
 def _write_list(values: Any) -> list[Any]:
-    return [_write_value(value) for value in values.values]
+    return [_write_value(value) for value in values.values[:]]
 
 
 def _write_time(time: Any) -> str:
@@ -211,7 +215,8 @@ def _field_reader(field: Any) -> Reader:
     if field.type == FieldDescriptor.TYPE_ENUM and not field.is_repeated:
         return functools.partial(_read_enum, {value.name: value.number for value in field.enum_type.values})
     if field.type == FieldDescriptor.TYPE_MESSAGE and not field.message_type.GetOptions().map_entry:
-        return _read_messages if field.is_repeated else _read_message
+        part: Any = GetMessageClass(field.message_type)
+        return functools.partial(_read_messages if field.is_repeated else _read_message, _reader(part))
     return _read_rare
 
 
@@ -233,18 +238,18 @@ def _read_enum(numbers: dict[str, int], message: Message, name: str, value: Any)
     setattr(message, name, numbers[value])
 
 
-def _read_message(message: Message, name: str, value: Any) -> None:
+def _read_message(read: Callable[[Any, Any], None], message: Message, name: str, value: Any) -> None:
     part = getattr(message, name)
     part.SetInParent()
-    _read(part, value)
+    read(part, value)
 
 
-def _read_messages(message: Message, name: str, values: Any) -> None:
+def _read_messages(read: Callable[[Any, Any], None], message: Message, name: str, values: Any) -> None:
     if type(values) is not list:
         raise _Rare
     parts = getattr(message, name)
     for value in values:
-        _read(parts.add(), value)
+        read(parts.add(), value)
 
 
 def _read_rare(*_: Any) -> None:

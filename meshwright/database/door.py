@@ -36,11 +36,11 @@ class Transaction(Protocol):
 
     async def execute(self, sql: str, *values: Value) -> list[Row]: ...
 
-    async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> list[Row]:
-        """Run `first`, which returns one row or none, and with a row also `then`, and wake a topic. Returns that row.
+    async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> bool:
+        """Run `first`, which writes one row or none; if it wrote one, also `then`, and wake a topic. Says whether it did.
 
-        With a row the operation is over: nothing may follow. So an engine whose round trips cost something can make
-        one of it, commit and all. Each of `then` is an `INSERT … VALUES (…)` of one row.
+        If so the operation is over: nothing may follow. So an engine whose round trips cost something can make one of
+        it, commit and all. `first` is an INSERT or UPDATE without RETURNING, each of `then` an `INSERT … VALUES (…)` of one row.
         """
         ...
 

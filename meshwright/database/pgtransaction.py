@@ -32,17 +32,17 @@ def translated(sql: str) -> str:
 
 @functools.cache
 def chained(first: str, then: tuple[str, ...], told: bool) -> str:
-    """One statement of several: those after the first, INSERTs of one row, are for the row that it returns.
+    """One statement of several: those after the first, INSERTs of one row, are for the row that it writes.
 
     With `told`, its last two parameters are a channel and what is to be notified there.
     """
-    parts = [f"WITH head AS ({first})"]
+    parts = [f"WITH head AS ({first} RETURNING 1 AS written)"]
     for number, sql in enumerate(then):
         insert, found = re.subn(r" VALUES \((.*)\)$", r" SELECT \1 FROM head", sql, flags=re.DOTALL)
         if not found:
             raise ValueError(f"not an INSERT of one row: {sql}")
         parts.append(f"then{number} AS ({insert})")
-    return translated(f"{', '.join(parts)} SELECT head.*{', pg_notify(?, ?)' if told else ''} FROM head")
+    return translated(f"{', '.join(parts)} SELECT written{', pg_notify(?, ?)' if told else ''} FROM head")
 
 
 class PostgresTransaction:
@@ -68,7 +68,7 @@ class PostgresTransaction:
         rows: list[Row] = await self._connection.fetch(translated(sql), *values)
         return rows
 
-    async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> list[Row]:
+    async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> bool:
         at_once = self._alone and not self._begun and not self.topics
         told = at_once and wake is not None
         sql = chained(first[0], tuple(sql for sql, _ in then), told)
@@ -77,12 +77,12 @@ class PostgresTransaction:
             values += [CHANNEL, wake]
         if not at_once:
             await self._begin()
-        rows: list[Row] = await self._connection.fetch(sql, *values)
-        if rows:
-            self.concluded = True
-            if wake is not None:
-                self.topics.add(wake)
-        return rows
+        if not await self._connection.fetch(sql, *values):
+            return False
+        self.concluded = True
+        if wake is not None:
+            self.topics.add(wake)
+        return True
 
     async def _begin(self) -> None:
         if self.concluded:

@@ -39,25 +39,27 @@ class SqliteTransaction:
 
     skip_locked = ""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._cursor = cursor
         self.topics: set[str] = set()
         self.concluded = False
 
     async def execute(self, sql: str, *values: Value) -> list[Row]:
         if self.concluded:
             raise RuntimeError(AFTER_THE_END)
-        return self._connection.execute(sql, values).fetchall()
+        return self._cursor.execute(sql, values).fetchall()
 
-    async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> list[Row]:
-        rows = await self.execute(first[0], *first[1])
-        if rows:
-            for sql, values in then:
-                self._connection.execute(sql, values)
-            if wake is not None:
-                self.topics.add(wake)
-            self.concluded = True
-        return rows
+    async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> bool:
+        if self.concluded:
+            raise RuntimeError(AFTER_THE_END)
+        if not self._cursor.execute(*first).rowcount:
+            return False
+        for statement in then:
+            self._cursor.execute(*statement)
+        if wake is not None:
+            self.topics.add(wake)
+        self.concluded = True
+        return True
 
     def wake(self, topic: str) -> None:
         if self.concluded:
@@ -72,8 +74,8 @@ class _Job:
 
     def __init__(self, op: Operation[Any]) -> None:
         self.op = op
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.loop: asyncio.AbstractEventLoop
+        self.future: asyncio.Future[Any]
         self.result: Any = None
         self.error: Exception | None = None
 
@@ -91,6 +93,8 @@ class Sqlite:
 
     def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
         self._writer, self._reader = writer, reader
+        # One cursor each: an operation takes all rows of a statement before it makes the next.
+        self._writing, self._reading = writer.cursor(), reader.cursor()
         self._listeners: list[Listener] = []
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -120,20 +124,31 @@ class Sqlite:
     async def write(self, op: Operation[T]) -> T:
         if self._closed:
             raise StoreUnavailable("the database is closed")
-        job = _Job(op)
         if self._thread is None:
-            topics = self._commit([job])
-            self._settled([job], topics)
-        else:
-            self._jobs.put(job)
+            return self._write_now(op)
+        job = _Job(op)
+        job.loop = asyncio.get_running_loop()
+        job.future = job.loop.create_future()
+        self._jobs.put(job)
         result: T = await job.future
+        return result
+
+    def _write_now(self, op: Operation[T]) -> T:
+        """In memory: there is nobody to wait for, and nobody to share a commit with."""
+        job = _Job(op)
+        topics = self._commit([job])
+        if job.error is not None:
+            raise job.error
+        for topic in topics:
+            self._tell(topic, True)
+        result: T = job.result
         return result
 
     async def read(self, op: Operation[T]) -> T:
         if self._closed:
             raise StoreUnavailable("the database is closed")
         try:
-            return _drive(op, SqliteTransaction(self._reader))
+            return _drive(op, SqliteTransaction(self._reading))
         except sqlite3.Error as error:
             raise _unavailable(error) from error
 
@@ -189,20 +204,19 @@ class Sqlite:
 
     def _commit(self, jobs: list[_Job]) -> set[str]:
         """Run the jobs in one transaction; if one of them fails, each in one of its own."""
-        connection = self._writer
-        transaction = SqliteTransaction(connection)
+        transaction = SqliteTransaction(self._writing)
         with Verdict() as verdict:
-            connection.execute("BEGIN IMMEDIATE")
+            self._writing.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 transaction.concluded = False
                 job.result, job.error = _drive(job.op, transaction), None
-            connection.execute("COMMIT")
+            self._writing.execute("COMMIT")
         error = verdict.error
         if error is None:
             return transaction.topics
         with contextlib.suppress(sqlite3.Error):
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if self._writer.in_transaction:
+                self._writing.execute("ROLLBACK")
         if len(jobs) > 1 and not _is_lasting(error):
             return set().union(*(self._commit([job]) for job in jobs))
         for job in jobs:

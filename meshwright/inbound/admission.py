@@ -15,6 +15,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from meshwright.begun import Begun
 from meshwright.errors import InvalidRequest
 from meshwright.inbound.headers import headers_of
 
@@ -44,8 +45,12 @@ class Admission:
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
             return await self._app(scope, receive, send)
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await self._read(scope, receive)
+            reading = Begun(self._read(scope, receive))  # mostly the body is there already
+            if reading.waits:
+                async with asyncio.timeout(BODY_SECONDS):
+                    body = await reading
+            else:
+                body = reading.result
         except TimeoutError:
             why = f"the body did not arrive within {BODY_SECONDS:.0f} s"
             return await self._refusal(scope, 408, why)(scope, receive, send)

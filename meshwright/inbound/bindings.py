@@ -13,10 +13,12 @@ from meshwright.inbound.context import HttpContexts
 from meshwright.inbound.jsonrpcdoor import JsonRpcDoor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from a2a.server.request_handlers import RequestHandler
     from a2a.types import AgentCard
     from starlette.routing import BaseRoute
-    from starlette.types import Scope
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
 _STATUS = {400: "INVALID_ARGUMENT", 408: "DEADLINE_EXCEEDED", 413: "RESOURCE_EXHAUSTED"}
@@ -35,6 +37,20 @@ def http_bindings(handler: RequestHandler, card: AgentCard) -> list[BaseRoute]:
         operations = create_rest_routes(handler, contexts, enable_v0_3_compat=legacy)
         routes.append(Mount(REST_PATH, routes=operations))
     return routes
+
+
+class ShortWay:
+    """ASGI middleware: a call to the JSON-RPC address goes straight to its door, past the search for a route."""
+
+    def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute]) -> None:
+        self._app = app
+        doors = [each.endpoint for each in routes if isinstance(each, Route) and each.path == JSONRPC_PATH]
+        self._door: ASGIApp = doors[0] if doors else app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == JSONRPC_PATH and scope["method"] == "POST":
+            return await self._door(scope, receive, send)
+        return await self._app(scope, receive, send)
 
 
 def refusal(scope: Scope, status: int, why: str) -> JSONResponse:

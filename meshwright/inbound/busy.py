@@ -47,8 +47,8 @@ class RetryAfter:
             return await self._app(scope, receive, send)
 
         async def telling(message: Message) -> None:
-            busy: Busy | None = scope.get(KEY)
-            if busy is not None and message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and KEY in scope:
+                busy: Busy = scope.pop(KEY)
                 message["status"] = busy.status
                 after = (b"retry-after", str(busy.retry_after).encode())
                 message["headers"] = [*message.get("headers", ()), after]

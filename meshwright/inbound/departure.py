@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ CANCEL = "cancel"
 RECEIVE = "receive"
 
 
+#: For a caller that asks for nothing: its task goes on.
+_GOING_ON = nullcontext()
+
+
 class Departures:
     """Cancels the tasks of callers that have gone. `cancel` ends a task by its id for the caller of a context."""
 
@@ -29,14 +33,16 @@ class Departures:
         self._cancel = cancel
         self._cancelling: set[asyncio.Future[object]] = set()
 
-    @asynccontextmanager
-    async def minded(
+    def minded(
         self, task_id: str, context: ServerCallContext, *, streams: bool = False
-    ) -> AsyncIterator[None]:
+    ) -> AbstractAsyncContextManager[None]:
         """Around the wait for a task's end. A stream is ended by its server when nobody listens; a plain wait has to look."""
         if context.state.get("headers", {}).get(HEADER, "").strip().lower() != CANCEL:
-            yield
-            return
+            return _GOING_ON
+        return self._minded(task_id, context, streams)
+
+    @asynccontextmanager
+    async def _minded(self, task_id: str, context: ServerCallContext, streams: bool) -> AsyncIterator[None]:
         receive = None if streams else context.state.get(RECEIVE)
         looking = asyncio.ensure_future(self._look(receive, task_id, context)) if receive else None
         try:

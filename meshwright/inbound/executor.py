@@ -32,7 +32,7 @@ from meshwright.origin import Origin
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.protojson import from_dict
 from meshwright.records.tracing import span
-from meshwright.tasks.events import Event, status
+from meshwright.tasks.events import COMPLETED, WORKING, Event, status
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.turn import Postponed
 
@@ -118,6 +118,7 @@ class Executor:
         self._unheard = unheard
         self._apologies = asyncio.Semaphore(APOLOGIES)
         self._settings = settings
+        self._per_call = Amount(settings.budget_call_tokens, settings.budget_call_micros)
         self._name = name
         self._revive = revive
 
@@ -139,10 +140,15 @@ class Executor:
             incoming.by.require()  # else work that is quick enough is done for a caller that has gone
         except MeshError as error:
             return error
-        work = asyncio.ensure_future(self._done(turn, incoming))
+        loop = asyncio.get_running_loop()
+        work = loop.create_task(self._done(turn, incoming))
+        over: asyncio.Future[None] = loop.create_future()
+        time_is_up = loop.call_later(max(incoming.by.remaining, 0), _set, over)
+        work.add_done_callback(lambda _: _set(over))
         try:
-            await asyncio.wait({work}, timeout=max(incoming.by.remaining, 0))
+            await over
         finally:
+            time_is_up.cancel()
             if not work.done():
                 work.cancel()
         if not work.done():
@@ -179,7 +185,7 @@ class Executor:
 
         async def say(line: str) -> None:
             message = _message(turn, [text_part(line)])
-            await turn.record(status(task.id, task.context_id, TaskState.TASK_STATE_WORKING, message))
+            await turn.record(status(task.id, task.context_id, WORKING, message))
 
         return Incoming(
             text=text_in(envelope.message.parts),
@@ -189,7 +195,7 @@ class Executor:
                 envelope.headers,
                 default=settings.budget_tokens,
                 micros=settings.budget_micros,
-                call=Amount(settings.budget_call_tokens, settings.budget_call_micros),
+                call=self._per_call,
             ),
             say=say,
             task_id=task.id,
@@ -238,8 +244,13 @@ def _told(turn: Turn, outcome: Outcome, ms: int) -> list[Event]:
         asks = _message(turn, [text_part(outcome.waits)])
         end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, asks)
     else:
-        end = status(task.id, task.context_id, TaskState.TASK_STATE_COMPLETED)
+        end = status(task.id, task.context_id, COMPLETED)
     return [*happened, _noted(end, notes)]
+
+
+def _set(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)
 
 
 def _message(turn: Turn, parts: list[Part]) -> Message:

@@ -211,8 +211,9 @@ class MeshRequestHandler(RequestHandler):
             push = params.configuration.task_push_notification_config
             await self._check_push(push)
         headers: dict[str, str] = context.state.get("headers", {})
+        caller = context.user.user_name
         if self._ancestry is not None:
-            self._ancestry.check(headers.get(ANCESTRY, ""), context.user.user_name)
+            self._ancestry.check(headers.get(ANCESTRY, ""), caller)
         settings = self._settings
         by = Deadline.from_headers(headers, default=settings.deadline, ceiling=settings.deadline_max)
         if (arrived := context.state.get("arrived")) is not None:
@@ -221,7 +222,7 @@ class MeshRequestHandler(RequestHandler):
             self._require_place(by, headers)
         ask = Ask(
             _owner(context),
-            context.user.user_name,
+            caller,
             params.message,
             {name: value for name, value in headers.items() if name.startswith(CARRIED)},
             by.remaining,

@@ -82,6 +82,10 @@ class Caller:
         return frozenset(str(self.claims.get("scope", "")).split())
 
 
+#: Who did not say who it is.
+STRANGER = Caller()
+
+
 class Trust:
     """The public keys this process believes, and whether it listens to strangers."""
 
@@ -111,7 +115,7 @@ class Trust:
         """Who an Authorization header names. Raises Unauthenticated, always in the same words."""
         if not authorization:
             if self.open_to_strangers:
-                return Caller()
+                return STRANGER
             raise Unauthenticated("this server wants an Authorization: Bearer token of a process it trusts")
         kind, _, token = authorization.partition(" ")
         if kind.lower() != "bearer" or not token or len(token) > 8192:

@@ -40,6 +40,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from meshwright.inbound.admission import PARSED
+from meshwright.inbound.busy import KEY as BUSY
+from meshwright.inbound.busy import RetryAfter
 from meshwright.inbound.context import require_json, version_of
 from meshwright.inbound.eventstream import EventStream, event
 from meshwright.inbound.sanitised import Discretion
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from a2a.server.context import ServerCallContext
     from a2a.server.jsonrpc_models import JSONRPCError
     from a2a.server.request_handlers import RequestHandler
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from meshwright.inbound.context import HttpContexts
 
@@ -70,7 +72,9 @@ class JsonRpcDoor(JsonRpcDispatcher):
             self._v03_adapter = LegacyDoor(handler, contexts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self.handle_requests(Request(scope, receive, send))
+        response: ASGIApp = await self.handle_requests(Request(scope, receive, send))
+        if BUSY in scope:
+            response = RetryAfter(response)
         await response(scope, receive, send)
 
     async def handle_requests(self, request: Request) -> Response:
@@ -90,7 +94,8 @@ class JsonRpcDoor(JsonRpcDispatcher):
         """The dispatcher's way for a plain call, without its detours (a second envelope, version wrappers, a span each)."""
         try:
             context = self._contexts.build(request)
-            context.tenant = params.tenant
+            if params.tenant:
+                context.tenant = params.tenant
             context.state["method"], context.state["request_id"] = method, call_id
             if method in _STREAMS:
                 return await self._streamed(
@@ -106,8 +111,7 @@ class JsonRpcDoor(JsonRpcDispatcher):
                 result = to_dict(found)
         except A2AError as error:
             return self._generate_error_response(call_id, error)
-        content = _JSON.encode({"jsonrpc": "2.0", "id": call_id, "result": result})
-        return Response(content, media_type="application/json")
+        return _Answer(_JSON.encode({"jsonrpc": "2.0", "id": call_id, "result": result}).encode())
 
     async def _streamed(self, happening: AsyncGenerator[Any, None], call_id: Id) -> Response:
         """The stream of what happens. Awaits the first event, because what is refused is an answer, and no stream."""
@@ -145,6 +149,14 @@ class JsonRpcDoor(JsonRpcDispatcher):
         ):  # holds the text of whatever was raised, which the SDK has logged
             error = InternalError(message="internal error")
         return super()._generate_error_response(request_id, error)
+
+
+class _Answer(Response):
+    """JSON that is ready to be sent."""
+
+    def __init__(self, body: bytes) -> None:
+        self.status_code, self.background, self.body = 200, None, body
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
 
 
 class LegacyDoor(JSONRPC03Adapter):

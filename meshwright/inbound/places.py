@@ -111,15 +111,15 @@ class Places:
 
     def full(self, rank: int) -> Overloaded | None:
         """Why somebody of this rank cannot even wait; None if it can."""
-        if self.waiting < self.queue * ROOM[rank] or self.taken < int(self.limit):
+        if self.taken < int(self.limit) or self.waiting < self.queue * ROOM[rank]:
             return None
         self.shed["full"] += 1
         return Overloaded(f"{self.waiting} wait already, and no more can", self._again())
 
     def hopeless(self, by: Deadline) -> Overloaded | None:
         """Why it is no use to wait here until `by`; None if it may be some."""
-        needs = self.wait + self.usual
-        if self.wait == 0 or needs <= by.remaining * PATIENCE:
+        wait = self.wait
+        if wait == 0 or (needs := wait + self.usual) <= by.remaining * PATIENCE:
             return None
         self.shed["hopeless"] += 1
         return Overloaded(

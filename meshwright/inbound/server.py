@@ -14,7 +14,7 @@ from meshwright.card import card_of, offered, stamped
 from meshwright.database import open_database
 from meshwright.inbound.admission import Admission
 from meshwright.inbound.ancestry import Ancestry
-from meshwright.inbound.bindings import http_bindings, refusal
+from meshwright.inbound.bindings import ShortWay, http_bindings, refusal
 from meshwright.inbound.busy import RetryAfter
 from meshwright.inbound.cardroute import card_routes
 from meshwright.inbound.doorman import Doorman
@@ -157,9 +157,10 @@ def a2a_app(
             yield
             await drain()
 
+    bindings = http_bindings(operations, complete)
     return Starlette(
         routes=[
-            *http_bindings(operations, complete),  # first, because nearly all requests are for them
+            *bindings,  # first, because nearly all requests are for them
             *readiness.routes(),
             *card_routes(card, settings.public_url),
             *key_routes(identity),
@@ -168,8 +169,9 @@ def a2a_app(
         middleware=[
             Middleware(Doorman, trust=identity.trust),
             Middleware(Admission, max_body=settings.max_body, refusal=refusal),
-            Middleware(RetryAfter),
             Middleware(ExtensionEcho, card=complete),
+            Middleware(ShortWay, routes=bindings),
+            Middleware(RetryAfter),
         ],
         lifespan=whole_life,
     )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING
 
-from a2a.utils.errors import InternalError, InvalidParamsError, TaskNotFoundError, UnsupportedOperationError
+from a2a.utils.errors import (
+    A2AError,
+    InternalError,
+    InvalidParamsError,
+    TaskNotFoundError,
+    UnsupportedOperationError,
+)
 
 from meshwright.errors import (
     AlreadyDecided,
@@ -23,20 +28,33 @@ if TYPE_CHECKING:
     from a2a.server.context import ServerCallContext
 
 
-@contextmanager
-def told(context: ServerCallContext) -> Iterator[None]:
+class told:
     """Around an operation. Raises an A2AError for each MeshError."""
-    try:
-        yield
-    except NotFound as error:
-        raise TaskNotFoundError(message=str(error)) from None
-    except AlreadyDecided as error:
-        raise UnsupportedOperationError(message=str(error)) from None
-    except CallerError as error:
-        raise InvalidParamsError(message=str(error), data={"code": wire_of(error).code}) from None
-    except (Overloaded, StoreUnavailable) as error:
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: ServerCallContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, MeshError):
+            raise _as_a2a(error, self._context) from None
+
+
+def _as_a2a(error: MeshError, context: ServerCallContext) -> A2AError:
+    if isinstance(error, NotFound):
+        return TaskNotFoundError(message=str(error))
+    if isinstance(error, AlreadyDecided):
+        return UnsupportedOperationError(message=str(error))
+    if isinstance(error, CallerError):
+        return InvalidParamsError(message=str(error), data={"code": wire_of(error).code})
+    if isinstance(error, Overloaded | StoreUnavailable):
         busy = Busy(error)
         busy.note(context)
-        raise busy from None
-    except MeshError as error:
-        raise InternalError(message=str(error)) from None
+        return busy
+    return InternalError(message=str(error))

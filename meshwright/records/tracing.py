@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from opentelemetry import context, propagate, trace
 
 _tracer = trace.get_tracer("meshwright")
 #: What a caller sends of its trace.
 _CARRIED = frozenset({"traceparent", "tracestate", "baggage"})
+_NOTHING = nullcontext()
 
 
-@contextmanager
-def span(name: str, carrier: Mapping[str, str] | None = None, **attributes: str) -> Iterator[None]:
+def span(
+    name: str, carrier: Mapping[str, str] | None = None, **attributes: str
+) -> AbstractContextManager[None]:
     """A span around a piece of work; with `carrier` (the caller's headers) it continues the caller's trace.
 
     The extracted context is made current, not only the parent: else the caller's baggage would stop here.
     """
     if carrier is not None and _CARRIED.isdisjoint(carrier) and not _listened_to():
-        yield
-        return
+        return _NOTHING
+    return _span(name, carrier, attributes)
+
+
+@contextmanager
+def _span(name: str, carrier: Mapping[str, str] | None, attributes: Mapping[str, str]) -> Iterator[None]:
     token = context.attach(propagate.extract(dict(carrier))) if carrier is not None else None
     try:
         with _tracer.start_as_current_span(name, attributes={f"mesh.{k}": v for k, v in attributes.items()}):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
 
 from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
-from meshwright.tasks.events import stamp, state_name, store, stored
+from meshwright.tasks.events import WORKING, stamp, state_name, store, stored
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.pushes import keep, kept_first
 from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, Work, find, load
@@ -81,21 +81,21 @@ async def _first(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
     leased = desk.lease is not None
     task = Task(id=message.task_id, context_id=message.context_id, history=[message])
     # Who leases it as it comes begins it: then its log begins with a task that is worked on.
-    task.status.state = TaskState.TASK_STATE_WORKING if leased else TaskState.TASK_STATE_SUBMITTED
+    task.status.state = WORKING if leased else TaskState.TASK_STATE_SUBMITTED
     stamp(task.status)
     work: Work = "running" if leased else "queued"
     about, digest, pushes = ask.message.context_id, _digest(ask.message), int(ask.push is not None)
     event = stored(task.id, 1, [task], 0)
     body = event[0][1][-1]
     row = (task.id, desk.agent, ask.owner, task.context_id, state_name(task.status.state), body, work)
-    rows = await tx.conclude(
+    is_new = await tx.conclude(
         _into_inbox(desk, ask, message, about, digest, turn=1),
         (_NEW_TASK, (*row, desk.holder if leased else "", desk.lease or 0.0, pushes)),
         *event,
         *([kept_first(task.id, ask.push)] if ask.push is not None else ()),
         wake=None if leased else desk.agent,
     )
-    if not rows:
+    if not is_new:
         return await _again(tx, desk, ask, about, digest)
     snapshot = Snapshot(task, 1, work, 1, 0, desk.holder, 1, 0, pushes, 1)
     return Accepted(1, snapshot, True, _envelope(1, message, ask), Claim(task.id, 1) if leased else None)
@@ -128,7 +128,7 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
         raise InvalidRequest(f"the task {about} does not belong to the context {ask.message.context_id!r}")
     turn: int = row["asked"]
     sql, values = _into_inbox(desk, ask, message, about, digest, turn)
-    if not await tx.execute(sql, *values):
+    if not await tx.execute(f"{sql} RETURNING turn", *values):
         raise Met  # the same message, accepted elsewhere in this very moment: undo, and look again
     await store(tx, about, row["version"], [message], 0)
     before.task.history.append(message)
@@ -192,7 +192,7 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
 
 _NEW_MESSAGE = (
     "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, EPOCH() + ?) ON CONFLICT DO NOTHING RETURNING turn"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, EPOCH() + ?) ON CONFLICT DO NOTHING"
 )
 _NEW_TASK = (
     "INSERT INTO tasks (id, agent, owner, context_id, state, version, body, body_version, created, updated, asked, answered,"
@@ -202,7 +202,7 @@ _NEW_TASK = (
 
 
 def _into_inbox(desk: Desk, ask: Ask, message: Message, about: str, digest: bytes, turn: int) -> Statement:
-    """Puts a message into the inbox; returns no row when the same message (by its key) is there already."""
+    """Puts a message into the inbox, unless the same message (by its key) is there already."""
     key = (desk.agent, ask.owner, message.message_id, about, digest, message.task_id, turn)
     around = _JSON.encode({"caller": ask.caller, **ask.headers})
     return _NEW_MESSAGE, (*key, message.SerializeToString(), around, ask.seconds)

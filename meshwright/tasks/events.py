@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: A `Message` in the log is a follow-up that was accepted; it goes into the history and is not streamed.
 Event = Task | TaskStatusUpdateEvent | TaskArtifactUpdateEvent | Message
 
+#: protobuf looks a state's name up each time.
+WORKING, COMPLETED = TaskState.TASK_STATE_WORKING, TaskState.TASK_STATE_COMPLETED
 TERMINAL = frozenset(
     {
         TaskState.TASK_STATE_COMPLETED,

@@ -132,7 +132,7 @@ class Held:
 
         async def op(tx: Transaction) -> bool:
             if inserts is not None and not now.pushes and not given_up:
-                quiet = f"{_PROGRESS} AND pushes = 0 RETURNING pushes"
+                quiet = f"{_PROGRESS} AND pushes = 0"
                 if await tx.conclude((quiet, values), *inserts, wake=claim.task_id):
                     return True
             rows = await tx.execute(f"{_PROGRESS} RETURNING pushes", *values)
@@ -150,10 +150,10 @@ class Held:
         if not await book.database.write(op):
             return False
         if whole:
-            now.task, now.body_version = task, version
+            now.task, now.task_is_shared, now.body_version = task, False, version
         else:
             for event in happened:
-                fold(now.task, event)
+                fold(now.own_task(), event)
         now.version, now.answered = version, answered
         if ends:
             now.claims = 0
@@ -169,14 +169,13 @@ class Held:
 
     def _tell(self, turn: int) -> None:
         """Whoever waits for this turn, or one before it, has their answer; while the task goes on they wait for its end."""
-        if self.task.status.state not in SETTLED:
+        if not self._listening or self.task.status.state not in SETTLED:
             return
+        self._snapshot.task_is_shared = True
         for waited in [t for t in self._listening if t <= turn]:
             for future in self._listening.pop(waited):
                 if not future.done():
-                    answer = Task()
-                    answer.CopyFrom(self.task)
-                    future.set_result(answer)
+                    future.set_result(self.task)
 
 
 #: Only what the token proves to be ours changes, and only from the version that we know.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from a2a.types import Message, Task
@@ -56,12 +56,24 @@ class Snapshot:
     pushes: int
     body_version: int
     why: str = ""
+    #: Whether somebody else has this very task, who must not see it change.
+    task_is_shared: bool = False
 
-    def copy(self) -> Snapshot:
-        """One that stays as it is while this one goes on."""
-        task = Task()
-        task.CopyFrom(self.task)
-        return replace(self, task=task)
+    def shared(self) -> Snapshot:
+        """One that goes on while this one stays as it is."""
+        self.task_is_shared = True
+        return Snapshot(
+            *(self.task, self.version, self.work, self.asked, self.answered, self.holder, self.token),
+            *(self.claims, self.pushes, self.body_version, self.why, True),
+        )
+
+    def own_task(self) -> Task:
+        """The task, to be changed."""
+        if self.task_is_shared:
+            task = Task()
+            task.CopyFrom(self.task)
+            self.task, self.task_is_shared = task, False
+        return self.task
 
 
 COLUMNS = "id, version, body, body_version, work, asked, answered, holder, token, claims, pushes, why"

