@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import httpx
 import pytest
+from a2a.types import SendMessageRequest, StreamResponse, Task
+from google.protobuf.json_format import ParseDict
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -84,3 +89,15 @@ async def test_the_body_is_handed_on_as_it_was_parsed() -> None:
         await client.post("/", content=b'{"a": [1]}', headers={"content-type": "application/json"})
         await client.post("/", content=b'{"a": [1]}', headers={"content-type": "text/plain"})
     assert seen == [{"a": [1]}, None]
+
+
+def test_the_deepest_body_that_comes_in_can_be_read_back_from_where_it_is_kept() -> None:
+    data: Any = "bottom"
+    for _ in range(MAX_DEPTH - 4):
+        data = {"a": data}
+    request = strict_json(json.dumps({"message": {"parts": [{"data": data}]}}).encode())
+    with pytest.raises(InvalidRequest):
+        strict_json(json.dumps({"message": {"parts": [{"data": {"a": data}}]}}).encode())
+    message = ParseDict(request, SendMessageRequest()).message
+    kept = StreamResponse(task=Task(history=[message]))
+    assert StreamResponse.FromString(kept.SerializeToString()) == kept
