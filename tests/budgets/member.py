@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import warnings
 
+from meshwright import serve
 from meshwright.agent import Agent, Job
 from meshwright.findings import Finding, Split, Subtask
-from meshwright.serve import serve
 
 
 async def split(subtask: Subtask, job: Job) -> Split:
