@@ -24,6 +24,7 @@ MAX_DEPTH = 32
 BODY_SECONDS = 10.0
 #: Where the scope of a request has its body as it was parsed here, for whoever reads it.
 PARSED = "mesh.json"
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
@@ -84,13 +85,18 @@ class Admission:
 
 
 def strict_json(body: bytes) -> Any:
-    """Parse JSON that means one thing. Raises InvalidRequest for bad UTF-8, NaN, duplicate keys, or depth over 32."""
+    """Parse JSON that means one thing. Raises InvalidRequest for bad UTF-8, half a surrogate pair, NaN, duplicate keys, or depth over 32."""
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
         raise InvalidRequest(f"the JSON is nested deeper than {MAX_DEPTH} levels")
     try:
-        return _STRICT.decode(body.decode("utf-8"))
+        content = _STRICT.decode(body.decode("utf-8"))
+        if _SURROGATE.search(body):  # half of a pair is no character: it cannot be written again, nor stored
+            json.dumps(content, ensure_ascii=False).encode()
+        return content
     except UnicodeDecodeError:
         raise InvalidRequest("the body is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise InvalidRequest("the JSON holds half of a surrogate pair") from None
     except (json.JSONDecodeError, RecursionError):
         raise InvalidRequest("the body is not JSON") from None
 

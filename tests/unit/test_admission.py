@@ -56,6 +56,8 @@ async def test_a_body_over_the_limit_is_413_whether_it_says_so_or_not() -> None:
         (b"[" * (MAX_DEPTH + 1), "nested deeper"),
         (b"[" * 4000, "nested deeper"),
         (b'{"x": "\xff"}', "UTF-8"),
+        (b'{"x": "\\ud800"}', "surrogate"),
+        (b'{"\\uDFFF!": 1}', "surrogate"),
         (b"{", "not JSON"),
         (b"hello", "not JSON"),
     ],
@@ -64,6 +66,10 @@ async def test_a_body_with_two_meanings_is_400_with_the_reason(body: bytes, why:
     response = await post(body)
     assert response.status_code == 400
     assert why in response.json()["error"]["message"]
+
+
+def test_a_whole_surrogate_pair_is_a_character_and_a_backslash_before_one_a_backslash() -> None:
+    assert strict_json(b'["\\ud83d\\ude00", "\\\\ud800"]') == ["\U0001f600", "\\ud800"]
 
 
 def test_brackets_inside_strings_are_no_depth() -> None:
