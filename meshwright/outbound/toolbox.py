@@ -30,8 +30,10 @@ from meshwright.errors import (
 )
 from meshwright.extension import (
     META_DEADLINE,
+    META_PRIORITY,
 )
 from meshwright.inbound.identity import Identity
+from meshwright.inbound.places import HEADER as PRIORITY
 from meshwright.outbound.breaker import Attempt, Breaker, tells
 from meshwright.outbound.hedge import Hedge
 from meshwright.outbound.lost import retry_after
@@ -206,6 +208,7 @@ class Toolbox:
             "mcp-method": method,
             **({"mcp-name": params["name"]} if "name" in params else {}),
             **left,
+            **({PRIORITY: envelope[META_PRIORITY]} if META_PRIORITY in envelope else {}),
             **trace_headers(),
             **self._identity.authorization(host.name, **claims),
         }

@@ -67,8 +67,9 @@ class Slow:
         self.ended.append(name)
         return Done(name=name)
 
-    async def read(self, name: str, seconds: float = 20) -> dict[str, Any]:
-        return await self.boxes["orders"].session(by=Deadline.after(seconds)).call("look", name=name)
+    async def read(self, name: str, seconds: float = 20, priority: str = "") -> dict[str, Any]:
+        session = self.boxes["orders"].session(by=Deadline.after(seconds), priority=priority)
+        return await session.call("look", name=name)
 
     async def write(self, name: str, seconds: float = 20) -> dict[str, Any]:
         session = self.boxes["orchestrator"].session(by=Deadline.after(seconds))
@@ -137,6 +138,18 @@ async def test_a_write_goes_before_the_reads_that_wait() -> None:
         server.go.set()
         await asyncio.gather(*calls)
         assert server.begun == ["first", "write", "second"]
+
+
+async def test_the_priority_of_a_run_is_that_of_its_calls_among_those_that_wait() -> None:
+    async with slow(queue=10) as server:
+        calls = [asyncio.create_task(server.read("first"))]
+        await server.until(begun=1)
+        for waiting, priority in enumerate(("low", "", "high"), 1):
+            calls.append(asyncio.create_task(server.read(priority or "normal", priority=priority)))
+            await server.until(waiting=waiting)
+        server.go.set()
+        await asyncio.gather(*calls)
+        assert server.begun == ["first", "high", "normal", "low"]
 
 
 async def test_a_write_that_has_begun_runs_to_its_end_though_its_caller_has_given_up() -> None:

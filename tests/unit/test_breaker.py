@@ -270,3 +270,12 @@ class Machine(RuleBasedStateMachine):
 
 Machine.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
 test_the_breaker_is_its_model_whatever_happens = Machine.TestCase
+
+
+async def test_who_is_left_alone_is_left_alone_for_the_reason_it_gave_until_it_is_seen_to_be_ready() -> None:
+    breaker = Breaker("p", clock=ManualClock())
+    await call(breaker, PeerOverloaded("p", "17 wait already", retry_after=3))
+    with pytest.raises(PeerOverloaded, match=r"17 wait already \(not asked again for another 3\.0 s\)"):
+        await call(breaker)
+    breaker.lift()
+    await call(breaker)
