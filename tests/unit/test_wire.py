@@ -219,3 +219,29 @@ def test_however_the_bytes_of_a_stream_are_cut_its_events_are_the_same(
     expected = ["\n".join(lines).encode() for lines in said]
     assert read_back == (expected if ending != "\r" else expected[: len(read_back)])
     assert len(read_back) >= len(expected) - (ending == "\r")
+
+
+async def test_a_stream_ends_when_its_server_has_handed_the_work_over() -> None:
+    begun = asyncio.Event()
+
+    async def hold(incoming: Incoming) -> Outcome:
+        begun.set()
+        await asyncio.Event().wait()
+        return Outcome()
+
+    ring = Keyring("peer", "me")
+    settings = Settings(public_url=ORIGIN, database="memory:", grace=0)
+    app = a2a_app(
+        "peer", card("JSONRPC"), hold, settings, ring.identity("peer"), Readiness(), lifespan=lifespan
+    )
+    mesh = InProcess({ORIGIN: app})
+    async with mesh.running(), mesh.client() as http:
+        message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "hold it"}]}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {"message": message}}
+        headers = {"a2a-version": "1.0", **ring.identity("me").authorization("peer")}
+        async with asyncio.timeout(20), http.stream("POST", ORIGIN, json=call, headers=headers) as response:
+            await begun.wait()
+            app.state.drain()
+            said = [data async for data in events(response.aiter_bytes())]
+    states = [json.loads(data)["result"]["task"]["status"]["state"] for data in said]
+    assert states == ["TASK_STATE_WORKING"]
