@@ -15,6 +15,7 @@ Text = Annotated[str, Field(max_length=8_000)]
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Mode = Literal["playbook", "model"]
+Risk = Literal["low", "medium", "high"]
 
 
 class Part(BaseModel):
@@ -47,7 +48,7 @@ class Proposal(Part):
     """An effect an agent asks for. `action` is the name of a write tool, `arguments` exactly what it would be called with.
 
     `about` names what it changes (`order:#W1`), so that two proposals can be held against each other; `amount` is money in
-    cents that the effect moves, where it moves any.
+    cents that the effect moves, where it moves any. `proposed_by` and `subtask` are set by whoever asked, never believed.
     """
 
     action: Name
@@ -58,6 +59,7 @@ class Proposal(Part):
     why: Text = ""
     evidence: list[Evidence] = Field(default_factory=list, max_length=32)
     proposed_by: str = ""
+    subtask: str = ""
 
 
 class Gap(Part):
@@ -142,9 +144,14 @@ class Resolution(Part):
 
 
 class Verdict(Part):
-    """What the gate says of one proposal: the rule that decided, and why in words a person can act on."""
+    """What the gate says of one proposal: the rule that decided, and why in words a person can act on.
+
+    `approvals` is how many different people have to approve it; `risk` orders the queue they see.
+    """
 
     decision: Literal["apply", "review", "reject"]
     policy: str
     why: Text
     source: str = ""
+    approvals: int = Field(default=0, ge=0, le=5)
+    risk: Risk = "low"
