@@ -18,6 +18,7 @@ T = TypeVar("T")
 Statement = tuple[str, tuple[Value, ...]]
 
 AFTER_THE_END = "an operation that has concluded may run no further statement, and wake nobody"
+READING = "an operation that only reads leaves nothing to be done at the commit"
 
 
 class Row(Protocol):
@@ -48,10 +49,38 @@ class Transaction(Protocol):
         """Tell everyone who listens, in every process, once this is committed."""
         ...
 
+    def at_last(self, finish: Finish, *what: Any) -> None:
+        """Have `finish(tx, all that was given for it)` run right before the commit, once for all operations that share it.
+
+        For a row that everyone has to lock: it is taken after all others, so no two commits wait for each other, and held for
+        no longer than the commit takes. What fails there fails the operation.
+        """
+        ...
+
 
 Operation = Callable[[Transaction], Awaitable[T]]
+#: What is left for the end of a commit.
+Finish = Callable[[Transaction, list[Any]], Awaitable[None]]
 #: Called with a topic, or None when anything may have changed; and whether the commit was this process's own.
 Listener = Callable[[str | None, bool], None]
+
+
+class Endings:
+    """What operations of one commit have left for its end, by what is to be done with it."""
+
+    def __init__(self) -> None:
+        self._left: dict[Finish, list[Any]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+    def add(self, finish: Finish, what: Iterable[Any]) -> None:
+        self._left.setdefault(finish, []).extend(what)
+
+    async def run(self, tx: Transaction) -> None:
+        for finish, what in self._left.items():
+            await finish(tx, what)
+        self._left.clear()
 
 
 class Verdict:

@@ -86,7 +86,8 @@ async def upgrade(database: Database) -> int:
         known = VERSIONS[-1].number
         for version in VERSIONS:
             if version.number > found:
-                for statement in version.statements:
+                own = version.postgres if tx.skip_locked else version.sqlite
+                for statement in (*version.statements, *own):
                     await tx.execute(statement if tx.skip_locked else statement.replace(" BYTES", " BLOB"))
                 await tx.execute(
                     "INSERT INTO schema_versions (version, title, oldest, applied) VALUES (?, ?, ?, EPOCH())",

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from meshwright.database.door import AFTER_THE_END, Row, Statement, Value
+from meshwright.database.door import AFTER_THE_END, READING, Endings, Finish, Row, Statement, Value
 
 #: Where every process of ours listens.
 CHANNEL = "meshwright"
@@ -59,7 +59,8 @@ class PostgresTransaction:
     ) -> None:
         self._connection = connection
         self._alone = alone
-        self._begun = reads
+        self._reads = self._begun = reads
+        self._endings = Endings()
         self.concluded = False
         self.topics: set[str] = set()
 
@@ -69,7 +70,7 @@ class PostgresTransaction:
         return rows
 
     async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> bool:
-        at_once = self._alone and not self._begun and not self.topics
+        at_once = self._alone and not self._begun and not self.topics and not self._endings
         told = at_once and wake is not None
         sql = chained(first[0], tuple(sql for sql, _ in then), told)
         values = [*first[1], *(value for _, each in then for value in each)]
@@ -92,7 +93,10 @@ class PostgresTransaction:
             self._begun = True
 
     async def commit(self) -> None:
-        """Commit what is not committed yet, and with it tell the topics."""
+        """Do what is left for the end, commit what is not committed yet, and with it tell the topics."""
+        if self._endings:
+            self.concluded = False
+            await self._endings.run(self)
         if not self._begun:
             if self.topics and not self.concluded:
                 await self._connection.execute(_notifying(self.topics))
@@ -109,6 +113,11 @@ class PostgresTransaction:
         if self.concluded:
             raise RuntimeError(AFTER_THE_END)
         self.topics.add(topic)
+
+    def at_last(self, finish: Finish, *what: Any) -> None:
+        if self.concluded or self._reads:
+            raise RuntimeError(READING if self._reads else AFTER_THE_END)
+        self._endings.add(finish, what)
 
 
 def _notifying(topics: Iterable[str]) -> str:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from meshwright.database.guards import POSTGRES, SQLITE
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One step of the schema. `oldest` is the oldest version whose build can work with the schema after this step."""
+    """One step of the schema. `oldest` is the oldest version whose build can work with the schema after this step.
+
+    `sqlite` and `postgres` are what each engine wants in its own words, after the statements for both.
+    """
 
     number: int
     title: str
     oldest: int
     statements: tuple[str, ...]
+    sqlite: tuple[str, ...] = ()
+    postgres: tuple[str, ...] = ()
 
 
 #: As 0.1.0 made them; it had no version table, so they may already be there.
@@ -99,8 +106,20 @@ BREAKERS = (
         PRIMARY KEY (agent, kind, address))""",
 )
 
+#: The audit log. `hash` is over all else in the row, and `prev` is the hash of the row before; the head is the last row's. INTEGER, because in
+#: SQLite only that makes `seq` the row's own number, beside which there is no other to be reached by.
+AUDIT = (
+    """CREATE TABLE audit_log (
+        seq INTEGER PRIMARY KEY, at DOUBLE PRECISION NOT NULL, actor TEXT NOT NULL, kind TEXT NOT NULL, run TEXT NOT NULL,
+        action TEXT NOT NULL, once TEXT NOT NULL, payload TEXT NOT NULL, prev BYTES NOT NULL, hash BYTES NOT NULL)""",
+    "CREATE UNIQUE INDEX audit_once ON audit_log (once) WHERE once <> ''",
+    "CREATE INDEX audit_by_run ON audit_log (run) WHERE run <> ''",
+    "CREATE TABLE audit_head (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, hash BYTES NOT NULL)",
+)
+
 VERSIONS = (
     Version(1, "runs, reviews, tasks, messages, checkpoints", 1, (*RUNS, *TASKS, *MESSAGES, *CHECKPOINTS)),
     Version(2, "budgets", 1, (*BUDGETS,)),
     Version(3, "breakers", 1, (*BREAKERS,)),
+    Version(4, "audit", 1, AUDIT, SQLITE, POSTGRES),
 )

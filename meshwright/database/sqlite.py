@@ -13,11 +13,22 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from meshwright.database.door import AFTER_THE_END, Listener, Operation, Row, Statement, Value, Verdict
+from meshwright.database.door import (
+    AFTER_THE_END,
+    READING,
+    Endings,
+    Finish,
+    Listener,
+    Operation,
+    Row,
+    Statement,
+    Value,
+    Verdict,
+)
 from meshwright.errors import StoreUnavailable
 from meshwright.settings import SettingsError
 
@@ -39,8 +50,10 @@ class SqliteTransaction:
 
     skip_locked = ""
 
-    def __init__(self, cursor: sqlite3.Cursor) -> None:
+    def __init__(self, cursor: sqlite3.Cursor, *, reads: bool = False) -> None:
         self._cursor = cursor
+        self._reads = reads
+        self.endings = Endings()
         self.topics: set[str] = set()
         self.concluded = False
 
@@ -65,6 +78,11 @@ class SqliteTransaction:
         if self.concluded:
             raise RuntimeError(AFTER_THE_END)
         self.topics.add(topic)
+
+    def at_last(self, finish: Finish, *what: Any) -> None:
+        if self.concluded or self._reads:
+            raise RuntimeError(READING if self._reads else AFTER_THE_END)
+        self.endings.add(finish, what)
 
 
 class _Job:
@@ -148,7 +166,7 @@ class Sqlite:
         if self._closed:
             raise StoreUnavailable("the database is closed")
         try:
-            return _drive(op, SqliteTransaction(self._reading))
+            return _drive(op, SqliteTransaction(self._reading, reads=True))
         except sqlite3.Error as error:
             raise _unavailable(error) from error
 
@@ -210,6 +228,8 @@ class Sqlite:
             for job in jobs:
                 transaction.concluded = False
                 job.result, job.error = _drive(job.op, transaction), None
+            transaction.concluded = False
+            _drive(transaction.endings.run, transaction)
             self._writing.execute("COMMIT")
         error = verdict.error
         if error is None:
@@ -260,7 +280,7 @@ def _connection(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _drive(op: Operation[T], transaction: SqliteTransaction) -> T:
+def _drive(op: Callable[[SqliteTransaction], Awaitable[T]], transaction: SqliteTransaction) -> T:
     """Run an operation to its end on this thread; its transaction never makes it wait."""
     running: Coroutine[Any, Any, T] = op(transaction)  # type: ignore[assignment]
     try:
