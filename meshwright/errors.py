@@ -8,7 +8,9 @@
     │   ├── NotFound             no such task, run, review, skill
     │   ├── AncestryRefused      the chain of agents above does not verify
     │   ├── DelegationLoop       the agent is in that chain already, or the chain is too long
-    │   └── AlreadyDecided       somebody was first
+    │   ├── AlreadyDecided       somebody was first
+    │   ├── Outdated             it is about something that has changed
+    │   └── Claimed              somebody else is at it just now
     ├── DeadlineExceeded       the caller's own time is used up       not retryable, says nothing of the peer
     ├── BudgetExhausted        the caller's own tokens are used up    not retryable, says nothing of the peer
     ├── PeerError              the other side failed
@@ -100,6 +102,14 @@ class DelegationLoop(CallerError):
 
 class AlreadyDecided(CallerError):
     """Somebody was first. The message says who, and what they decided."""
+
+
+class Outdated(CallerError):
+    """What the caller looked at is not what stands there now."""
+
+
+class Claimed(CallerError):
+    """Somebody else has claimed it for a while. The message says who, and for how long."""
 
 
 class DeadlineExceeded(MeshError):
@@ -233,6 +243,8 @@ WIRE: dict[type[MeshError], Wire] = {
     AncestryRefused: Wire(400, "ANCESTRY_REFUSED"),
     DelegationLoop: Wire(400, "DELEGATION_LOOP"),
     AlreadyDecided: Wire(409, "ALREADY_DECIDED"),
+    Outdated: Wire(409, "OUTDATED"),
+    Claimed: Wire(409, "CLAIMED"),
     DeadlineExceeded: Wire(504, "DEADLINE_EXCEEDED"),
     BudgetExhausted: Wire(429, "BUDGET_EXHAUSTED"),
     Overloaded: Wire(429, "OVERLOADED"),

@@ -40,7 +40,7 @@ Addresses = Annotated[tuple[Address, ...], BeforeValidator(_split)]
 
 
 class Settings(BaseModel):
-    """Each field is the variable `MESHWRIGHT_<FIELD>`; times are in seconds, `retention` is in days."""
+    """Each field is the variable `MESHWRIGHT_<FIELD>`; times are in seconds, `retention` and `review_expires` in days, `review_due` in hours."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,6 +69,9 @@ class Settings(BaseModel):
     at_once: int = Field(default=400, ge=1)
     queue: int = Field(default=1000, ge=1)
     retention: float = Field(default=30.0, gt=0)
+    #: Hours until a review of a low risk is escalated (half of that for a medium, a quarter for a high one); days until it expires.
+    review_due: float = Field(default=24.0, gt=0)
+    review_expires: float = Field(default=14.0, gt=0)
     webhooks: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     #: Tokens for one request; the other budgets are 0 where there is no limit. Money is in micro-dollars, prices for a million tokens.
     budget_tokens: int = Field(default=50_000, gt=0)

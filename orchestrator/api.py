@@ -15,6 +15,7 @@ from meshwright.errors import Forbidden, InvalidRequest, MeshError, PeerOverload
 from meshwright.inbound.cardroute import PATH as CARD_PATH
 from meshwright.inbound.cardroute import base_address
 from meshwright.inbound.doorman import caller_of
+from orchestrator.queue import ReviewQueue
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
@@ -36,6 +37,7 @@ class Api:
     def __init__(self, card: AgentCard, public_url: str | None) -> None:
         self._card = card
         self._public_url = public_url
+        self._queue = ReviewQueue(lambda: self._live)
         self.driver: Driver | None = None
 
     def routes(self) -> list[Route]:
@@ -45,8 +47,11 @@ class Api:
             Route("/peers", _for_operators(self.peers)),
             Route("/runs", _for_operators(self.runs)),
             Route("/runs/{id}", _for_operators(self.run)),
-            Route("/reviews", _for_operators(self.reviews)),
-            Route("/reviews/{id}", _for_operators(self.decide), methods=["POST"]),
+            Route("/reviews", _for_operators(self._queue.waiting)),
+            Route("/reviews/{id}", _for_operators(self._queue.one)),
+            Route("/reviews/{id}", _for_operators(self._queue.decide), methods=["POST"]),
+            Route("/reviews/{id}/claim", _for_operators(self._queue.claim), methods=["POST"]),
+            Route("/reviews/{id}/release", _for_operators(self._queue.release), methods=["POST"]),
         ]
 
     @property
@@ -120,23 +125,6 @@ class Api:
         return JSONResponse(
             row["report"] or {"id": row["id"], "request": row["request"], "outcome": row["state"]}
         )
-
-    async def reviews(self, request: Request) -> JSONResponse:
-        state = request.query_params.get("state", "open")
-        if state not in ("open", "approve", "reject", "withdrawn", "all"):
-            raise InvalidRequest("state must be open, approve, reject, withdrawn or all")
-        return JSONResponse({"reviews": await self._live.store.reviews(state=state)})
-
-    async def decide(self, request: Request) -> JSONResponse:
-        """Decide a review; when it was the run's last open one, the run goes on."""
-        body = await request.json()
-        decision = body.get("decision") if isinstance(body, dict) else None
-        if decision not in ("approve", "reject"):
-            raise InvalidRequest('send {"decision": "approve"} or {"decision": "reject"}, and a "reason"')
-        reason = str(body.get("reason", ""))[:2000]
-        by = caller_of(request.scope).name
-        store, key = self._live.store, request.path_params["id"]
-        return JSONResponse(await store.decide(key, decision, by=by, reason=reason, agent=self._live.name))
 
 
 def _for_operators(endpoint: Endpoint) -> Endpoint:

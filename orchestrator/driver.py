@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langgraph.runtime import Runtime
 
-from meshwright.errors import DeadlineExceeded, InvalidRequest, NotFound, Overloaded
-from meshwright.findings import Gap
+from meshwright.errors import CallerError, DeadlineExceeded, Forbidden, InvalidRequest, NotFound, Overloaded
+from meshwright.findings import Gap, Proposal
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.ledger import Account
+from meshwright.reviews.word import Word
 from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.turn import Postponed
 from meshwright.wallet import daily
 from orchestrator.aggregate import MERGE
 from orchestrator.finish import cut_short, finish, last_word
+from orchestrator.gate import action_key
 from orchestrator.graph import RECURSION_LIMIT
 from orchestrator.plan import SPLIT
 from orchestrator.purse import Purse
 from orchestrator.resume import ready_to_go_on
+from orchestrator.spoken import asks, decided, decision_in, waits
 from orchestrator.work import GRAPH_VERSION, Drive, code_of, new_work, report
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from meshwright.outbound.toolbox import Toolbox
     from meshwright.policy.rules import Policy
     from meshwright.records.runs import RunStore
+    from meshwright.reviews.store import ReviewStore
     from meshwright.settings import Settings
     from meshwright.tasks.outbox import Letter
 
@@ -51,25 +55,45 @@ class Driver:
     toolbox: Toolbox
     policy: Policy
     store: RunStore
+    reviews: ReviewStore
     database: Database
     name: str
     settings: Settings
+    is_operator: Callable[[str], bool]
 
     async def work(self, incoming: Incoming) -> Outcome:
         """One message: a new request, or word that a waiting one may go on. Where the run stands decides what happens."""
+        said = decision_in(incoming.data)
+        if said is not None and not incoming.follow_up:
+            return Outcome(text=decided(await self._said(incoming.caller, *said)))
         run = await self._run_of(incoming)
         if run["state"] not in ("working", "waiting"):
             return _ended(run)
-        if run["state"] == "waiting":
-            undecided = await self.store.undecided(run["id"])
-            if undecided:
-                known = run["report"]
-                return Outcome(
-                    data=known, name="report", waits=_waits(undecided), metadata=_notes(known or {})
-                )
-        else:
+        note = ""
+        if said is not None:
+            try:
+                note = decided(await self._said(incoming.caller, *said))
+            except CallerError as error:
+                note = str(error)
+        if run["state"] != "waiting":
             await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
-        return await self._drive(run, incoming)
+        return await self._drive(run, incoming, note)
+
+    async def decide(self, key: str, word: Word, by: str) -> dict[str, Any]:
+        """What an operator says of a review, through whichever door. Raises what `ReviewStore.decide` raises."""
+        became = ""
+        if word.arguments is not None:
+            review = await self.reviews.one(key)
+            became = action_key(
+                review["run"], Proposal(action=review["action"], arguments=dict(word.arguments))
+            )
+        return await self.reviews.decide(key, word, by=by, became=became)
+
+    async def _said(self, caller: str, key: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """A decision that came as a message."""
+        if not self.is_operator(caller):
+            raise Forbidden("only an operator decides reviews")
+        return await self.decide(key, Word.read(document), caller)
 
     async def unheard(self, incoming: Incoming, why: Overloaded) -> Outcome:
         """The answer to a request that cannot be worked on in time: that nothing was done, for a person to take over.
@@ -111,7 +135,7 @@ class Driver:
             raise NotFound("this task belongs to no run; send a new message without taskId")
         return run
 
-    async def _drive(self, run: dict[str, Any], incoming: Incoming) -> Outcome:
+    async def _drive(self, run: dict[str, Any], incoming: Incoming, note: str = "") -> Outcome:
         assert incoming.claim is not None
         key, claim = run["id"], incoming.claim
         letters = await Outbox(self.database, self.name, claim).letters()
@@ -141,8 +165,9 @@ class Driver:
         if "__interrupt__" in state:
             summary = {**report(state, waiting=True), "usage": await _usage(drive)}
             await self.store.save(key, summary["outcome"], summary, claim)
-            waits = _waits(await self.store.undecided(key))
-            return Outcome(data=summary, name="report", waits=waits, metadata=_notes(summary))
+            open_ones = await self.reviews.waiting(key)
+            words, data = waits(open_ones, note), asks(open_ones)
+            return Outcome(data=summary, name="report", waits=words, asks=data, metadata=_notes(summary))
         if not state.get("outcome"):
             await self.store.save(key, "failed", report(state), claim)
             raise RuntimeError(f"run {key} ended without an outcome")
@@ -164,6 +189,7 @@ class Driver:
             self.toolbox,
             self.policy,
             self.store,
+            self.reviews,
             incoming.say,
             Outbox(self.database, self.name, incoming.claim),
             letters,
@@ -205,8 +231,3 @@ def _ended(run: dict[str, Any]) -> Outcome:
 def _notes(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What a caller's machine reads without the report. An empty `degraded` is a statement too."""
     return {key: summary[key] for key in ("outcome", "usage", "degraded") if key in summary}
-
-
-def _waits(reviews: int) -> str:
-    what = "one proposal waits" if reviews == 1 else f"{reviews} proposals wait"
-    return f"{what} for a person to decide; the answer follows on this task"

@@ -68,6 +68,8 @@ async def cut_short(state: dict[str, Any], drive: Drive) -> dict[str, Any]:
             gaps.append(
                 Gap(what=row["proposal"]["action"], why=f"it is not known whether it was applied: {why}")
             )
+        elif row["state"] in ("waiting", "approved"):
+            row = {**row, "state": "rejected", "why": f"{why} before it could be decided and applied"}
         actions.append(row)
     whole = state | {
         "degraded": [code_of(DeadlineExceeded(why))],

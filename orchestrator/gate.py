@@ -21,6 +21,9 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     drive = runtime.context
     rows = list(state["actions"])
     known = {row["key"] for row in rows}
+    for place, row in enumerate(rows):
+        if row["state"] == "approved":
+            rows[place] = await _again(drive, state, row)
     for content in state["resolution"].get("proposals", []):
         proposal = Proposal.model_validate(content)
         key = action_key(state["id"], proposal)
@@ -39,12 +42,29 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
             }
         )
         if verdict.decision == "review":
-            await drive.store.open_review(key, state["id"], proposal, verdict, drive.claim)
+            await drive.reviews.open(key, state["id"], proposal, verdict, drive.claim)
     return {"actions": rows}
 
 
-async def judge(drive: Drive, state: Work, proposal: Proposal) -> Verdict:
-    """The policy's verdict on one proposal."""
+async def _again(drive: Drive, state: Work, row: dict[str, Any]) -> dict[str, Any]:
+    """A row that people approved, judged as the world is now; it waits again if that takes more people than it had."""
+    proposal, approved = Proposal.model_validate(row["proposal"]), len(row["approved_by"])
+    verdict = await judge(drive, state, proposal, approvals=approved)
+    row = {**row, "verdict": verdict.model_dump(mode="json")}
+    if verdict.decision == "reject":
+        return {**row, "state": "rejected", "why": verdict.why}
+    if verdict.decision == "apply" or max(verdict.approvals, 1) <= approved:
+        return {**row, "state": "open"}
+    await drive.reviews.open(
+        *(row["key"], state["id"], proposal, verdict, drive.claim),
+        provenance=row.get("provenance"),
+        conflict=row.get("conflict"),
+    )
+    return {**row, "state": "waiting"}
+
+
+async def judge(drive: Drive, state: Work, proposal: Proposal, approvals: int = 0) -> Verdict:
+    """The policy's verdict on one proposal that so many people have approved."""
     policy: Policy = drive.policy
     tools = drive.toolbox.session(
         by=drive.by.share(SHARES.gate), ticket=state["id"], priority=drive.origin.priority

@@ -1,4 +1,4 @@
-"""plan → delegate → aggregate → gate → apply → (review) → plan again or finish.
+"""plan → delegate → aggregate → gate → apply → (review → gate) → plan again or finish.
 
 Nodes and routers are async and importable by name, the state is JSON, `review` is the only place that waits: so the same
 graph can be driven by something else than this process. That a run is done is a fact in its state (`outcome`).
@@ -55,6 +55,6 @@ def build(saver: BaseCheckpointSaver[Any] | None) -> CompiledStateGraph[Any, Dri
     graph.add_edge("aggregate", "gate")
     graph.add_edge("gate", "apply")
     graph.add_conditional_edges("apply", after_apply, ["review", "plan", "finish"])
-    graph.add_edge("review", "apply")
+    graph.add_edge("review", "gate")  # the world may have changed since: it is judged again
     graph.add_edge("finish", END)
     return graph.compile(checkpointer=saver)

@@ -7,32 +7,81 @@ from typing import Any
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
-from meshwright.findings import Gap
+from meshwright.extension import canonical
+from meshwright.findings import Gap, Proposal
+from meshwright.reviews.word import effect
+from orchestrator.gate import action_key
 from orchestrator.work import Drive, Work
+
+Row = dict[str, Any]
 
 
 async def review(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
-    """Node: park until every review of this run is decided; then open what was approved.
+    """Node: park until one of this run's reviews is decided; then hand what was decided back to the gate.
 
-    What resumes it is only a signal. The decisions are read from the store, so nobody who can send a message can approve.
+    What resumes it is only a signal. The decisions are read from the store, so nobody who can send a message can approve; and
+    what was approved is held against what this run would do, so that nobody approves one thing and another is done.
     """
     waiting = [row["key"] for row in state["actions"] if row["state"] == "waiting"]
-    decided = await runtime.context.store.decisions(waiting)
-    if len(decided) < len(waiting):
+    decided = await runtime.context.reviews.decisions(waiting)
+    if not decided:
         interrupt({"reviews": waiting})
-        decided = await runtime.context.store.decisions(waiting)
-    rows: list[dict[str, Any]] = []
+        decided = await runtime.context.reviews.decisions(waiting)
+    rows: list[Row] = []
     gaps = list(state["gaps"])
     for row in state["actions"]:
         decision = decided.get(row["key"]) if row["state"] == "waiting" else None
         if decision is None:
             rows.append(row)
             continue
-        who = f"{decision['by']}{': ' + decision['reason'] if decision['reason'] else ''}"
-        if decision["decision"] == "approve":
-            rows.append({**row, "state": "open", "approved_by": decision["by"]})
-        else:
-            rows.append({**row, "state": "rejected", "why": f"rejected by {who}"})
-            why = f"a person decided against it ({who})"[:4000]
-            gaps.append(Gap(what=row["proposal"]["action"], why=why).model_dump(mode="json"))
+        changed, why = _decided(row, decision)
+        rows.append(changed)
+        if why:
+            gaps.append(Gap(what=row["proposal"]["action"], why=why[:4000]).model_dump(mode="json"))
+        if decision["decision"] == "edit":
+            rows += _edited(state, row, decision)
     return {"actions": rows, "gaps": gaps}
+
+
+def _decided(row: Row, decision: Row) -> tuple[Row, str]:
+    """The row after a decision, and why it is a gap, if it is one."""
+    who = f"{decision['by']}{': ' + decision['reason'] if decision['reason'] else ''}"
+    proposal = row["proposal"]
+    if decision["decision"] == "edit":
+        return {**row, "state": "edited", "why": f"edited by {who}"}, ""
+    if decision["decision"] == "approve":
+        if decision["hash"] == effect(proposal["action"], proposal["arguments"]):
+            return {**row, "state": "approved", "approved_by": decision["approved_by"]}, ""
+        why = "what was approved is not what would be done"
+        return {**row, "state": "rejected", "why": why}, why
+    if decision["decision"] == "reject":
+        told = f"a person decided against it ({who})"
+        return {**row, "state": "rejected", "why": f"rejected by {who}"}, told
+    why = decision["reason"] or f"its review was {decision['decision']}"
+    return {**row, "state": "rejected", "why": why}, why
+
+
+def _edited(state: Work, row: Row, decision: Row) -> list[Row]:
+    """What a person put in the place of a proposal: a proposal of theirs, that nobody has approved and the gate has to judge.
+
+    None where this run has exactly that action already. The amount that the agent named is not that of the new arguments.
+    """
+    before = row["proposal"]
+    changes = {"arguments": decision["edited"], "proposed_by": decision["by"], "amount": None}
+    proposal = Proposal.model_validate({**before, **changes, "why": decision["reason"]})
+    key = action_key(state["id"], proposal)
+    if any(other["key"] == key for other in state["actions"]):
+        return []
+    old, new = before["arguments"], decision["edited"]
+    same = {name for name in old.keys() & new.keys() if canonical(old[name]) == canonical(new[name])}
+    known = {name: source for name, source in row.get("provenance", {}).items() if name in same}
+    return [
+        {
+            **{name: row[name] for name in ("verdict", "conflict", "asked_by") if name in row},
+            "key": key,
+            "proposal": proposal.model_dump(mode="json"),
+            "state": "approved",
+            "approved_by": [],
+            "provenance": {**known, **dict.fromkeys(new.keys() - same, "person")},
+        }
+    ]

@@ -19,8 +19,11 @@ from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
 from meshwright.policy.rules import Policy
 from meshwright.records.runs import RunStore, end_with_task
+from meshwright.reviews.overdue import Watch
+from meshwright.reviews.store import Patience, ReviewStore
 from meshwright.settings import Settings
 from meshwright.shipped import shipped
+from meshwright.tasks.retention import DAY, HOUR
 from orchestrator.api import Api
 
 if TYPE_CHECKING:
@@ -52,7 +55,11 @@ def orchestrator_app(
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
         # LangGraph takes seconds to import; the port opens meanwhile and the card is served.
-        starting = asyncio.create_task(start(handler.book.database))
+        times = Patience(settings.review_due * HOUR, settings.review_expires * DAY)
+        reviews = ReviewStore(handler.book.database, NAME, times)
+        starting = asyncio.create_task(start(handler.book.database, reviews))
+        watch = Watch(reviews)
+        watch.start()
         board = Switchboard(handler.book.database, NAME, [*directory.breakers, *toolbox.breakers])
         refreshing = asyncio.create_task(refresh())
         async with warming(readiness, settings.warm, directory.greet, toolbox.schemas):
@@ -61,13 +68,17 @@ def orchestrator_app(
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await watch.aclose()
         await board.aclose()
         await client.aclose()
 
-    async def start(database: Database) -> None:
+    async def start(database: Database, reviews: ReviewStore) -> None:
         build, saver, driver = await asyncio.to_thread(_engine)
         graph = build(saver(database))
-        api.driver = driver(graph, directory, toolbox, policy, RunStore(database), database, NAME, settings)
+        api.driver = driver(
+            *(graph, directory, toolbox, policy, RunStore(database), reviews, database, NAME, settings),
+            is_operator=identity.trust.is_operator,
+        )
         readiness.done("graph")
 
     async def refresh() -> None:

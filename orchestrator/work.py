@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from meshwright.outbound.toolbox import Toolbox
     from meshwright.policy.rules import Policy
     from meshwright.records.runs import RunStore
+    from meshwright.reviews.store import ReviewStore
     from meshwright.tasks.outbox import Letter, Outbox
     from meshwright.tasks.snapshot import Claim
     from orchestrator.purse import Purse
@@ -50,7 +51,8 @@ class Work(TypedDict, total=False):
     findings: dict[str, dict[str, Any]]
     steps: list[dict[str, Any]]
     resolution: dict[str, Any]
-    #: One row per proposal: {key, proposal, verdict, state: open|applied|refused|rejected|waiting, receipt?, why?}
+    #: One row per proposal: {key, proposal, verdict, state, receipt?, why?, approved_by?}. It is open (may be applied now), waiting (for
+    #: people), approved (to be judged again), edited (another row is in its place), applied, refused, unknown or rejected.
     actions: list[dict[str, Any]]
     gaps: list[dict[str, Any]]
     reply: str
@@ -67,6 +69,7 @@ class Drive:
     toolbox: Toolbox
     policy: Policy
     store: RunStore
+    reviews: ReviewStore
     say: Callable[[str], Awaitable[None]]
     outbox: Outbox
     #: What this run had sent when the drive began, by the letter's id.

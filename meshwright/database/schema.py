@@ -117,9 +117,34 @@ AUDIT = (
     "CREATE TABLE audit_head (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, hash BYTES NOT NULL)",
 )
 
+#: What a review came to have besides what 0.1.0 kept; an older build can go on with the defaults. Until `due` it waits, then it is
+#: escalated; `edited` and `became` are the arguments and the key that an edit made of it. A person has one vote, by what the name looks like.
+REVIEWS = (
+    "ALTER TABLE reviews ADD COLUMN hash TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE reviews ADD COLUMN details TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE reviews ADD COLUMN source TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE reviews ADD COLUMN risk TEXT NOT NULL DEFAULT 'medium'",
+    "ALTER TABLE reviews ADD COLUMN needed BIGINT NOT NULL DEFAULT 1",
+    "ALTER TABLE reviews ADD COLUMN due DOUBLE PRECISION",
+    "ALTER TABLE reviews ADD COLUMN expires DOUBLE PRECISION",
+    "ALTER TABLE reviews ADD COLUMN escalated BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE reviews ADD COLUMN claimed_by TEXT",
+    "ALTER TABLE reviews ADD COLUMN claimed_until DOUBLE PRECISION",
+    "ALTER TABLE reviews ADD COLUMN version BIGINT NOT NULL DEFAULT 1",
+    "ALTER TABLE reviews ADD COLUMN edited TEXT",
+    "ALTER TABLE reviews ADD COLUMN became TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX reviews_due ON reviews (due) WHERE state = 'open' AND escalated = 0",
+    "CREATE INDEX reviews_expire ON reviews (expires) WHERE state = 'open'",
+    "CREATE INDEX reviews_became ON reviews (became) WHERE became <> ''",
+    """CREATE TABLE review_votes (
+        review TEXT NOT NULL REFERENCES reviews (id), person TEXT NOT NULL, name TEXT NOT NULL, decision TEXT NOT NULL,
+        reason TEXT NOT NULL, hash TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, PRIMARY KEY (review, person))""",
+)
+
 VERSIONS = (
     Version(1, "runs, reviews, tasks, messages, checkpoints", 1, (*RUNS, *TASKS, *MESSAGES, *CHECKPOINTS)),
     Version(2, "budgets", 1, (*BUDGETS,)),
     Version(3, "breakers", 1, (*BREAKERS,)),
     Version(4, "audit", 1, AUDIT, SQLITE, POSTGRES),
+    Version(5, "reviews: claims, votes, edits, times", 1, (*REVIEWS,)),
 )

@@ -87,6 +87,8 @@ class Outcome:
     data: BaseModel | dict[str, Any] | None = None
     name: str = "answer"
     waits: str = ""
+    #: What it waits for, for machines: goes with the words as a data part.
+    asks: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -241,7 +243,8 @@ def _told(turn: Turn, outcome: Outcome, ms: int) -> list[Event]:
         artifact.artifact.parts.extend(parts)
         happened.append(artifact)
     if outcome.waits:
-        asks = _message(turn, [text_part(outcome.waits)])
+        data = [data_part(dict(outcome.asks))] if outcome.asks is not None else []
+        asks = _message(turn, [text_part(outcome.waits), *data])
         end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, asks)
     else:
         end = status(task.id, task.context_id, COMPLETED)

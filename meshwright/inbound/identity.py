@@ -111,6 +111,10 @@ class Trust:
         keys = {name: OKPKey.import_key(dict(jwk)) for name, jwk in document.get("agents", {}).items()}
         return cls(me, keys, frozenset(document.get("operators", ())), open_to_strangers=open_to_strangers)
 
+    def is_operator(self, name: str) -> bool:
+        """Whether the name of a caller, as it was verified, is that of a person who may decide."""
+        return bool(name) and name in self._operators
+
     def caller(self, authorization: str | None) -> Caller:
         """Who an Authorization header names. Raises Unauthenticated, always in the same words."""
         if not authorization:

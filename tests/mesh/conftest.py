@@ -25,6 +25,7 @@ from meshwright.outbound.peer import Answer
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.policy.rules import Policy
 from meshwright.records.runs import RunStore
+from meshwright.reviews.store import ReviewStore
 from meshwright.settings import Settings
 from meshwright.tasks.accept import Ask, Desk, accept
 from meshwright.tasks.outbox import Outbox
@@ -240,6 +241,7 @@ class RunInHand:
 
     database: Database
     store: RunStore
+    reviews: ReviewStore
     drive_with: Drive
     claim: Claim
     fresh: Work
@@ -266,6 +268,7 @@ async def _run_on(team: Team, url: str, text: str) -> AsyncIterator[RunInHand]:
     accepted = await database.write(lambda tx: accept(tx, Desk("orchestrator", "recorder", 3600), ask))
     assert accepted.claim is not None
     store, key = RunStore(database), run_id(accepted.task_id)
+    reviews = ReviewStore(database, "orchestrator")
     await store.start(key, task_id=accepted.task_id, caller="", request=text, graph_version=GRAPH_VERSION)
     me = team.ring.identity("orchestrator")
     directory = Directory(team.settings.peers, team.mesh.client(), me)
@@ -284,12 +287,13 @@ async def _run_on(team: Team, url: str, text: str) -> AsyncIterator[RunInHand]:
             toolbox,
             Policy.load(team.settings.policy),
             store,
+            reviews,
             say,
         ),
         *(Outbox(database, "orchestrator", accepted.claim), {}, accepted.claim, key),
     )
     try:
-        yield RunInHand(database, store, drive, accepted.claim, new_work(key, text))
+        yield RunInHand(database, store, reviews, drive, accepted.claim, new_work(key, text))
     finally:
         await database.close()
 

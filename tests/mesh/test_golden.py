@@ -16,7 +16,8 @@ import pytest
 from a2a.types import TaskState
 
 from meshwright.database import Database, Transaction, open_database
-from meshwright.records.runs import RunStore
+from meshwright.reviews.store import ReviewStore
+from meshwright.reviews.word import Word
 from meshwright.tasks.book import TaskBook
 from meshwright.testing import lifespan_of
 from orchestrator.graph import build
@@ -99,10 +100,9 @@ async def test_a_run_of_an_earlier_build_is_finished_by_this_one(
             snapshot = await ended(database, task)
             if file.stem == "review":
                 assert snapshot.task.status.state == TaskState.TASK_STATE_INPUT_REQUIRED
-                (review,) = await RunStore(database).reviews()
-                await RunStore(database).decide(
-                    review["id"], "approve", by="ann", reason="", agent="orchestrator"
-                )
+                reviews = ReviewStore(database, "orchestrator")
+                (review,) = await reviews.queue()
+                await reviews.decide(review["id"], Word("approve", hash=review["hash"]), by="ann")
                 while (snapshot := await ended(database, task)).work != "ended":
                     await asyncio.sleep(0)
             await database.close()

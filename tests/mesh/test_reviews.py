@@ -73,7 +73,7 @@ async def test_two_reviewers_at_once_are_one_decision_and_one_409(start_team: An
     async with start_team() as team, team.mesh.client() as client:
         _, review = await park(team, client)
         decide = [
-            team.operator("POST", f"/reviews/{review['id']}", json={"decision": decision})
+            team.operator("POST", f"/reviews/{review['id']}", json={"decision": decision, "reason": "so"})
             for decision in ("approve", "reject")
         ]
         codes = sorted(answer.status_code for answer in await asyncio.gather(*decide))

@@ -8,6 +8,7 @@ import pytest
 from langgraph.graph import END, START, StateGraph
 
 from meshwright.errors import LeaseLost
+from meshwright.reviews.word import Word
 from meshwright.tasks.snapshot import Claim
 from meshwright.tasks.turn import Postponed
 from orchestrator.aggregate import aggregate
@@ -54,7 +55,7 @@ def next_build(saver: Any) -> Any:
     graph.add_edge("aggregate", "judge")
     graph.add_edge("judge", "apply")
     graph.add_conditional_edges("apply", to_the_people, ["people", "plan", "look"])
-    graph.add_edge("people", "apply")
+    graph.add_edge("people", "judge")
     graph.add_edge("look", "finish")
     graph.add_edge("finish", END)
     return graph.compile(checkpointer=saver)
@@ -84,8 +85,8 @@ async def test_a_run_that_waits_for_a_person_waits_in_every_build_and_goes_on_in
         for each in builds:
             state = await run.drive(each)
             assert "__interrupt__" in state
-        (review_row,) = await run.store.reviews()
-        await run.store.decide(review_row["id"], "approve", by="ann", reason="", agent="orchestrator")
+        (review_row,) = await run.reviews.queue()
+        await run.reviews.decide(review_row["id"], Word("approve"), by="ann")
         state = await run.drive(builds[1])
         assert (state["outcome"], done(team)) == ("done", [1, 1, 1])
 

@@ -1,0 +1,1 @@
+"""What waits for a person: the queue, who may decide, and what they are shown."""

@@ -1,0 +1,56 @@
+"""The review queue over A2A: what the client is told while its task waits, and decisions that come as messages.
+
+A decision is a data part `{"review": id, "decision": "approve"|"edit"|"reject", "hash", "reason", "arguments"}`, in a message of its own
+or as a follow-up on the client's task. It goes through the same rules as everywhere; whoever is no operator is refused in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from meshwright.errors import InvalidRequest
+
+#: Proposals that are named in the words; all of them are in the data.
+NAMED = 5
+
+
+def decision_in(data: Sequence[Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """The review that a message decides, and the decision as it was written; None for a message about something else.
+
+    Raises InvalidRequest for more than one: which of them failed could not be said.
+    """
+    found = [part for part in data if isinstance(part, dict) and {"review", "decision"} <= part.keys()]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise InvalidRequest("a message decides one review; send a message for each")
+    return str(found[0]["review"]), found[0]
+
+
+def decided(review: Mapping[str, Any]) -> str:
+    """What became of a review, to whoever decided about it."""
+    if review["state"] == "open":
+        more = review["needed"] - len(review["approvals"])
+        return f"{review['action']}: approved by you; {'one more person' if more == 1 else f'{more} more people'} must approve it"
+    words = {"approve": "approved", "reject": "rejected", "edit": "edited"}
+    return f"{review['action']}: {words[review['state']]}"
+
+
+def waits(reviews: Sequence[Mapping[str, Any]], note: str = "") -> str:
+    """Why the client's task waits; `note` comes before it."""
+    if not reviews:
+        return "what people decided is being done; the answer follows on this task"
+    what = "one proposal waits" if len(reviews) == 1 else f"{len(reviews)} proposals wait"
+    named = "; ".join(f"{review['action']} ({review['why']})" for review in reviews[:NAMED])
+    text = f"{what} for a person to decide: {named}. The answer follows on this task"
+    return f"{note}. {text}" if note else text
+
+
+def asks(reviews: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The same for machines. The arguments are not in it: they are in the report, which only the task's owner gets."""
+    return {
+        "reviews": [
+            {name: review[name] for name in ("id", "action", "why", "risk", "expires")} for review in reviews
+        ]
+    }
