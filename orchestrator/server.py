@@ -41,7 +41,7 @@ def orchestrator_app(
     """The app. Raises SettingsError for a card, policy or database that cannot be used."""
     client = http or http_client()
     card = offered(card_of(NAME), settings.grpc_port)
-    policy = Policy.load(settings.policy or shipped("policies", "shop.toml"))
+    policy = Policy.load(settings.policy or shipped("policies", "shop/facts.toml").parent)
     directory = Directory(settings.peers, client, identity)
     toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness("graph", "directory")
