@@ -17,10 +17,9 @@ from meshwright.outbound.http import http_client
 from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
-from meshwright.policy.rules import Policy
+from meshwright.policy.rules import Policy, shipped_policy
 from meshwright.records.runs import RunStore, end_with_task
 from meshwright.settings import Settings
-from meshwright.shipped import shipped
 from orchestrator.api import Api
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def orchestrator_app(
     """The app. Raises SettingsError for a card, policy or database that cannot be used."""
     client = http or http_client()
     card = offered(card_of(NAME), settings.grpc_port)
-    policy = Policy.load(settings.policy or shipped("policies", "shop/facts.toml").parent)
+    policy = Policy.load(settings.policy or shipped_policy())
     directory = Directory(settings.peers, client, identity)
     toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness("graph", "directory")

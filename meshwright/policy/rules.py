@@ -20,6 +20,7 @@ from meshwright.policy.facts import Ask, Closing, Lookups, fill, lookup
 from meshwright.policy.provenance import hidden, provenance
 from meshwright.policy.rulebook import RISKS, Rule, Rulebook, Ruling
 from meshwright.settings import SettingsError
+from meshwright.shipped import shipped
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,18 @@ class Policy:
             why = f"{action}: the arguments or the facts about them do not have the shape that the rules know"
             return _rejected("shape", why), errors
         return _verdict(approvals, rulings, told), ()
+
+
+def shipped_policy() -> Path:
+    """The folder of the policy that comes along. Raises SettingsError if there is none, or more than one to choose from."""
+    place = shipped("policies", "access.toml").parent
+    found = sorted(file.parent for file in place.glob("*/facts.toml"))
+    if len(found) != 1:
+        names = ", ".join(folder.name for folder in found) or "none"
+        raise SettingsError(
+            f"which policy of {place} is meant (there are: {names})? MESHWRIGHT_POLICY names its folder"
+        )
+    return found[0]
 
 
 def _given(known: Mapping[str, Any]) -> dict[str, Any]:
