@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from meshwright.deadline import Deadline
 from meshwright.errors import DeadlineExceeded, MeshError
 from meshwright.findings import Gap, Proposal
-from orchestrator.gate import action_key, judge
+from orchestrator.gate import SELF, action_key, judge
 from orchestrator.work import Drive, Work, code_of
 
 #: The share of a run's time that is kept for its last word.
@@ -81,7 +81,7 @@ async def cut_short(state: dict[str, Any], drive: Drive) -> dict[str, Any]:
 
 async def _effect(drive: Drive, state: Work, action: str, arguments: dict[str, Any]) -> str:
     """Judge and apply one closing effect; the reason if it did not happen."""
-    proposal = Proposal(action=action, arguments=arguments)
+    proposal = Proposal(action=action, arguments=arguments, proposed_by=SELF)
     verdict = await judge(drive, state, proposal)
     if verdict.decision != "apply":
         return f"{action}: {verdict.why}"

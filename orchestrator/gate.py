@@ -2,70 +2,168 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from langgraph.runtime import Runtime
 
+from meshwright.audit import privacy
+from meshwright.audit.log import Entry
 from meshwright.extension import canonical
 from meshwright.findings import Proposal, Verdict
-from meshwright.policy.rules import Policy
+from meshwright.policy import Judgement, Policy
+from meshwright.policy.facts import Ask
+from meshwright.policy.provenance import PERSON
 from orchestrator.work import SHARES, Drive, Work
 
 #: The tag of skills that propose changes.
 WRITES = "write"
+#: Who proposes what ends a request, as policies name it.
+SELF = "orchestrator"
+_STATES = {"apply": "open", "review": "waiting", "reject": "rejected"}
+#: States of a row whose effect has happened, may have, or may yet.
+_MOVING = ("open", "waiting", "approved", "applied", "unknown")
 
 
 async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
-    """Node: a verdict for every proposal that has none yet. Reviews are written down where people find them."""
+    """Node: a verdict for every proposal that has none yet, and a new one for what people have approved meanwhile: the world
+    may have changed. Reviews are written down where people find them."""
     drive = runtime.context
-    rows = list(state["actions"])
-    known = {row["key"] for row in rows}
-    for place, row in enumerate(rows):
-        if row["state"] == "approved":
-            rows[place] = await _again(drive, state, row)
+    ask = _each_once(_looking_up(drive, state))
+    rows: list[dict[str, Any]] = []
+    for row in [*state["actions"], *_fresh(state)]:
+        if row["state"] in ("new", "approved"):
+            # one after the other: what the first moves counts for the next
+            row = await _judged(drive, state, row, [*state["actions"], *rows], ask)
+        rows.append(row)
+    return {"actions": rows}
+
+
+def _fresh(state: Work) -> list[dict[str, Any]]:
+    """The proposals without a row, each once, with the contradiction that they are one side of."""
+    known = {row["key"] for row in state["actions"]}
+    rows = []
     for content in state["resolution"].get("proposals", []):
         proposal = Proposal.model_validate(content)
         key = action_key(state["id"], proposal)
         if key in known:
             continue
         known.add(key)
-        verdict = await judge(drive, state, proposal)
-        await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
-        states = {"apply": "open", "review": "waiting", "reject": "rejected"}
-        rows.append(
-            {
-                "key": key,
-                "proposal": proposal.model_dump(mode="json"),
-                "verdict": verdict.model_dump(mode="json"),
-                "state": states[verdict.decision],
-            }
-        )
-        if verdict.decision == "review":
-            await drive.reviews.open(key, state["id"], proposal, verdict, drive.claim)
-    return {"actions": rows}
+        row = {"key": key, "proposal": proposal.model_dump(mode="json"), "state": "new"}
+        if conflict := contested(state, proposal):
+            row["conflict"] = conflict
+        rows.append(row)
+    return rows
 
 
-async def _again(drive: Drive, state: Work, row: dict[str, Any]) -> dict[str, Any]:
-    """A row that people approved, judged as the world is now; it waits again if that takes more people than it had."""
-    proposal, approved = Proposal.model_validate(row["proposal"]), len(row["approved_by"])
-    verdict = await judge(drive, state, proposal, approvals=approved)
-    row = {**row, "verdict": verdict.model_dump(mode="json")}
-    if verdict.decision == "reject":
-        return {**row, "state": "rejected", "why": verdict.why}
-    if verdict.decision == "apply" or max(verdict.approvals, 1) <= approved:
-        return {**row, "state": "open"}
-    await drive.reviews.open(
-        *(row["key"], state["id"], proposal, verdict, drive.claim),
-        provenance=row.get("provenance"),
-        conflict=row.get("conflict"),
+def contested(state: Work, proposal: Proposal) -> dict[str, Any] | None:
+    """The contradiction about what this proposal is about, while nobody has settled it."""
+    conflicts: list[dict[str, Any]] = state["resolution"].get("conflicts", [])
+    mine = (conflict for conflict in conflicts if conflict["about"] == proposal.about != "")
+    return next((conflict for conflict in mine if not conflict["chosen"]), None)
+
+
+async def _judged(
+    drive: Drive, state: Work, row: dict[str, Any], rows: list[dict[str, Any]], ask: Ask
+) -> dict[str, Any]:
+    """The row with its verdict, and what follows from it."""
+    proposal = Proposal.model_validate(row["proposal"])
+    approvals = len(row.get("approved_by", []))
+    judgement = await _weighed(
+        *(drive, state, proposal, approvals, ask),
+        moved=_moved(rows, row["key"]),
+        conflict=bool(row.get("conflict")),
+        by_person={name for name, source in row.get("provenance", {}).items() if source == PERSON},
     )
-    return {**row, "state": "waiting"}
+    verdict = judgement.verdict
+    await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
+    if verdict.decision == "review":
+        await drive.reviews.open(
+            *(row["key"], state["id"], proposal, verdict, drive.claim),
+            provenance=judgement.provenance,
+            conflict=row.get("conflict"),
+        )
+    judged = {
+        **row,
+        "verdict": verdict.model_dump(mode="json"),
+        "state": _STATES[verdict.decision],
+        "provenance": judgement.provenance,
+        "moves": judgement.moves,
+    }
+    if approvals and verdict.decision == "reject":
+        judged["why"] = (
+            f"approved by {', '.join(row['approved_by'])}, and then not possible any more: {verdict.why}"
+        )
+    return judged
 
 
 async def judge(drive: Drive, state: Work, proposal: Proposal, approvals: int = 0) -> Verdict:
-    """The policy's verdict on one proposal that so many people have approved."""
+    """The policy's verdict on one proposal, of which `approvals` people have approved; it stands in the audit log."""
+    ask = _looking_up(drive, state)
+    moved = _moved(state["actions"], action_key(state["id"], proposal))
+    return (await _weighed(drive, state, proposal, approvals, ask, moved=moved)).verdict
+
+
+async def _weighed(
+    drive: Drive,
+    state: Work,
+    proposal: Proposal,
+    approvals: int,
+    ask: Ask,
+    *,
+    moved: int,
+    conflict: bool = False,
+    by_person: Collection[str] = (),
+) -> Judgement:
     policy: Policy = drive.policy
+    skills = {part["id"]: part["skill"] for part in state["plan"]}
+    # what a person has edited is still within what the agent of that part of the request may propose
+    finding = state["findings"].get(proposal.subtask, {})
+    known = {
+        "proposal": proposal.arguments,
+        "proposal_confidence": proposal.confidence,
+        "amount": proposal.amount,
+        "agent": finding.get("agent") or proposal.proposed_by,
+        "by_person": by_person,
+        "skill": skills.get(proposal.subtask, ""),
+        "subject": state["subject"],
+        "words": state["request"],
+        "conflict": conflict,
+        "request": {
+            "unread": state["unread"],
+            "topic": state["topic"],
+            "open_ends": open_ends(drive, state),
+            "moved_cents": moved,
+        },
+    }
+    judgement = await policy.weigh(proposal.action, known, ask, approvals)
+    await drive.store.record(drive.claim, _entry(state["id"], proposal, judgement, policy, approvals))
+    return judgement
+
+
+def _entry(run: str, proposal: Proposal, judgement: Judgement, policy: Policy, approvals: int) -> Entry:
+    """The line in the audit log. Judged again after a crash it is the same line, unless the verdict is another."""
+    verdict, key = judgement.verdict, action_key(run, proposal)
+    body = {
+        "action": proposal.action,
+        "arguments": privacy.arguments(proposal.arguments),
+        "proposed_by": proposal.proposed_by,
+        "approvals": approvals,
+        "decision": verdict.decision,
+        "needs": verdict.approvals,
+        "policy": verdict.policy,
+        "risk": verdict.risk,
+        "provenance": judgement.provenance,
+        "facts": judgement.seen,
+        "rules": policy.digest,
+    }
+    once = f"gate.verdict:{key}:{approvals}:{verdict.decision}"
+    return Entry("gate.verdict", SELF, body, run=run, action=key, once=once)
+
+
+def _looking_up(drive: Drive, state: Work) -> Ask:
     tools = drive.toolbox.session(
         by=drive.by.share(SHARES.gate), ticket=state["id"], priority=drive.origin.priority
     )
@@ -73,13 +171,26 @@ async def judge(drive: Drive, state: Work, proposal: Proposal, approvals: int = 
     async def look_up(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return await tools.call(tool, **arguments)
 
-    known = {
-        "proposal": proposal.arguments,
-        "proposal_confidence": proposal.confidence,
-        "subject": state["subject"],
-        "request": {"unread": state["unread"], "topic": state["topic"], "open_ends": open_ends(drive, state)},
-    }
-    return await policy.judge(proposal.action, known, look_up)
+    return look_up
+
+
+def _each_once(ask: Ask) -> Ask:
+    """The same question is asked once: for one look of the gate the world stands still."""
+    asked: dict[str, asyncio.Future[dict[str, Any]]] = {}
+
+    async def look_up(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        key = canonical([tool, arguments])
+        if key not in asked:
+            asked[key] = asyncio.ensure_future(ask(tool, arguments))
+        return await asked[key]
+
+    return look_up
+
+
+def _moved(rows: Iterable[dict[str, Any]], but: str) -> int:
+    """Cents that the other actions of this run move, as the gate has seen it. Of two rows with one key the later counts."""
+    latest = {row["key"]: row for row in rows if row["key"] != but}
+    return sum(int(row.get("moves", 0)) for row in latest.values() if row["state"] in _MOVING)
 
 
 def open_ends(drive: Drive, state: Work) -> list[str]:

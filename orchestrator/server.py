@@ -17,12 +17,11 @@ from meshwright.outbound.http import http_client
 from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
-from meshwright.policy.rules import Policy
+from meshwright.policy.rules import Policy, shipped_policy
 from meshwright.records.runs import RunStore, end_with_task
 from meshwright.reviews.overdue import Watch
 from meshwright.reviews.store import Patience, ReviewStore
 from meshwright.settings import Settings
-from meshwright.shipped import shipped
 from meshwright.tasks.retention import DAY, HOUR
 from orchestrator.api import Api
 
@@ -44,7 +43,7 @@ def orchestrator_app(
     """The app. Raises SettingsError for a card, policy or database that cannot be used."""
     client = http or http_client()
     card = offered(card_of(NAME), settings.grpc_port)
-    policy = Policy.load(settings.policy or shipped("policies", "shop.toml"))
+    policy = Policy.load(settings.policy or shipped_policy())
     directory = Directory(settings.peers, client, identity)
     toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness("graph", "directory")

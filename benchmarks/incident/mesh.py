@@ -13,9 +13,10 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.incident.team import ACCESS, AGENTS, POLICY, TOOLS
+from benchmarks.incident.team import ACCESS, AGENTS, TOOLS
 from meshwright.cli import keys
 from meshwright.cli.home import Home
+from meshwright.testing.policies import policy_in
 from meshwright.testing.processes import free_base
 
 #: Seconds in which everything must be ready.
@@ -70,7 +71,7 @@ def running(home: Path, **settings: str) -> Iterator[Mesh]:
     place = Home.at(home)
     place.make()
     keys.ensure(place, names)
-    (home / "policy.toml").write_text(POLICY)
+    policy = policy_in(home / "policy", speaks=False)  # its agents only tell
     (home / "access.toml").write_text(ACCESS)
     mesh = Mesh(home, urls)
     with ExitStack() as stack:
@@ -86,7 +87,7 @@ def running(home: Path, **settings: str) -> Iterator[Mesh]:
                 "PEERS": ",".join(urls[peer] for peer in asks),
                 "TOOLS": ",".join(urls[tool] for tool in uses),
                 "LOG_LEVEL": "WARNING",
-                **({"POLICY": str(home / "policy.toml")} if name == "orchestrator" else {}),
+                **({"POLICY": str(policy)} if name == "orchestrator" else {}),
                 **({"ACCESS": str(home / "access.toml")} if name in TOOLS else {}),
                 **settings,
             }

@@ -29,7 +29,6 @@ orders = ["warehouse.*"]
 advisor = ["guide.*"]
 [write]
 """
-POLICY = "version = 1\n"
 #: Seconds a tool takes when it is well, and how long the warehouse takes when it is not.
 WELL, SICK = 0.2, 45.0
 

@@ -28,11 +28,12 @@ from typing import Any
 import httpx
 
 from benchmarks.hop_servers import cpu_seconds
-from benchmarks.parked.team import AGENTS, POLICY, TOOLS
+from benchmarks.parked.team import ACTIONS, AGENTS, RULES, TOOLS
 from meshwright.cli import keys
 from meshwright.cli.home import Home
 from meshwright.database.door import Database, connect
 from meshwright.outbound.http import http_client
+from meshwright.testing.policies import policy_in
 from meshwright.testing.processes import free_base
 
 FIRST = 300
@@ -61,7 +62,7 @@ async def measure(folder: Path, runs: int, stack: ExitStack) -> dict[str, Any]:
     home = Home.at(folder)
     home.make()
     keys.ensure(home, names)
-    (folder / "policy.toml").write_text(POLICY)
+    policy = policy_in(folder / "policy", rules=RULES, actions=ACTIONS, speaks=False)
     team_ports = {name: port for name, port in ports.items() if name != "orchestrator"}
     _start(stack, [sys.executable, "-m", "benchmarks.parked.team", str(folder), json.dumps(team_ports)], {})
     address = f"http://127.0.0.1:{ports['orchestrator']}"
@@ -71,7 +72,7 @@ async def measure(folder: Path, runs: int, stack: ExitStack) -> dict[str, Any]:
         "PUBLIC_URL": address,
         "KEY": str(home.key("orchestrator")),
         "TRUST": str(home.trust),
-        "POLICY": str(folder / "policy.toml"),
+        "POLICY": str(policy),
         "PEERS": ",".join(f"http://127.0.0.1:{ports[name]}" for name in AGENTS),
         "TOOLS": f"http://127.0.0.1:{ports[TOOLS]}",
         "LOG_LEVEL": "WARNING",

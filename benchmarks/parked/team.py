@@ -20,14 +20,11 @@ from meshwright.inbound.toolapp import tool_app
 from meshwright.settings import Settings
 from meshwright.toolserver import Access, Call, ToolServer
 
-POLICY = """
-version = 1
-[[rule]]
-name = "a person looks at everything"
-actions = ["paint"]
-source = "benchmark"
-conditions = [{ that = "proposal.thing", one_of = ["nothing"], otherwise = "review", why = "everything is looked at" }]
+RULES = """
+@id("painting") @source("benchmark") @why("everything is looked at")
+permit (principal, action == Action::"paint", resource) when { context.approvals >= 1 };
 """
+ACTIONS = {"paint": "thing: String, run: String"}
 AGENTS = ("triage", "orders", "aggregator")
 TOOLS = "workshop"
 

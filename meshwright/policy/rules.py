@@ -1,191 +1,185 @@
-"""A declarative policy: facts the gate looks up itself, and rules over them. Default: reject.
+"""A declarative policy: what may be applied, what waits for how many people, and what never happens. Default: reject.
 
-    [facts.order]                                  # asked with a read tool at gate time; an agent's word is no fact
-    tool = "get_order"
-    arguments = { order_id = "proposal.order_id" }
-
-    [[rule]]
-    name = "cancel-pending"
-    actions = ["cancel_order"]
-    source = "handbook: Cancel pending order"
-    conditions = [
-      { that = "customer.verified", equals = true, otherwise = "reject", why = "the customer is not identified" },
-      { that = "order.status", equals = "pending", otherwise = "reject", why = "only pending orders are cancelled" },
-      { that = "preview.amount_cents", at_most = 100000, otherwise = "review", why = "more than 1,000.00" },
-    ]
-
-A path such as `order.status` goes through facts and what the gate knows of the request (`proposal`, `action`, `subject`,
-`request`). A path that leads nowhere fails its condition. Every condition is read; a reject outranks a review.
+A policy is a folder: `*.cedar` with the rules, one `*.cedarschema`, and `facts.toml`, which says what the gate looks up. Three outcomes
+come of one question. Cedar is asked with `context.approvals` as it is, and with more: allowed at once is *apply*, allowed with
+n people's approval is *review* by n, never allowed is *reject*. [The policy](docs/policy.md) says what stands in the context.
 """
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Awaitable, Callable, Mapping
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from meshwright.errors import MeshError, ToolRefused
+from meshwright.extension import canonical
 from meshwright.findings import Verdict
+from meshwright.policy.facts import Ask, Closing, Lookups, fill, lookup
+from meshwright.policy.provenance import hidden, provenance
+from meshwright.policy.rulebook import RISKS, Rule, Rulebook, Ruling
 from meshwright.settings import SettingsError
+from meshwright.shipped import shipped
 
-Ask = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+log = logging.getLogger(__name__)
 
-MISSING = object()
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+#: More people than this are never asked for.
+PEOPLE = 2
 
 
-class Condition(_Strict):
-    """One comparison. Exactly one of the operators is given."""
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and what it was made of. `seen` is the SHA-256 of the facts, `context` what the rules were asked about.
 
-    that: str
-    equals: bool | int | str | None = None
-    one_of: tuple[bool | int | str, ...] | None = None
-    at_most: float | None = None
-    at_least: float | None = None
-    same_as: str | None = None
-    empty: bool | None = None
-    otherwise: Literal["review", "reject"] = "reject"
-    why: str
+    `moves` is the money that the action moves, in cents, as a fact says it.
+    """
 
-    @model_validator(mode="after")
-    def _one_operator(self) -> Condition:
-        given = [name for name in _OPERATORS if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"a condition needs exactly one of {', '.join(_OPERATORS)}")
-        return self
+    verdict: Verdict
+    provenance: dict[str, str]
+    facts: Mapping[str, Any]
+    context: Mapping[str, Any]
+    moves: int = 0
+    errors: tuple[str, ...] = ()
 
-    def holds(self, facts: Mapping[str, Any]) -> bool:
-        value = lookup(facts, self.that)
-        if self.empty is not None:
-            return (value is MISSING or not value) == self.empty
-        if value is MISSING or value is None:
-            return False
-        if self.equals is not None:
-            return type(value) is type(self.equals) and value == self.equals
-        if self.one_of is not None:
-            return value in self.one_of
-        if self.same_as is not None:
-            return bool(value == lookup(facts, self.same_as))
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            return False
-        if self.at_most is not None:
-            return value <= self.at_most
-        return self.at_least is not None and value >= self.at_least
+    @property
+    def seen(self) -> str:
+        return hashlib.sha256(canonical(self.facts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-_OPERATORS = ("equals", "one_of", "at_most", "at_least", "same_as", "empty")
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All of it. `load` reads it from a folder. `digest` is the SHA-256 of its files."""
 
-
-class Rule(_Strict):
-    """What must hold for these actions. `source` says where the rule comes from."""
-
-    name: str
-    actions: tuple[str, ...] = Field(min_length=1)
-    source: str
-    conditions: tuple[Condition, ...] = ()
-
-
-class Lookup(_Strict):
-    """How the gate gets a fact: a read tool, and its arguments as paths."""
-
-    tool: str
-    arguments: dict[str, str]
-
-
-class Closing(_Strict):
-    """The tools that end a request: an answer to the customer, a hand-over to a person, the end."""
-
-    reply: str = "reply"
-    handover: str = "escalate"
-    close: str = "close"
-
-
-class Policy(_Strict):
-    """All of it. `load` reads it from a TOML file."""
-
-    version: int
-    closing: Closing | None = None
-    facts: dict[str, Lookup] = Field(default_factory=dict)
-    rule: tuple[Rule, ...] = ()
+    rulebook: Rulebook
+    lookups: Lookups
+    digest: str
 
     @classmethod
-    def load(cls, path: Path) -> Policy:
-        """Raises SettingsError that names the file and the place in it."""
+    def load(cls, folder: Path) -> Policy:
+        """Raises SettingsError that names the file, and the rule or the place in it."""
+        if not folder.is_dir():
+            raise SettingsError(f"MESHWRIGHT_POLICY: {folder} is no folder with a policy in it")
         try:
-            return cls.model_validate(tomllib.loads(path.read_text()))
-        except OSError as error:
-            raise SettingsError(f"MESHWRIGHT_POLICY: cannot read {path}: {error.strerror}") from None
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"MESHWRIGHT_POLICY: {path}: {error}") from None
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise SettingsError(f"MESHWRIGHT_POLICY: {path}: {where}: {first['msg']}") from None
+            rulebook, lookups = Rulebook.read(folder), Lookups.read(folder / "facts.toml")
+        except SettingsError as error:
+            raise SettingsError(f"MESHWRIGHT_POLICY: {error}") from None
+        files = sorted(
+            file for file in folder.iterdir() if file.suffix in (".cedar", ".cedarschema", ".toml")
+        )
+        digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+        return cls(rulebook, lookups, digest)
 
-    async def judge(self, action: str, known: Mapping[str, Any], ask: Ask) -> Verdict:
-        """The verdict on one proposal. `known` holds `proposal` (its arguments), `subject`, `request`."""
-        rules = [rule for rule in self.rule if action in rule.actions]
-        if not rules:
-            return Verdict(decision="reject", policy="default", why=f"no rule allows {action}")
-        facts: dict[str, Any] = {**known, "action": action}
-        for name in self._needed(rules):
-            facts[name] = await self._fetch(name, facts, ask)
-        failed = [(rule, c) for rule in rules for c in rule.conditions if not c.holds(facts)]
-        failed.sort(key=lambda pair: pair[1].otherwise != "reject")
-        if failed:
-            rule, condition = failed[0]
-            return Verdict(
-                decision=condition.otherwise,
-                policy=rule.name,
-                why=fill(condition.why, facts),
-                source=rule.source,
-            )
-        names = ", ".join(rule.name for rule in rules)
-        sources = "; ".join(dict.fromkeys(rule.source for rule in rules))
-        return Verdict(decision="apply", policy=names, why="every condition holds", source=sources)
+    @property
+    def closing(self) -> Closing | None:
+        return self.lookups.closing
 
-    def _needed(self, rules: list[Rule]) -> list[str]:
-        """The facts that these rules speak of, each before those that are asked for with it."""
-        wanted = {p.split(".")[0] for r in rules for c in r.conditions for p in (c.that, c.same_as or "")}
-        return [name for name in self.facts if name in wanted]
+    async def judge(self, action: str, known: Mapping[str, Any], ask: Ask, approvals: int = 0) -> Verdict:
+        """The verdict on one proposal, of which `approvals` different people have approved so far.
 
-    async def _fetch(self, name: str, facts: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
-        """One fact. What a tool refuses to tell is not known: the conditions on it then fail, and say so."""
-        arguments: dict[str, Any] = {}
-        for key, path in self.facts[name].arguments.items():
-            value = lookup(facts, path)
-            if value is not MISSING:
-                arguments[key] = value
-        try:
-            return await ask(self.facts[name].tool, arguments)
-        except ToolRefused as refusal:
-            return {"refused": str(refusal)}
-        except MeshError as error:
-            return {"unknown": str(error)}
+        `known` holds `proposal` (its arguments), `proposal_confidence`, `amount`, `agent`, `skill`, `subject`, `request`,
+        `words` (the customer's), `conflict`, and `by_person` (the arguments that a person has set); all but the first may be missing.
+        """
+        return (await self.weigh(action, known, ask, approvals)).verdict
 
+    async def weigh(self, action: str, known: Mapping[str, Any], ask: Ask, approvals: int = 0) -> Judgement:
+        """The same, with what it was made of."""
+        facts: dict[str, Any] = {}
+        if action in self.rulebook.actions:
+            facts = await self.lookups.look_up(action, {**known, "action": action}, ask)
+        return self.decide(action, known, facts, approvals)
 
-def lookup(facts: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, or MISSING."""
-    value: Any = facts
-    for step in path.split("."):
-        if not isinstance(value, Mapping) or step not in value:
-            return MISSING
-        value = value[step]
-    return value
+    def decide(
+        self, action: str, known: Mapping[str, Any], facts: Mapping[str, Any], approvals: int = 0
+    ) -> Judgement:
+        """The judgement on facts that are there already."""
+        words, by_person = str(known.get("words", "")), known.get("by_person", ())
+        sources = provenance(known.get("proposal", {}), words, facts, self.lookups, by_person)
+        context = {**self.lookups.kept(facts), **_given(known), "provenance": sources}
+        moves = lookup(facts, self.lookups.moves)
+        moves = moves if type(moves) is int else 0
+        verdict, errors = self._ruled(action, context, {**known, **facts, "action": action}, approvals)
+        return Judgement(verdict, sources, facts, context, moves, errors)
+
+    def _ruled(
+        self, action: str, context: Mapping[str, Any], told: Mapping[str, Any], approvals: int
+    ) -> tuple[Verdict, tuple[str, ...]]:
+        """The verdict, and why the rules could not be asked, where they could not: then it is a reject."""
+        if action not in self.rulebook.actions:
+            return _rejected("default", f"no rule allows {action}"), ()
+        agent = str(told.get("agent", ""))
+        rulings = self.rulebook.ask(agent, action, [{**context, "approvals": approvals}])
+        if not rulings[0].allowed and not rulings[0].errors:
+            more = range(approvals + 1, PEOPLE + 1)
+            rulings += self.rulebook.ask(agent, action, [{**context, "approvals": level} for level in more])
+        errors = tuple(dict.fromkeys(error for ruling in rulings for error in ruling.errors))
+        if errors:
+            log.info("the rules could not be asked about %s by %r", action, agent[:40])
+            why = f"{action}: the arguments or the facts about them do not have the shape that the rules know"
+            return _rejected("shape", why), errors
+        return _verdict(approvals, rulings, told), ()
 
 
-def fill(text: str, facts: Mapping[str, Any]) -> str:
-    """`text` with each `{path}` replaced by its value."""
-    parts = text.split("{")
-    filled = parts[0]
-    for part in parts[1:]:
-        path, brace, rest = part.partition("}")
-        value = lookup(facts, path)
-        filled += (str(value) if brace and value is not MISSING else "") + rest
-    return filled.strip()[:2000]
+def shipped_policy() -> Path:
+    """The folder of the policy that comes along. Raises SettingsError if there is none, or more than one to choose from."""
+    place = shipped("policies", "access.toml").parent
+    found = sorted(file.parent for file in place.glob("*/facts.toml"))
+    if len(found) != 1:
+        names = ", ".join(folder.name for folder in found) or "none"
+        raise SettingsError(
+            f"which policy of {place} is meant (there are: {names})? MESHWRIGHT_POLICY names its folder"
+        )
+    return found[0]
+
+
+def _given(known: Mapping[str, Any]) -> dict[str, Any]:
+    """What the rules see of the request and the proposal, beside the facts. Shares are whole per cents, lists are counts."""
+    request = known.get("request", {})
+    given = {
+        "proposal": known.get("proposal", {}),
+        "confidence": int(float(known.get("proposal_confidence", 1.0)) * 100 + 1e-6),
+        "skill": str(known.get("skill", "")),
+        "conflict": bool(known.get("conflict", False)),
+        "hidden": hidden(known.get("proposal", {})),
+        "request": {
+            "unread": len(request.get("unread", ())),
+            "open_ends": len(request.get("open_ends", ())),
+            "moved_cents": int(request.get("moved_cents", 0)),
+        },
+    }
+    if known.get("amount") is not None:
+        given["amount"] = known["amount"]
+    return given
+
+
+def _verdict(approvals: int, rulings: list[Ruling], told: Mapping[str, Any]) -> Verdict:
+    """From one ruling per number of approvals, beginning with those that there are."""
+    more = next((place for place, ruling in enumerate(rulings) if ruling.allowed), None)
+    if more == 0:
+        return _said("apply", rulings[0].rules, "every condition holds", 0)
+    if more is not None:
+        stopped = tuple(dict.fromkeys(rule for ruling in rulings[:more] for rule in ruling.rules))
+        stopped = stopped or rulings[more].rules  # nothing forbade it: what permits it wants people
+        why = "; ".join(dict.fromkeys(fill(rule.why, told) for rule in stopped))
+        return _said("review", stopped, why[:2000], approvals + more)
+    last = rulings[-1].rules
+    if last:
+        return _said("reject", last, fill(last[0].why, told), 0)
+    agent, skill = told.get("agent") or "nobody", told.get("skill") or "none"
+    why = f"no rule allows {told['action']} as {agent} proposes it (the part of the request: {skill})"
+    return _rejected("default", why[:2000])
+
+
+def _said(decision: Any, rules: tuple[Rule, ...], why: str, approvals: int) -> Verdict:
+    return Verdict(
+        decision=decision,
+        policy=", ".join(rule.id for rule in rules),
+        why=why,
+        source="; ".join(dict.fromkeys(rule.source for rule in rules)),
+        approvals=approvals,
+        risk=max((rule.risk for rule in rules), key=RISKS.index),
+    )
+
+
+def _rejected(policy: str, why: str) -> Verdict:
+    return Verdict(decision="reject", policy=policy, why=why)

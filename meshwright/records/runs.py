@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+from meshwright.audit.log import Entry, append
 from meshwright.database import Database, Row, Transaction
 from meshwright.errors import NotFound
 from meshwright.reviews.store import withdraw
@@ -39,6 +40,15 @@ class RunStore:
             )
             if not going_on:
                 await withdraw(tx, run, f"the request has ended: it is {state}", "orchestrator")
+
+        await self._database.write(op)
+
+    async def record(self, claim: Claim, *entries: Entry) -> None:
+        """Entries for the audit log, in a transaction of their own. Raises LeaseLost."""
+
+        async def op(tx: Transaction) -> None:
+            await check(tx, claim)
+            await append(tx, *entries)
 
         await self._database.write(op)
 

@@ -10,6 +10,7 @@ from meshwright.testing.clock import ManualClock
 from meshwright.testing.inprocess import InProcess, lifespan_of
 from meshwright.testing.keyring import Keyring
 from meshwright.testing.model import ScriptedModel
+from meshwright.testing.policies import policy_in
 from meshwright.testing.processes import MeshDidNotStart, RunningMesh, running_mesh
 from meshwright.testing.proxy import WELL, Fault, FaultProxy
 from meshwright.testing.serving import serving
@@ -25,6 +26,7 @@ __all__ = [
     "RunningMesh",
     "ScriptedModel",
     "lifespan_of",
+    "policy_in",
     "running_mesh",
     "serving",
 ]

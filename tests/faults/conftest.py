@@ -25,18 +25,10 @@ from meshwright.outbound.http import http_client
 from meshwright.outbound.peer import Answer, Peer
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.settings import Settings
-from meshwright.testing import FaultProxy, Keyring, serving
+from meshwright.testing import FaultProxy, Keyring, policy_in, serving
 from meshwright.toolserver import Access, Call, ToolServer
 from orchestrator.server import orchestrator_app
 
-POLICY = """
-version = 1
-[closing]
-[[rule]]
-name = "speak"
-actions = ["reply", "escalate", "close"]
-source = "test"
-"""
 NAMES = ("orchestrator", "triage", "orders", "advisor", "standby", "aggregator", "shelf")
 
 
@@ -182,10 +174,9 @@ def start_team(tmp_path: Path, http: httpx.AsyncClient) -> StartTeam:
             worked.append(subtask.id)
             return found("It is on its way.")
 
-        (tmp_path / "policy.toml").write_text(POLICY)
         ring = Keyring(*NAMES)
         settings = Settings.model_validate(
-            {"home": tmp_path, "policy": tmp_path / "policy.toml", "refresh": 3600, "grace": 0}
+            {"home": tmp_path, "policy": policy_in(tmp_path / "policy"), "refresh": 3600, "grace": 0}
         )
         playbooks = {"triage": split, "orders": orders, "advisor": advisor, "standby": standby}
         agents = [Agent(name, playbook=playbook) for name, playbook in playbooks.items()]

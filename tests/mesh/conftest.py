@@ -30,7 +30,7 @@ from meshwright.settings import Settings
 from meshwright.tasks.accept import Ask, Desk, accept
 from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.snapshot import Claim
-from meshwright.testing import InProcess, Keyring
+from meshwright.testing import InProcess, Keyring, policy_in
 from meshwright.toolserver import Access, Call, ToolServer
 from orchestrator.checkpoints import Checkpoints
 from orchestrator.driver import run_id
@@ -39,25 +39,32 @@ from orchestrator.resume import ready_to_go_on
 from orchestrator.server import orchestrator_app
 from orchestrator.work import GRAPH_VERSION, Drive, Work, new_work
 
-POLICY = """
-version = 1
-[closing]
+RULES = """
+@id("painting") @source("test") @why("things are painted")
+permit (principal, action == Action::"paint", resource);
+
+@id("understood") @source("test") @why("not all was understood")
+forbid (principal, action == Action::"paint", resource) when { context.request.unread > 0 };
+
+@id("expensive") @source("test") @why("it is expensive")
+forbid (principal, action == Action::"paint", resource)
+unless { context.approvals >= 1 || (context has thing.price && context.thing.price <= 100) };
+"""
+FACTS = """
+[needs]
+paint = ["thing"]
 [facts.thing]
 tool = "look_at"
 arguments = { thing_id = "proposal.thing_id" }
-[[rule]]
-name = "understood"
-actions = ["paint"]
-source = "test"
-conditions = [
-  { that = "request.unread", empty = true, otherwise = "reject", why = "not all was understood" },
-  { that = "thing.price", at_most = 100, otherwise = "review", why = "it is expensive" },
-]
-[[rule]]
-name = "speak"
-actions = ["reply", "escalate", "close"]
-source = "test"
+keep = ["price"]
 """
+
+
+def policy(folder: Path) -> Path:
+    """The policy of the team: what is dear is painted with a person's approval, the rest at once."""
+    actions, told = {"paint": "thing_id: String, colour: String"}, {"thing": "{ price?: Long }"}
+    return policy_in(folder / "policy", rules=RULES, actions=actions, told=told, facts=FACTS)
+
 
 EVIDENCE = [Evidence(source="tool:workshop.look_at", quote="thing")]
 
@@ -199,7 +206,6 @@ def start_team(tmp_path: Path) -> StartTeam:
     async def start(
         *, at_once: int = 400, queue: int = 1000, warm: float = 0, **playbooks: Playbook
     ) -> AsyncIterator[Team]:
-        (tmp_path / "policy.toml").write_text(POLICY)
         names = {"orchestrator", "aggregator", "workshop", *PLAYBOOKS, *playbooks}
         ring, mesh, workshop = Keyring(*names), InProcess({}), Workshop()
         agents = {**PLAYBOOKS, **playbooks}
@@ -208,7 +214,7 @@ def start_team(tmp_path: Path) -> StartTeam:
                 "home": tmp_path,
                 "peers": ",".join(f"http://{n}" for n in (*agents, "aggregator")),
                 "tools": "http://workshop",
-                "policy": tmp_path / "policy.toml",
+                "policy": policy(tmp_path),
                 "refresh": 3600,
                 "at_once": at_once,
                 "queue": queue,

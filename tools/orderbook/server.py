@@ -12,6 +12,7 @@ from orderbook import wishes
 from orderbook.ledger import foresee, fulfil, order_or_refuse
 from orderbook.matchmaking import offer_matching
 from orderbook.search import products_like
+from orderbook.terms import offer_terms
 from orderbook.wishes import AddressLine, ItemIds, MethodId, NewItemIds, OrderId, SecondLine, Wish
 from shop import records
 from shop.database import Shop
@@ -75,6 +76,7 @@ def _offer_reads(server: ToolServer, shop: Shop) -> None:
         return await shop.read(lambda db: foresee(db, action, arguments))
 
     offer_matching(server, shop)
+    offer_terms(server, shop)
 
 
 def _offer_writes(server: ToolServer, shop: Shop) -> None:

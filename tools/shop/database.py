@@ -70,6 +70,7 @@ CREATE TABLE effects (  -- the journal: one row per write that happened, in the 
   seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, tool TEXT NOT NULL,
   arguments TEXT NOT NULL, ticket TEXT NOT NULL, caller TEXT NOT NULL, at TEXT NOT NULL, result TEXT NOT NULL
 ) STRICT;
+CREATE INDEX effects_by_tool ON effects (tool);
 """
 
 Result = TypeVar("Result")

@@ -166,6 +166,43 @@ class Preview(Record):
     state: str = ""
 
 
+class Terms(Record):
+    """What a change of an order would meet, as plain facts without an opinion; money in cents.
+
+    Of the items: whether the order holds them all, each is paired with a new one, and each new one is of the same product, another
+    option, and available. Of the payment method: whether it is on the profile, what it is and holds, whether it paid for the order
+    and pays for it now. `value_cents` is the price of the items, `difference_cents` what the new ones cost more, `held_cents` what
+    the shop holds for the order and `refundable_cents` what of that is not promised to anybody.
+    """
+
+    customer_id: str
+    holds_items: bool
+    paired: bool
+    same_product: bool
+    other_option: bool
+    available: bool
+    value_cents: int
+    difference_cents: int
+    method_known: bool
+    method_kind: str = ""
+    method_balance_cents: int = 0
+    method_paid: bool
+    method_pays_now: bool
+    held_cents: int
+    refundable_cents: int
+
+
+class History(Record):
+    """What has become of a customer's orders so far. Money in cents."""
+
+    orders: int
+    cancelled: int
+    returned: int
+    exchanged: int
+    goodwill_refunds: int
+    goodwill_cents: int
+
+
 class Passage(Record):
     """A handbook article that a search found; a higher `score` fits better."""
 
