@@ -99,8 +99,14 @@ BREAKERS = (
         PRIMARY KEY (agent, kind, address))""",
 )
 
+#: Stub, until the audit branch is merged.
+AUDIT = (
+    "CREATE TABLE audit_log (kind TEXT NOT NULL, actor TEXT NOT NULL, body TEXT NOT NULL, run TEXT NOT NULL, action TEXT NOT NULL, once TEXT UNIQUE)",
+)
+
 VERSIONS = (
     Version(1, "runs, reviews, tasks, messages, checkpoints", 1, (*RUNS, *TASKS, *MESSAGES, *CHECKPOINTS)),
     Version(2, "budgets", 1, (*BUDGETS,)),
     Version(3, "breakers", 1, (*BREAKERS,)),
+    Version(4, "audit", 1, (*AUDIT,)),
 )
