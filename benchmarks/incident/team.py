@@ -27,7 +27,7 @@ ACCESS = """
 [read]
 orders = ["warehouse.*"]
 advisor = ["guide.*"]
-[write]
+[grant]
 """
 POLICY = "version = 1\n"
 #: Seconds a tool takes when it is well, and how long the warehouse takes when it is not.
