@@ -14,15 +14,17 @@ from meshwright.audit import privacy
 from meshwright.audit.log import Entry
 from meshwright.deadline import Deadline
 from meshwright.errors import MeshError, ToolRefused
-from meshwright.findings import Gap
+from meshwright.findings import Gap, Proposal
 from meshwright.grants.grant import Grant
+from orchestrator.gate import action_key
 from orchestrator.work import SHARES, Drive, Work
 
 ACTOR = "orchestrator"
 
 
 class Ungated(Exception):
-    """An action is to be applied that no gate let through, or too few people approved: a bug, or a state that was tampered with."""
+    """An action is to be applied that no gate let through, too few people approved, or that is not what they saw: a bug, or a state
+    that was tampered with."""
 
 
 async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
@@ -53,7 +55,7 @@ async def carry_out(drive: Drive, row: dict[str, Any], by: Deadline) -> dict[str
     Raises Ungated, and LeaseLost or StoreUnavailable where the log cannot be written: without an intent in the log nothing is asked.
     """
     people = _approvers(row)
-    _require_allowed(row, people)
+    _require_allowed(drive.run, row, people)
     proposal, verdict = row["proposal"], row["verdict"]
     grant = Grant.of(
         *(proposal["action"], proposal["arguments"]),
@@ -103,8 +105,11 @@ def _approvers(row: dict[str, Any]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _require_allowed(row: dict[str, Any], people: tuple[str, ...]) -> None:
-    """The gate has decided already; here it is looked at once more, because from here on nobody looks."""
+def _require_allowed(run: str, row: dict[str, Any], people: tuple[str, ...]) -> None:
+    """The gate has decided already; here it is looked at once more, because from here on nobody looks.
+
+    The key is what the verdict and the review stand under, and it is made of the arguments: others have another key.
+    """
     verdict = row["verdict"]
     needed = max(int(verdict.get("approvals", 0)), int(verdict["decision"] == "review"))
     if row["state"] != "open" or verdict["decision"] == "reject" or len(set(people)) < needed:
@@ -112,3 +117,5 @@ def _require_allowed(row: dict[str, Any], people: tuple[str, ...]) -> None:
             f"{row['proposal']['action']} ({row['key']}) is {row['state']}, its verdict {verdict['decision']},"
             f" approved by {len(set(people))} of {needed}"
         )
+    if row["key"] != action_key(run, Proposal.model_validate(row["proposal"])):
+        raise Ungated(f"{row['proposal']['action']} ({row['key']}) is not what was judged under this key")

@@ -25,7 +25,7 @@ from meshwright.toolserver import Call
 #: One row for each key that something came of: who allowed it, and the result or the refusal. `at` is seconds since the epoch.
 TABLE = """CREATE TABLE IF NOT EXISTS grants_used (
   jti TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE, tool TEXT NOT NULL, args TEXT NOT NULL, ticket TEXT NOT NULL,
-  issuer TEXT NOT NULL, policy TEXT NOT NULL, approvers TEXT NOT NULL, at INTEGER NOT NULL,
+  issuer TEXT NOT NULL, policy TEXT NOT NULL, approvers TEXT NOT NULL, at BIGINT NOT NULL,
   result TEXT NOT NULL, refused TEXT NOT NULL)"""
 
 
