@@ -8,8 +8,9 @@
     @server.write
     async def cancel_order(order_id: str, reason: str, call: Call) -> Receipt: ...
 
-Who may call what is data (`policies/access.toml`). A write runs only for a caller whose token was made for exactly this
-tool, these arguments and this idempotency key: that is the apply step of an orchestrator, after its gate.
+Who may read what, and whose grants are good for what, is data (`policies/access.toml`). A write runs only with a grant that its
+caller signed for exactly this tool, these arguments and this idempotency key: that is the apply step of an orchestrator, after its
+gate. The tool uses it up together with its effect: `meshwright.grants.used`.
 """
 
 from __future__ import annotations
@@ -32,15 +33,16 @@ from meshwright.deadline import Deadline
 from meshwright.errors import DeadlineExceeded, Forbidden, InvalidRequest, MeshError, ToolRefused
 from meshwright.extension import (
     META_DEADLINE,
+    META_GRANT,
     META_KEY,
     META_PRIORITY,
     META_TICKET,
     RAN_LATE,
-    SCOPE_APPLY,
-    effect_hash,
+    UNDECIDED,
 )
+from meshwright.grants.grant import Grant, digest, read
 from meshwright.inbound.doorman import caller_of
-from meshwright.inbound.identity import Caller
+from meshwright.inbound.identity import Caller, Trust
 from meshwright.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -58,9 +60,9 @@ Tool = TypeVar("Tool", bound=Callable[..., Coroutine[Any, Any, BaseModel]])
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What surrounds one tool call. `key` is the idempotency key (always set on writes), `ticket` the run it serves.
+    """What surrounds one tool call. `key` is the idempotency key, `ticket` the run it serves.
 
-    `priority` is the word that came with the request at the entrance; empty is normal.
+    `grant` is what allows a write: always set on one, verified, and still to be used up. `priority` is the word that came with the request at the entrance; empty is normal.
     """
 
     caller: str
@@ -68,25 +70,28 @@ class Call:
     key: str = ""
     ticket: str = ""
     priority: str = ""
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may read and who may write, as patterns `server.tool` by caller's name. Nobody else may do anything."""
+    """Who may read, and whose grants allow a write, as patterns `server.tool` by name. Nobody else may do anything."""
 
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    write: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    grant: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Access:
-        """From a TOML file with the tables `[read]` and `[write]`. Raises SettingsError, naming the file."""
+        """From a TOML file with the tables `[read]` and `[grant]`. Raises SettingsError, naming the file."""
         try:
             document = tomllib.loads(path.read_text())
         except OSError as error:
             raise SettingsError(f"MESHWRIGHT_ACCESS: cannot read {path}: {error.strerror}") from None
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"MESHWRIGHT_ACCESS: {path}: {error}") from None
-        tables = {name: document.get(name, {}) for name in ("read", "write")}
+        if unknown := set(document) - {"read", "grant"}:
+            raise SettingsError(f"{path}: there is no [{min(unknown)}], only [read] and [grant]")
+        tables = {name: document.get(name, {}) for name in ("read", "grant")}
         for name, table in tables.items():
             for caller, patterns in table.items():
                 if not (isinstance(patterns, list) and all(isinstance(p, str) for p in patterns)):
@@ -97,7 +102,7 @@ class Access:
 
     def check(self, caller: Caller, tool: str, *, write: bool) -> None:
         """Raises Forbidden, in words, unless `caller` may use `tool` (as `server.tool`)."""
-        table = self.write if write else self.read
+        table = self.grant if write else self.read
         if not any(fnmatchcase(tool, pattern) for pattern in table.get(caller.name, ())):
             kind = "write with" if write else "read"
             raise Forbidden(f"{caller.name or 'an unnamed caller'} may not {kind} {tool}")
@@ -123,8 +128,8 @@ class ToolServer:
         self._tools.append((tool, True))
         return tool
 
-    def mcp(self, access: Access) -> MCPServer[Any]:
-        """The MCP server with all tools registered, each behind `access`."""
+    def mcp(self, access: Access, trust: Trust) -> MCPServer[Any]:
+        """The MCP server with all tools registered, each behind `access`; `trust` has the keys that grants are verified with."""
         from mcp.server import MCPServer
         from mcp_types import ToolAnnotations
 
@@ -138,7 +143,7 @@ class ToolServer:
                 idempotent_hint=True,
                 open_world_hint=False,
             )
-            server.add_tool(self._guarded(tool, writes, access), annotations=hints)
+            server.add_tool(self._guarded(tool, writes, access, trust), annotations=hints)
         return server
 
     async def settle(self) -> None:
@@ -160,7 +165,9 @@ class ToolServer:
                 "a write ended with %s", type(error).__name__
             )  # its caller, where there is one, hears more
 
-    def _guarded(self, tool: Callable[..., Any], writes: bool, access: Access) -> Callable[..., Any]:
+    def _guarded(
+        self, tool: Callable[..., Any], writes: bool, access: Access, trust: Trust
+    ) -> Callable[..., Any]:
         """The tool behind its checks, with `Call` swapped for MCP's `Context` in the signature."""
         from mcp.server.mcpserver import Context
         from mcp.server.mcpserver.exceptions import ToolError
@@ -173,7 +180,7 @@ class ToolServer:
         async def guarded(**arguments: Any) -> Any:
             context = arguments.pop("mcp_context")
             try:
-                call = self._admit(name, writes, context, access)
+                call = self._admit(name, writes, context, access, trust)
                 if wants:
                     arguments[wants] = call
                 if writes:
@@ -182,8 +189,10 @@ class ToolServer:
                     return await tool(**arguments)
             except TimeoutError:
                 raise ToolError(f"{name}: {RAN_LATE}") from None
+            except ToolRefused as refusal:
+                raise ToolError(str(refusal)) from None
             except MeshError as error:
-                raise ToolError(str(error)) from None
+                raise ToolError(f"{error}{UNDECIDED if writes else ''}") from None
 
         plain = {key: kind for key, kind in types.items() if kind is not Call}
         guarded.__annotations__ = {**plain, "mcp_context": Context}
@@ -200,7 +209,7 @@ class ToolServer:
         )
         return guarded
 
-    def _admit(self, tool: str, writes: bool, context: Any, access: Access) -> Call:
+    def _admit(self, tool: str, writes: bool, context: Any, access: Access, trust: Trust) -> Call:
         request = context.request_context.request
         meta: Mapping[str, Any] = context.request_context.meta or {}
         caller = caller_of(request.scope)
@@ -209,16 +218,18 @@ class ToolServer:
         if by.expired:
             raise DeadlineExceeded(f"{tool}: the deadline passed before it began")
         key, ticket, priority = (str(meta.get(name, "")) for name in (META_KEY, META_TICKET, META_PRIORITY))
-        call = Call(caller.name, by, key, ticket, priority)
-        if writes:
-            # what was sent, not what validation made of it: the token is bound to the sender's bytes
-            sent = dict((context.request_context.params or {}).get("arguments") or {})
-            if not call.key:
-                raise InvalidRequest(f"{tool}: a write needs an idempotency key in _meta '{META_KEY}'")
-            bound = caller.claims.get("effect")
-            if SCOPE_APPLY not in caller.scopes or bound != effect_hash(tool, sent, call.key):
-                raise Forbidden(f"{tool}: the token was not made for exactly this call")
-        return call
+        if not writes:
+            return Call(caller.name, by, key, ticket, priority)
+        if not key:
+            raise InvalidRequest(f"{tool}: a write needs an idempotency key in _meta '{META_KEY}'")
+        grant = read(meta.get(META_GRANT), trust)
+        # what was sent, not what validation made of it: the gate saw the sender's bytes
+        sent = dict((context.request_context.params or {}).get("arguments") or {})
+        if grant.iss != caller.name:
+            raise Forbidden(f"{tool}: the grant is in other hands than those that signed it")
+        if (grant.tool, grant.args, grant.key, grant.ticket) != (tool, digest(sent), key, ticket):
+            raise Forbidden(f"{tool}: the grant was not made for exactly this call")
+        return Call(caller.name, by, key, ticket, priority, grant)
 
 
 def _deadline(headers: Mapping[str, str], meta: Mapping[str, Any]) -> Deadline:

@@ -1,4 +1,8 @@
-"""What the gate let through happens here, and only here: a write tool, a token bound to this one call, an idempotency key."""
+"""What the gate let through happens here, and only here: intent in the log, a grant, the write, its outcome in the log.
+
+Each of the three is a transaction of its own, so whoever takes over after a crash finds the intent at least, asks again under the same
+key with a grant of its own, and is told what came of it: an action is applied once or not at all, and the log says which.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,21 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from meshwright.audit import privacy
+from meshwright.audit.log import Entry
+from meshwright.deadline import Deadline
 from meshwright.errors import MeshError, ToolRefused
-from meshwright.findings import Gap
+from meshwright.findings import Gap, Proposal
+from meshwright.grants.grant import Grant
+from orchestrator.gate import action_key
 from orchestrator.work import SHARES, Drive, Work
+
+ACTOR = "orchestrator"
+
+
+class Ungated(Exception):
+    """An action is to be applied that no gate let through, too few people approved, or that is not what they saw: a bug, or a state
+    that was tampered with."""
 
 
 async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
@@ -17,25 +33,89 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     gaps = list(state["gaps"])
     for row in state["actions"]:
-        if row["state"] != "open":
-            rows.append(row)
-            continue
-        proposal = row["proposal"]
-        by = drive.by.share(SHARES.apply)
-        try:
-            tools = drive.toolbox.session(by=by, ticket=state["id"], priority=drive.origin.priority)
-            receipt = await tools.apply(proposal["action"], proposal["arguments"], row["key"])
-        except ToolRefused as refusal:
-            rows.append({**row, "state": "refused", "why": str(refusal)})
-            gaps.append(_gap(proposal, f"refused when it was applied: {refusal}"))
-        except MeshError as error:
-            rows.append({**row, "state": "unknown", "why": str(error)})
-            gaps.append(_gap(proposal, f"it is not known whether it was applied: {error}"))
-        else:
-            await drive.say(f"applied {proposal['action']}: {receipt.get('summary', '')}"[:300])
-            rows.append({**row, "state": "applied", "receipt": receipt})
+        if row["state"] == "open":
+            row = await carry_out(drive, row, drive.by.share(SHARES.apply))
+            action = row["proposal"]["action"]
+            if row["state"] == "applied":
+                await drive.say(f"applied {action}: {row['receipt'].get('summary', '')}"[:300])
+            else:
+                how = (
+                    "refused when it was applied"
+                    if row["state"] == "refused"
+                    else "it is not known whether it was applied"
+                )
+                gaps.append(Gap(what=action, why=f"{how}: {row['why']}"[:4000]).model_dump(mode="json"))
+        rows.append(row)
     return {"actions": rows, "gaps": gaps}
 
 
-def _gap(proposal: dict[str, Any], why: str) -> dict[str, Any]:
-    return Gap(what=proposal["action"], why=why[:4000]).model_dump(mode="json")
+async def carry_out(drive: Drive, row: dict[str, Any], by: Deadline) -> dict[str, Any]:
+    """An open action, as it is after its write: `applied` with the receipt, `refused`, or `unknown`, with the reason.
+
+    Raises Ungated, and LeaseLost or StoreUnavailable where the log cannot be written: without an intent in the log nothing is asked.
+    """
+    people = _approvers(row)
+    _require_allowed(drive.run, row, people)
+    proposal, verdict = row["proposal"], row["verdict"]
+    grant = Grant.of(
+        *(proposal["action"], proposal["arguments"]),
+        key=row["key"],
+        ticket=drive.run,
+        policy=verdict["policy"],
+        approvers=people,
+    )
+    intent = {
+        "grant": grant.jti,
+        "tool": grant.tool,
+        "arguments": privacy.arguments(proposal["arguments"]),
+        "sha256": privacy.keyed(grant.args),
+        "verdict": {name: verdict.get(name) for name in ("decision", "policy")},
+        "approvers": list(people),
+    }
+    await drive.store.record(drive.claim, Entry("grant.issued", ACTOR, intent, drive.run, grant.key))
+    tools = drive.toolbox.session(by=by, ticket=drive.run, priority=drive.origin.priority)
+    try:
+        receipt = await tools.apply(grant, proposal["arguments"])
+    except ToolRefused as refusal:
+        done = {**row, "state": "refused", "why": str(refusal)}
+    except MeshError as error:
+        done = {**row, "state": "unknown", "why": str(error)}
+    else:
+        done = {**row, "state": "applied", "receipt": receipt}
+    await note(drive, done, grant.jti)
+    return done
+
+
+async def note(drive: Drive, row: dict[str, Any], grant: str = "") -> None:
+    """What came of an action, for the log; the same said twice stands there once."""
+    state, receipt = row["state"], row.get("receipt", {})
+    body = {
+        "grant": receipt.get("grant") or grant,  # an earlier one, where the answer to that was lost
+        "tool": row["proposal"]["action"],
+        "replayed": bool(receipt.get("replayed")),
+        "said": privacy.redacted(str(receipt.get("summary", "")) or row.get("why", "")),
+    }
+    entry = Entry(f"effect.{state}", ACTOR, body, drive.run, row["key"], once=f"outcome:{row['key']}:{state}")
+    await drive.store.record(drive.claim, entry)
+
+
+def _approvers(row: dict[str, Any]) -> tuple[str, ...]:
+    """Who approved it. Runs of 0.1.0 hold one name."""
+    names = row.get("approved_by") or ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _require_allowed(run: str, row: dict[str, Any], people: tuple[str, ...]) -> None:
+    """The gate has decided already; here it is looked at once more, because from here on nobody looks.
+
+    The key is what the verdict and the review stand under, and it is made of the arguments: others have another key.
+    """
+    verdict = row["verdict"]
+    needed = max(int(verdict.get("approvals", 0)), int(verdict["decision"] == "review"))
+    if row["state"] != "open" or verdict["decision"] == "reject" or len(set(people)) < needed:
+        raise Ungated(
+            f"{row['proposal']['action']} ({row['key']}) is {row['state']}, its verdict {verdict['decision']},"
+            f" approved by {len(set(people))} of {needed}"
+        )
+    if row["key"] != action_key(run, Proposal.model_validate(row["proposal"])):
+        raise Ungated(f"{row['proposal']['action']} ({row['key']}) is not what was judged under this key")

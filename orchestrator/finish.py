@@ -7,8 +7,9 @@ from typing import Any, cast
 from langgraph.runtime import Runtime
 
 from meshwright.deadline import Deadline
-from meshwright.errors import DeadlineExceeded, MeshError
+from meshwright.errors import DeadlineExceeded
 from meshwright.findings import Gap, Proposal
+from orchestrator.apply import carry_out, note
 from orchestrator.gate import SELF, action_key, judge
 from orchestrator.work import Drive, Work, code_of
 
@@ -65,6 +66,7 @@ async def cut_short(state: dict[str, Any], drive: Drive) -> dict[str, Any]:
     for row in state["actions"]:
         if row["state"] == "open":
             row = {**row, "state": "unknown", "why": why}
+            await note(drive, row)
             gaps.append(
                 Gap(what=row["proposal"]["action"], why=f"it is not known whether it was applied: {why}")
             )
@@ -85,12 +87,14 @@ async def _effect(drive: Drive, state: Work, action: str, arguments: dict[str, A
     verdict = await judge(drive, state, proposal)
     if verdict.decision != "apply":
         return f"{action}: {verdict.why}"
-    tools = drive.toolbox.session(by=drive.by, ticket=state["id"], priority=drive.origin.priority)
-    try:
-        await tools.apply(action, arguments, action_key(state["id"], proposal))
-    except MeshError as error:
-        return f"{action}: {error}"
-    return ""
+    row = {
+        "key": action_key(state["id"], proposal),
+        "proposal": proposal.model_dump(mode="json"),
+        "verdict": verdict.model_dump(mode="json"),
+        "state": "open",
+    }
+    done = await carry_out(drive, row, drive.by)
+    return "" if done["state"] == "applied" else f"{action}: {done['why']}"
 
 
 def _reasons(state: Work) -> list[str]:

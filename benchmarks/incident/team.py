@@ -27,7 +27,7 @@ ACCESS = """
 [read]
 orders = ["warehouse.*"]
 advisor = ["guide.*"]
-[write]
+[grant]
 """
 #: Seconds a tool takes when it is well, and how long the warehouse takes when it is not.
 WELL, SICK = 0.2, 45.0

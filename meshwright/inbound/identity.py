@@ -24,7 +24,7 @@ from meshwright.settings import Settings, SettingsError
 
 LIFETIME = 60
 LEEWAY = 5
-#: Seconds for which a token that grants nothing but a name is used again: a signature costs as much as all else in a hop's headers.
+#: Seconds for which a token is used again, since it says nothing but a name: a signature costs as much as all else in a hop's headers.
 REUSE = 20
 #: Tokens whose signatures are remembered as verified; what they claim is looked at each time.
 REMEMBERED = 1024
@@ -167,18 +167,16 @@ class Identity:
     name: str
     signer: Signer | None
     trust: Trust
-    _tokens: dict[str, tuple[float, str]] = field(default_factory=dict, repr=False, compare=False)
+    _tokens: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict, repr=False, compare=False)
 
-    def authorization(self, audience: str, **claims: Any) -> dict[str, str]:
+    def authorization(self, audience: str, scope: str = "") -> dict[str, str]:
         """The header for a call to `audience`; empty while this process has no key."""
         if self.signer is None:
             return {}
-        if claims:  # made for one call
-            return {"authorization": f"Bearer {self.signer.token(audience, **claims)}"}
-        made, token = self._tokens.get(audience, (float("-inf"), ""))
+        made, token = self._tokens.get((audience, scope), (float("-inf"), ""))
         if time.monotonic() - made > REUSE:
-            token = self.signer.token(audience)
-            self._tokens[audience] = time.monotonic(), token
+            token = self.signer.token(audience, scope=scope)
+            self._tokens[audience, scope] = time.monotonic(), token
         return {"authorization": f"Bearer {token}"}
 
 

@@ -33,7 +33,7 @@ def tool_app(
     # carries a token that no browser has, and in a cluster the host is the service's name.
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     rules = access or Access.load(settings.access or shipped("policies", "access.toml"))
-    mcp = server.mcp(rules).streamable_http_app(
+    mcp = server.mcp(rules, identity.trust).streamable_http_app(
         stateless_http=True, max_request_body_size=settings.max_body, transport_security=security
     )
 

@@ -8,12 +8,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshwright.deadline import Deadline
-from meshwright.errors import PeerAnsweredBadly, PeerTimedOut, PeerUnreachable, ToolRefused
-from meshwright.extension import META_KEY, META_PRIORITY, META_TICKET, RAN_LATE, SCOPE_APPLY, effect_hash
+from meshwright.errors import PeerAnsweredBadly, PeerRefused, PeerTimedOut, PeerUnreachable, ToolRefused
+from meshwright.extension import (
+    META_GRANT,
+    META_KEY,
+    META_PRIORITY,
+    META_TICKET,
+    RAN_LATE,
+    SCOPE_APPLY,
+    UNDECIDED,
+)
+from meshwright.inbound.identity import LIFETIME
 from meshwright.outbound.breaker import FLOOR
 from meshwright.records.tracing import span
 
 if TYPE_CHECKING:
+    from meshwright.grants.grant import Grant
     from meshwright.outbound.toolbox import Toolbox
 
 _SDK_PREFIX = re.compile(r"^Error executing tool \w+: ")
@@ -33,30 +43,38 @@ class Session:
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """Call a read tool. Raises ToolRefused (it said no, in words), or a PeerError."""
-        return await self._call(tool, arguments, self._meta(), read=True)
+        return await self._call(
+            tool, arguments, {META_TICKET: self.ticket, **self._meta()}, self.by, read=True
+        )
 
-    async def apply(self, tool: str, arguments: dict[str, Any], key: str) -> dict[str, Any]:
-        """Call a write tool, once for `key` however often this is repeated. Only an orchestrator's token is taken.
+    async def apply(self, grant: Grant, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Call the write tool of a grant with exactly the arguments that it was made for; once, however often this is repeated.
 
-        Tried again, as long as the deadline allows, where the answer was lost or the server could not be reached: with the
-        same key that is the same effect. The PeerError that comes in the end leaves open whether it was applied.
+        Tried again, as long as the deadline and the grant allow, where the answer was lost or the server could not be reached: with
+        the same key that is the same effect. A ToolRefused says that it was not applied; any other error leaves that open.
         """
-        meta = {**self._meta(), META_KEY: key}
-        bound = {"scope": SCOPE_APPLY, "effect": effect_hash(tool, arguments, key)}
-        return await self._call(tool, arguments, meta, patient=True, **bound)
+        by = self.by.at_most(LIFETIME)
+        host = await self.box.host_of(grant.tool, by)
+        meta = {
+            META_TICKET: grant.ticket,
+            META_KEY: grant.key,
+            META_GRANT: self.box.grant(grant, host, by),
+            **self._meta(),
+        }
+        return await self._call(grant.tool, arguments, meta, by, patient=True, scope=SCOPE_APPLY)
 
     def _meta(self) -> dict[str, Any]:
-        return {META_TICKET: self.ticket, **({META_PRIORITY: self.priority} if self.priority else {})}
+        return {META_PRIORITY: self.priority} if self.priority else {}
 
     async def _call(
-        self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], **more: Any
+        self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], by: Deadline, **more: Any
     ) -> dict[str, Any]:
-        host = await self.box.host_of(tool, self.by)
+        host = await self.box.host_of(tool, by)
         self.used.append(f"{host.name}.{tool}")
         with span(f"execute_tool {tool}", server=host.name):
             params = {"name": tool, "arguments": arguments}
             judge = functools.partial(_content, tool)
-            return await self.box.rpc(host, "tools/call", params, self.by, meta, judge=judge, **more)
+            return await self.box.rpc(host, "tools/call", params, by, meta, judge=judge, **more)
 
 
 def _content(tool: str, host: str, result: dict[str, Any], given: float) -> dict[str, Any]:
@@ -67,6 +85,8 @@ def _content(tool: str, host: str, result: dict[str, Any], given: float) -> dict
             raise PeerUnreachable(host, f"{tool} broke; its log says why")
         if said.endswith(RAN_LATE):
             raise PeerTimedOut(host, f"{tool}: {RAN_LATE}", tells=given >= FLOOR)
+        if said.endswith(UNDECIDED):
+            raise PeerRefused(host, _SDK_PREFIX.sub("", said.removesuffix(UNDECIDED))[:600])
         raise ToolRefused(_SDK_PREFIX.sub("", said)[:600] or f"{tool} refused")
     content = result.get("structuredContent")
     if not isinstance(content, dict):

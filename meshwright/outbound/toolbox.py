@@ -12,7 +12,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -27,11 +27,9 @@ from meshwright.errors import (
     PeerRefused,
     PeerTimedOut,
     PeerUnreachable,
+    ToolRefused,
 )
-from meshwright.extension import (
-    META_DEADLINE,
-    META_PRIORITY,
-)
+from meshwright.extension import META_DEADLINE, META_PRIORITY
 from meshwright.inbound.identity import Identity
 from meshwright.inbound.places import HEADER as PRIORITY
 from meshwright.outbound.breaker import Attempt, Breaker, tells
@@ -42,6 +40,9 @@ from meshwright.outbound.retry import Retries
 from meshwright.outbound.session import Session
 from meshwright.records.metrics import Sample, of_target
 from meshwright.records.tracing import trace_headers
+
+if TYPE_CHECKING:
+    from meshwright.grants.grant import Grant
 
 PROTOCOL = "2026-07-28"
 _SPEC = "io.modelcontextprotocol/"
@@ -81,6 +82,12 @@ class Toolbox:
     @property
     def breakers(self) -> list[Breaker]:
         return [host.breaker for host in self.hosts]
+
+    def grant(self, grant: Grant, host: ToolHost, by: Deadline) -> str:
+        """`grant`, signed by this process for `host`. Raises ToolRefused for a process without a key."""
+        if self._identity.signer is None:
+            raise ToolRefused("a process without a key grants no write: set MESHWRIGHT_KEY")
+        return grant.signed(self._identity.signer, host.name, by)
 
     def health(self) -> dict[str, Any]:
         """Each server's name and breaker, for `/readyz`."""
@@ -163,7 +170,7 @@ class Toolbox:
         judge: Judge | None = None,
         patient: bool = False,
         read: bool = False,
-        **claims: Any,
+        scope: str = "",
     ) -> dict[str, Any]:
         """The result of one request, as `judge` reads it. Tried again within the host's retry budget: it must do no harm.
 
@@ -172,7 +179,7 @@ class Toolbox:
 
         async def once() -> dict[str, Any]:
             async with host.breaker.admit() as attempt:
-                request = self._request(host, method, params, by, meta, claims)
+                request = self._request(host, method, params, by, meta, scope)
                 given = by.require()
                 answer = await self._send(host, attempt, by, "POST", "/mcp", **request)
                 result = _result(host.name, answer, request["json"]["id"])
@@ -191,7 +198,7 @@ class Toolbox:
         params: dict[str, Any],
         by: Deadline,
         meta: dict[str, Any] | None,
-        claims: dict[str, Any],
+        scope: str,
     ) -> dict[str, Any]:
         left = by.headers()
         envelope = {
@@ -210,7 +217,7 @@ class Toolbox:
             **left,
             **({PRIORITY: envelope[META_PRIORITY]} if META_PRIORITY in envelope else {}),
             **trace_headers(),
-            **self._identity.authorization(host.name, **claims),
+            **self._identity.authorization(host.name, scope),
         }
         body = {
             "jsonrpc": "2.0",

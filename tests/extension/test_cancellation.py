@@ -25,6 +25,7 @@ from meshwright.agent import Job
 from meshwright.deadline import Deadline
 from meshwright.errors import DeadlineExceeded, PeerError, PeerTimedOut
 from meshwright.findings import Finding, Split, Subtask
+from meshwright.grants.grant import Grant
 from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.settings import Settings
@@ -160,7 +161,8 @@ async def test_a_tool_is_stopped_when_its_caller_gives_up(team: Any, hand: Any) 
 async def test_a_write_that_has_begun_is_finished_whoever_gives_up(team: Any, hand: Any) -> None:
     tool = hand(waits=True)
     box = await toolbox(team, await team.start_tools(workshop(tool)))
-    async with given_up(box.session(by=Deadline.after(20)).apply("paint", {"thing": "t1"}, "k1")):
+    grant = Grant.of("paint", {"thing": "t1"}, key="k1")
+    async with given_up(box.session(by=Deadline.after(20)).apply(grant, {"thing": "t1"})):
         await tool.began.wait()
     async with given_up(box.session(by=Deadline.after(20)).call("look_at", thing="t1")):
         await (

@@ -18,6 +18,7 @@ from aggregator.agent import AGENT as AGGREGATOR
 from meshwright.agent import Agent, Job
 from meshwright.deadline import Deadline
 from meshwright.findings import Claim, Evidence, Finding, Split, Subtask
+from meshwright.grants.grant import Grant
 from meshwright.inbound.server import agent_app
 from meshwright.inbound.toolapp import tool_app
 from meshwright.outbound.directory import Directory
@@ -86,7 +87,9 @@ class Tools:
         return await self.box.session(by=Deadline.after(seconds)).call("stock")
 
     async def write(self, seconds: float, key: str = "key") -> dict[str, Any]:
-        return await self.box.session(by=Deadline.after(seconds)).apply("take", {"pieces": 2}, key)
+        arguments = {"pieces": 2}
+        session = self.box.session(by=Deadline.after(seconds))
+        return await session.apply(Grant.of("take", arguments, key=key), arguments)
 
     @property
     def failures(self) -> dict[str, int]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from meshwright.deadline import Deadline
 from meshwright.errors import PeerOverloaded, PeerTimedOut
+from meshwright.grants.grant import Grant
 from meshwright.inbound.front import Front
 from meshwright.inbound.toolapp import tool_app
 from meshwright.outbound.toolbox import Toolbox
@@ -73,7 +74,8 @@ class Slow:
 
     async def write(self, name: str, seconds: float = 20) -> dict[str, Any]:
         session = self.boxes["orchestrator"].session(by=Deadline.after(seconds))
-        return await session.apply("paint", {"name": name}, f"key-{name}")
+        arguments = {"name": name}
+        return await session.apply(Grant.of("paint", arguments, key=f"key-{name}"), arguments)
 
     async def places(self) -> dict[str, Any]:
         async with self.mesh.client() as client:

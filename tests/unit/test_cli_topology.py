@@ -66,7 +66,7 @@ def test_each_process_is_connected_to_the_tools_it_may_read_and_to_no_others() -
     rights = tomllib.loads(Path("policies/access.toml").read_text())
     servers = {process.name for process in load().processes if process.kind == "mcp"}
     for process in load().processes:
-        patterns = rights["read"].get(process.name, []) + rights["write"].get(process.name, [])
+        patterns = rights["read"].get(process.name, []) + rights["grant"].get(process.name, [])
         named = {pattern.partition(".")[0] for pattern in patterns if pattern != "*"}
         if process.kind == "a2a":
             assert set(process.uses) >= named & servers, process.name

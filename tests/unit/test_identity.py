@@ -101,9 +101,9 @@ def test_a_token_whose_signature_is_remembered_expires_all_the_same() -> None:
         ours.caller(token)
 
 
-def test_a_token_for_one_call_is_made_for_it_and_a_plain_one_is_used_again() -> None:
+def test_a_token_is_used_again_for_the_same_server_and_scope() -> None:
     me = RING.identity("orders")
     assert me.authorization("orderbook") == me.authorization("orderbook")
     assert me.authorization("orderbook") != me.authorization("desk")
-    assert me.authorization("orderbook", effect="a") != me.authorization("orderbook", effect="a")
-    assert me.authorization("orderbook", effect="a") != me.authorization("orderbook")
+    assert me.authorization("orderbook", "apply") == me.authorization("orderbook", "apply")
+    assert me.authorization("orderbook", "apply") != me.authorization("orderbook")

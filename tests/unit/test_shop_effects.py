@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meshwright.deadline import Deadline
-from meshwright.errors import DeadlineExceeded, InvalidRequest, ToolRefused
+from meshwright.errors import DeadlineExceeded, ToolRefused
 from orderbook.ledger import foresee, fulfil
 from orderbook.wishes import WISHES
 from shop import records
@@ -29,8 +29,9 @@ async def do(
     shop: Shop, action: str, arguments: dict[str, Any], key: str = "key-1", **surroundings: Any
 ) -> Receipt:
     wish = WISHES[action].model_validate(arguments)
+    sent = wish.model_dump()
     return await apply(
-        shop, action, wish.model_dump(), call(key, **surroundings), lambda db: fulfil(db, action, wish)
+        shop, action, sent, call(key, action, sent, **surroundings), lambda db: fulfil(db, action, wish)
     )
 
 
@@ -71,20 +72,30 @@ async def test_a_key_stands_for_one_wish_only(tmp_path: Path) -> None:
         assert (await order_of(shop, "#W6")).status == "pending"
 
 
-async def test_a_refused_effect_leaves_nothing_behind_and_its_key_free(tmp_path: Path) -> None:
+async def test_a_refused_effect_leaves_nothing_behind_but_its_refusal(tmp_path: Path) -> None:
+    late = {**CANCEL, "order_id": "#W3"}
     with closing(small_shop(tmp_path)) as shop:
         before = await order_of(shop, "#W3")
-        with pytest.raises(ToolRefused):
-            await do(shop, "cancel_order", {**CANCEL, "order_id": "#W3"})
+        with pytest.raises(ToolRefused, match="it is processed"):
+            await do(shop, "cancel_order", late)
         assert await order_of(shop, "#W3") == before
         assert await shop.read(journal) == []
-        assert not (await do(shop, "cancel_order", CANCEL)).replayed
+        await shop.write(lambda db: db.execute("UPDATE orders SET status = 'pending' WHERE order_id = '#W3'"))
+        with pytest.raises(ToolRefused, match="it is processed"):
+            await do(shop, "cancel_order", late)
+        assert not (await do(shop, "cancel_order", late, key="key-2")).replayed
 
 
-async def test_a_write_needs_a_key(tmp_path: Path) -> None:
+async def test_a_shop_from_before_there_were_grants_keeps_its_keys(tmp_path: Path) -> None:
     with closing(small_shop(tmp_path)) as shop:
-        with pytest.raises(InvalidRequest, match="idempotency key"):
-            await do(shop, "cancel_order", CANCEL, key="")
+        first = await do(shop, "cancel_order", CANCEL)
+        await shop.write(lambda db: db.execute("DROP TABLE grants_used"))
+    with closing(Shop(tmp_path / "shop.db")) as shop, closing(Shop(tmp_path / "shop.db")):
+        assert (await do(shop, "cancel_order", CANCEL)) == first.model_copy(update={"replayed": True})
+        [effect] = await shop.read(journal)
+        assert effect.grant == "before-1"
+        with pytest.raises(ToolRefused, match="key already stands for another write"):
+            await do(shop, "return_items", {"order_id": "#W2", "item_ids": [BLUE], "payment_method_id": CARD})
 
 
 async def test_nothing_begins_after_the_deadline_but_a_replay_still_answers(tmp_path: Path) -> None:

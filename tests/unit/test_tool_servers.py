@@ -14,6 +14,7 @@ from desk.server import build as desk
 from handbook.server import build as handbook
 from meshwright.deadline import Deadline
 from meshwright.errors import MeshError, ToolRefused
+from meshwright.grants.grant import Grant
 from meshwright.inbound.toolapp import tool_app
 from meshwright.outbound.toolbox import Session, Toolbox
 from meshwright.settings import Settings
@@ -44,7 +45,11 @@ class Servers:
         return toolbox.session(by=Deadline.after(20), ticket="ticket-1")
 
     async def apply(self, tool: str, key: str, **arguments: Any) -> dict[str, Any]:
-        return await self.as_seen_by("orchestrator").apply(tool, arguments, key)
+        return await self.apply_as("orchestrator", tool, key, **arguments)
+
+    async def apply_as(self, name: str, tool: str, key: str, **arguments: Any) -> dict[str, Any]:
+        grant = Grant.of(tool, arguments, key=key, ticket="ticket-1", policy="test")
+        return await self.as_seen_by(name).apply(grant, arguments)
 
 
 @asynccontextmanager
@@ -157,8 +162,8 @@ async def test_nobody_but_the_apply_step_writes(tmp_path: Path) -> None:
     async with running(tmp_path) as servers:
         for agent in AGENTS[:-1]:
             with pytest.raises(MeshError):
-                await servers.as_seen_by(agent).apply(
-                    "cancel_order", {"order_id": "#W1", "reason": "no longer needed"}, "key"
+                await servers.apply_as(
+                    agent, "cancel_order", "key", order_id="#W1", reason="no longer needed"
                 )
         assert await servers.shop.read(journal) == []
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
+from meshwright.grants.used import TABLE as GRANTS_USED
 from meshwright.settings import SettingsError
 
 SCHEMA_VERSION = 1
@@ -131,7 +132,8 @@ class Shop:
         self.path = path
         self._reads, self._writes = Door(path), Door(path)
         try:
-            self._reads.run(_check_version, "BEGIN")
+            if self._reads.run(_lacks_grants, "BEGIN"):
+                self._writes.run(_add_grants, "BEGIN IMMEDIATE")
         except sqlite3.DatabaseError as error:
             self.close()
             raise ShopError(f"{path} is not a shop: {error}") from error
@@ -166,8 +168,28 @@ def transaction(db: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Itera
 
 def create(db: sqlite3.Connection) -> None:
     """Lay out an empty shop. Commits."""
-    db.executescript(SCHEMA)
+    db.executescript(f"{SCHEMA};{GRANTS_USED}")
     db.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA_VERSION),))
+
+
+def _lacks_grants(db: sqlite3.Connection) -> bool:
+    """Whether writes were made here by a build that knew no grants. Raises ShopError for a shop that cannot be used."""
+    _check_version(db)
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'grants_used'").fetchall():
+        return True
+    return bool(
+        db.execute("SELECT 1 FROM effects WHERE key NOT IN (SELECT key FROM grants_used) LIMIT 1").fetchall()
+    )
+
+
+def _add_grants(db: sqlite3.Connection) -> None:
+    """The effects that are there keep their keys, so that who asks again gets the first receipt; nobody granted them."""
+    db.execute(GRANTS_USED)
+    db.execute(
+        "INSERT INTO grants_used (jti, key, tool, args, ticket, issuer, policy, approvers, at, result, refused)"
+        " SELECT 'before-' || seq, key, tool, '', ticket, caller, '', '[]', CAST(strftime('%s', at) AS INTEGER), result, ''"
+        " FROM effects WHERE key NOT IN (SELECT key FROM grants_used)"
+    )
 
 
 def _check_version(db: sqlite3.Connection) -> None:

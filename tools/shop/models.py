@@ -145,11 +145,12 @@ class Receipt(Record):
     """What a write did. `replayed` is true when this key had been applied before and nothing happened now.
 
     `amount_cents` is how much money the effect moves, in either direction (`summary` says which).
-    `state` is what the order, profile or ticket is in afterwards.
+    `state` is what the order, profile or ticket is in afterwards, `grant` the id of the grant it was done under.
     """
 
     action: str
     key: str
+    grant: str = ""
     replayed: bool = False
     amount_cents: int = Field(default=0, ge=0)
     summary: str

@@ -9,10 +9,12 @@ big.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from meshwright.deadline import Deadline
+from meshwright.grants.grant import Grant
 from meshwright.toolserver import Call
 from shop.database import Shop
 from shop.importer import HANDBOOK_FILE, SHOP_FILE, import_shop
@@ -97,9 +99,14 @@ def small_shop(path: Path) -> Shop:
     return Shop(path / "shop.db")
 
 
-def call(key: str = "key-1", *, by: Deadline | None = None) -> Call:
-    """A call as a tool server admits it from the apply step."""
-    return Call(caller="orchestrator", by=by or Deadline.after(30), key=key, ticket="ticket-1")
+def call(key: str, tool: str, arguments: dict[str, Any], *, by: Deadline | None = None) -> Call:
+    """A call as a tool server admits it from the apply step, with its grant."""
+    unsigned = Grant.of(tool, arguments, key=key, ticket="ticket-1", policy="test")
+    now = int(time.time())
+    grant = unsigned.model_copy(
+        update={"iss": "orchestrator", "aud": "orderbook", "iat": now, "exp": now + 60}
+    )
+    return Call("orchestrator", by or Deadline.after(30), key, "ticket-1", grant=grant)
 
 
 def _product(name: str, title: str, option: str, items: list[str]) -> dict[str, Any]:
