@@ -52,15 +52,6 @@ class RunStore:
 
         await self._database.write(op)
 
-    async def record(self, claim: Claim, *entries: Entry) -> None:
-        """Entries for the audit log, in a transaction of their own. Raises LeaseLost."""
-
-        async def op(tx: Transaction) -> None:
-            await check(tx, claim)
-            await append(tx, *entries)
-
-        await self._database.write(op)
-
     async def ended_at_once(
         self,
         run: str,
