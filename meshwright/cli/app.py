@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from meshwright.cli import ask, budget, db, demo, keys, looks, new, shop, up
+from meshwright.cli import ask, audit, budget, db, demo, keys, looks, new, shop, up
 from meshwright.cli.console import FAILED, Json, Trouble, emit, err
 from meshwright.errors import MeshError
 
@@ -38,6 +38,7 @@ for part in (up.app, ask.app, looks.app, demo.app, keys.app, budget.app):
 app.add_typer(shop.app, name="shop")
 app.add_typer(new.app, name="new")
 app.add_typer(db.app, name="db")
+app.add_typer(audit.app, name="audit")
 app.add_typer(about)
 
 
