@@ -73,9 +73,7 @@ async def inspect(database: Database, kept: Kept | None, anchor: Anchor | None =
     if kept is not None:
         found.wrong = list(kept.wrong)
         if kept.torn:
-            found.notes.append(
-                f"{kept.torn} notes of the anchor were not written to their end, as after a crash"
-            )
+            found.notes.append(f"{kept.torn} pieces of the anchor are no whole notes, as after a crash")
         if not kept.checkpoints and (walk.last or kept.wrong):
             found.wrong.append(
                 "no checkpoint is signed by a known key: the chain alone proves nothing about its end, nor about its owner"

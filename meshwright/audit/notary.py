@@ -43,13 +43,20 @@ class Broken(Exception):
 
 
 class Notary:
-    """Signs the log of one database into one anchor, at most `every` seconds after something was appended."""
+    """Signs the log of one database into one anchor: `every` seconds after something was appended, or after `many` commits of that kind."""
 
     def __init__(
-        self, database: Database, signer: Notesigner, anchor: Anchor, every: float, out: TextIO | None = None
+        self,
+        database: Database,
+        signer: Notesigner,
+        anchor: Anchor,
+        every: float,
+        *,
+        many: int = MANY,
+        out: TextIO | None = None,
     ) -> None:
         self._database, self._signer, self._anchor, self._every = database, signer, anchor, every
-        self._out = out
+        self._many, self._out = many, out
         self._tree: Tree | None = None
         self._last = GENESIS
         self._signed = 0
@@ -110,7 +117,7 @@ class Notary:
             self._bell.set()
         if topic == TOPIC:
             self._heard += 1
-            if self._heard >= MANY:
+            if self._heard >= self._many:
                 self._full.set()
 
     async def _keep(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def checked(proof: Mapping[str, Any], keys: Sequence[Verifier]) -> Checkpoint:
         computed = entry_hash(prev, seq, entry["at"], *texts)
         path = [base64.b64decode(each, validate=True) for each in proof["path"]]
         note = str(proof["note"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, struct.error):
         raise InvalidRequest("this is no proof") from None
     if computed != digest:
         raise InvalidRequest(f"entry {seq} was edited: it is not what was hashed")
