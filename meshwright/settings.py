@@ -57,6 +57,12 @@ class Settings(BaseModel):
     trust: Path | None = None
     policy: Path | None = None
     access: Path | None = None
+    #: The audit log: the key that signs its checkpoints (else the process's own), where they go, the key of its hashes (both files else
+    #: lie beside the database), and the seconds after which what is new gets a checkpoint.
+    audit_key: Path | None = None
+    audit_anchor: Path | None = None
+    audit_secret: Path | None = None
+    audit_every: float = Field(default=60.0, gt=0, le=86_400)
     deadline: float = Field(default=30.0, gt=0, le=3600)
     deadline_max: float = Field(default=120.0, gt=0, le=3600)
     #: How many agents may stand above one another in a chain of delegations.
@@ -141,6 +147,15 @@ class Settings(BaseModel):
     def database_of(self, name: str) -> str:
         """Where the process `name` keeps what must last: the database that is set, else a file of its own in the home."""
         return self.database or f"sqlite:///{self.home / name}.db"
+
+    def audit_files(self, name: str) -> tuple[Path, Path]:
+        """Where the log of the process `name` keeps its checkpoints, and the key of its hashes."""
+        file = self.database_of(name)
+        folder = Path(file.removeprefix("sqlite:///")).parent if file.startswith("sqlite:///") else self.home
+        return (
+            self.audit_anchor or folder / f"audit-{name}.checkpoints",
+            self.audit_secret or folder / f"audit-{name}.secret",
+        )
 
     @property
     def shop_path(self) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from meshwright.audit.notary import notarized
 from meshwright.card import card_of, offered
 from meshwright.errors import NoPeer, Overloaded
 from meshwright.inbound.executor import Incoming, Outcome
@@ -61,8 +62,10 @@ def orchestrator_app(
         watch.start()
         board = Switchboard(handler.book.database, NAME, [*directory.breakers, *toolbox.breakers])
         refreshing = asyncio.create_task(refresh())
-        async with warming(readiness, settings.warm, directory.greet, toolbox.schemas):
-            yield
+        async with notarized(handler.book.database, NAME, settings) as notary:
+            readiness.metrics += [notary.samples] if notary else []
+            async with warming(readiness, settings.warm, directory.greet, toolbox.schemas):
+                yield
         for task in (starting, refreshing):
             task.cancel()
             with suppress(asyncio.CancelledError):

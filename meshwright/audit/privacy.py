@@ -33,7 +33,10 @@ _MASKS = (
         "[account]",
     ),
     (re.compile(r"(?<![\w#])\d(?:[ .-]?\d){12,18}(?!\w)"), "[card]"),
-    (re.compile(r"(?<![\w#])(?!\d{4}-\d\d-\d\d(?!\d))(?:\+|\()?\d(?:[ ()./-]{0,3}\d){6,14}(?!\w)"), "[phone]"),
+    (
+        re.compile(r"(?<![\w#])(?!\d{4}-\d\d-\d\d(?!\d))(?:\+|\()?\d(?:[ ()./-]{0,3}\d){6,14}(?!\w)"),
+        "[phone]",
+    ),
     (re.compile(r"(?<![\w+/=.-])[\w+/=.-]{24,}"), "[token]"),
 )
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -85,10 +88,10 @@ def redacted(text: str) -> str:
 
     Names and streets have no pattern: what is about a person belongs into `keyed`.
     """
-    # cut first, because masking costs time, and at a space, so that no half of anything is left unmasked
+    # cut first, because masking costs time, and between words, so that no half of anything is left unmasked
     if len(text) > 2 * EXCERPT:
-        text = text[: 2 * EXCERPT]
-        text = text[: max(text.rfind(" "), text.rfind("\n"))] + " …" if re.search(r"\s", text) else "[token]"
+        words = text[: 2 * EXCERPT].rsplit(None, 1)
+        text = f"{words[0]} …" if len(words) > 1 else "[token]"
     # a full-width @ is an @, and an invisible character hides nothing
     text = unicodedata.normalize("NFKC", text)
     text = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cs", "Cc") or c in "\n\t")

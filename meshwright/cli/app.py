@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from meshwright.cli import ask, budget, db, demo, keys, looks, new, policy, shop, up
+from meshwright.cli import ask, audit, budget, db, demo, keys, looks, new, policy, shop, up
 from meshwright.cli.console import FAILED, Json, Trouble, emit, err
 from meshwright.errors import MeshError
 
@@ -39,6 +39,7 @@ app.add_typer(shop.app, name="shop")
 app.add_typer(new.app, name="new")
 app.add_typer(db.app, name="db")
 app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")
 app.add_typer(about)
 
 

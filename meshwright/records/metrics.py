@@ -32,6 +32,16 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
     "meshwright_places_taken": ("gauge", "Tasks that are worked on."),
     "meshwright_places_waiting": ("gauge", "Tasks that wait for a place."),
     "meshwright_shed_total": ("counter", "Tasks turned away, or answered without their work, by why."),
+    "meshwright_audit_entries": ("gauge", "Entries of the audit log, as last looked at."),
+    "meshwright_audit_signed_entries": (
+        "gauge",
+        "Entries under the last checkpoint that this process knows.",
+    ),
+    "meshwright_audit_checkpoint_age_seconds": ("gauge", "How old that checkpoint is."),
+    "meshwright_audit_broken": (
+        "gauge",
+        "1 if the log does not continue what was signed, and is signed no more.",
+    ),
 }
 
 

@@ -1,0 +1,104 @@
+"""What one entry's place in the log is proved with, to somebody who has nothing but the public key."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from meshwright.audit.inspection import lines_of
+from meshwright.audit.log import COLUMNS, entry_hash
+from meshwright.audit.merkle import includes, inclusion, root_of
+from meshwright.audit.note import Checkpoint, NoteError, Verifier, opened
+from meshwright.errors import InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from meshwright.audit.anchor import Kept
+    from meshwright.database import Database, Row, Transaction, Value
+
+FIELDS = tuple(COLUMNS.split(", "))
+
+
+def shown(line: Sequence[Any]) -> dict[str, Any]:
+    """A row of the log as JSON: the body as the text that was hashed, hashes in hex."""
+    return {
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in zip(FIELDS, line, strict=True)
+    }
+
+
+async def prove(database: Database, seq: int, kept: Kept) -> dict[str, Any]:
+    """That entry `seq` is under the last checkpoint.
+
+    Raises NotFound where there is no such entry or it is not signed yet, InvalidRequest if the log is not what was signed.
+    """
+    checkpoint = kept.checkpoints[-1] if kept.checkpoints else None
+    if checkpoint is None or not 0 < seq <= checkpoint.size:
+        size = checkpoint.size if checkpoint else 0
+        raise NotFound(f"entry {seq} is under no checkpoint: {size} entries are signed")
+    leaves: list[bytes] = []
+    entry: dict[str, Any] = {}
+    async for lines in lines_of(database, checkpoint.size):
+        leaves += [line[9] for line in lines]
+        entry |= next((shown(line) for line in lines if line[0] == seq), {})
+    if not entry or len(leaves) != checkpoint.size or root_of(leaves) != checkpoint.root:
+        raise InvalidRequest("the log is not what was signed: `meshwright audit verify` says where")
+    path = [base64.b64encode(each).decode() for each in inclusion(seq - 1, leaves)]
+    return {"entry": entry, "path": path, "note": kept.notes[checkpoint.size]}
+
+
+def checked(proof: Mapping[str, Any], keys: Sequence[Verifier]) -> Checkpoint:
+    """The checkpoint that the entry in `proof` is under. Raises InvalidRequest, with what does not hold."""
+    try:
+        entry = dict(proof["entry"])
+        seq = entry["seq"]
+        prev, digest = bytes.fromhex(entry["prev"]), bytes.fromhex(entry["hash"])
+        texts = [entry[name] for name in FIELDS[2:8]]
+        computed = entry_hash(prev, seq, entry["at"], *texts)
+        path = [base64.b64decode(each, validate=True) for each in proof["path"]]
+        note = str(proof["note"])
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, struct.error):
+        raise InvalidRequest("this is no proof") from None
+    if computed != digest:
+        raise InvalidRequest(f"entry {seq} was edited: it is not what was hashed")
+    try:
+        checkpoint = opened(note, keys)
+    except NoteError as error:
+        raise InvalidRequest(f"its checkpoint is not to be believed: {error}") from None
+    if not includes(checkpoint.root, checkpoint.size, seq - 1, digest, path):
+        raise InvalidRequest(f"entry {seq} is not under the checkpoint")
+    return checkpoint
+
+
+async def exported(database: Database, kept: Kept | None) -> AsyncIterator[str]:
+    """The log as lines of JSON: its entries, and at the end the last checkpoint that covers no more than these."""
+    size = 0
+    async for lines in lines_of(database):
+        for line in lines:
+            yield json.dumps(shown(line), ensure_ascii=False)
+        size = int(lines[-1][0])
+    signed = [number for number in (kept.notes if kept else {}) if number <= size]
+    yield json.dumps({"checkpoint": kept.notes[max(signed)] if kept and signed else None}, ensure_ascii=False)
+
+
+async def chosen(database: Database, wanted: Mapping[str, str], limit: int) -> list[dict[str, Any]]:
+    """The newest `limit` entries of a run, an action, a kind (or a kind's first part), oldest first."""
+    conditions = ["1 = 1"]
+    values: list[Value] = []
+    for name in ("run", "action", "actor"):
+        if wanted.get(name):
+            conditions.append(f"{name} = ?")
+            values.append(wanted[name])
+    if kind := wanted.get("kind"):
+        conditions.append("(kind = ? OR substr(kind, 1, ?) = ?)")
+        values += [kind, len(kind) + 1, f"{kind}."]
+
+    async def op(tx: Transaction) -> list[Row]:
+        return await tx.execute(
+            f"SELECT {COLUMNS} FROM audit_log WHERE {' AND '.join(conditions)} ORDER BY seq DESC LIMIT ?",
+            *(*values, limit),
+        )
+
+    return [shown(tuple(row)) for row in reversed(await database.read(op))]  # type: ignore[arg-type]
