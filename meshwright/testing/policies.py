@@ -48,5 +48,5 @@ def policy_in(
         )
     (folder / "team.cedarschema").write_text(schema)
     (folder / "team.cedar").write_text((_SPEAK if speaks else "") + rules)
-    (folder / "facts.toml").write_text(("[closing]\n" if speaks else "") + facts)
+    (folder / "facts.toml").write_text(facts + ("\n[closing]\n" if speaks else ""))
     return folder

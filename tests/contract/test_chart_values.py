@@ -74,12 +74,41 @@ def test_the_open_route_leads_to_the_card_and_lets_only_the_gateway_in(render: R
 
 
 def test_other_rules_make_other_pods(render: Render) -> None:
-    def checksum(policy: str) -> str:
-        (deployment,) = [d for d in render("orchestrator", {"policy": policy}) if d["kind"] == "Deployment"]
+    def checksum(rules: str) -> str:
+        values = {"policy": {"rules.cedar": rules}}
+        (deployment,) = [d for d in render("orchestrator", values) if d["kind"] == "Deployment"]
         annotations: dict[str, str] = deployment["spec"]["template"]["metadata"]["annotations"]
         return annotations["checksum/config"]
 
-    assert checksum("version = 1\n") == checksum("version = 1\n") != checksum("version = 2\n")
+    assert checksum("// one\n") == checksum("// one\n") != checksum("// two\n")
+
+
+def test_the_files_of_a_policy_lie_in_the_folder_that_its_setting_names(render: Render) -> None:
+    files = {"rules.cedar": "// one\n", "team.cedarschema": "entity Agent;\n", "facts.toml": ""}
+    documents = render("orchestrator", {"policy": files, "access": "[read]\n"})
+    (config,) = [d for d in documents if d["kind"] == "ConfigMap"]
+    (deployment,) = [d for d in documents if d["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (mount,) = [each for each in container["volumeMounts"] if each["name"] == "config"]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "config"]
+    settings = {each["name"]: each.get("value") for each in container["env"]}
+    found = {
+        f"{mount['mountPath']}/{item['path']}": config["data"][item["key"]]
+        for item in volume["configMap"]["items"]
+    }
+    assert found == {
+        **{f"{settings['MESHWRIGHT_POLICY']}/{name}": text for name, text in files.items()},
+        settings["MESHWRIGHT_ACCESS"]: "[read]\n",
+    }
+
+
+@pytest.mark.parametrize(
+    "policy", ["version = 1\n", {"../facts.toml": ""}, {"shop.toml": ""}, {"a.cedar": 1}]
+)
+def test_a_policy_that_is_no_folder_of_rules_is_refused(render: Render, policy: Any) -> None:
+    with pytest.raises(helm_python.HelmError):
+        render("orchestrator", {"policy": policy})
 
 
 # --- the umbrella

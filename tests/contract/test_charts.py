@@ -36,7 +36,7 @@ HARDENED: dict[str, Any] = {
         "maxReplicas": 8,
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": 300}},
     },
-    "policy": "version = 1\n",
+    "policy": {"rules.cedar": "// none\n", "team.cedarschema": "entity Agent;\n", "facts.toml": ""},
     "access": "[read]\n",
     "network": {
         "egress": [

@@ -37,16 +37,16 @@ def offer_terms(server: ToolServer, shop: Shop) -> None:
     ) -> Terms:
         """What a change of this order would meet: facts about its items, the new ones, and the payment method."""
         return await shop.read(
-            lambda db: _terms(db, order_id, item_ids or [], new_item_ids or [], payment_method_id)
+            lambda db: terms_of(db, order_id, item_ids or [], new_item_ids or [], payment_method_id)
         )
 
     @server.read
     async def history(customer_id: CustomerId) -> History:
         """What has become of a customer's orders: cancelled, returned, exchanged; money given as goodwill."""
-        return await shop.read(lambda db: _history(db, customer_id))
+        return await shop.read(lambda db: history_of(db, customer_id))
 
 
-def _terms(
+def terms_of(
     db: sqlite3.Connection, order_id: str, item_ids: list[str], new_item_ids: list[str], method_id: str
 ) -> Terms:
     order = order_or_refuse(db, order_id)
@@ -93,7 +93,7 @@ def _variant(db: sqlite3.Connection, item_id: str) -> tuple[str, Variant] | None
     return product.product_id, next(v for v in product.variants if v.item_id == item_id)
 
 
-def _history(db: sqlite3.Connection, customer_id: str) -> History:
+def history_of(db: sqlite3.Connection, customer_id: str) -> History:
     orders = records.orders_of(db, customer_id)
     states = Counter(order.status for order in orders)
     mine = {order.order_id for order in orders}

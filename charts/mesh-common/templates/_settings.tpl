@@ -18,10 +18,11 @@
 {{- if .Values.shop.claim }}
 - {name: MESHWRIGHT_SHOP, value: /var/lib/shop/shop.db}
 {{- end }}
-{{- range $name := list "policy" "access" }}
-{{- if index $.Values $name }}
-- {name: MESHWRIGHT_{{ upper $name }}, value: /etc/meshwright/{{ $name }}.toml}
+{{- if .Values.policy }}
+- {name: MESHWRIGHT_POLICY, value: /etc/meshwright/policy}
 {{- end }}
+{{- if .Values.access }}
+- {name: MESHWRIGHT_ACCESS, value: /etc/meshwright/access.toml}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
 - {name: MESHWRIGHT_{{ $name }}, value: {{ $value | quote }}}
@@ -47,10 +48,11 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {{- include "mesh.meta" . | nindent 2 }}
 data:
-  {{- range $name := list "policy" "access" }}
-  {{- with index $.Values $name }}
-  {{ $name }}.toml: {{ . | quote }}
+  {{- range $name, $text := .Values.policy }}
+  policy.{{ $name }}: {{ $text | quote }}
   {{- end }}
+  {{- with .Values.access }}
+  access.toml: {{ . | quote }}
   {{- end }}
 {{- end }}
 

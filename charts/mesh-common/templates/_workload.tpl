@@ -152,7 +152,15 @@ tolerations: {{- toYaml . | nindent 2 }}
           items: [{key: trust.json, path: trust.json}]
 {{- if or .Values.policy .Values.access }}
 - name: config
-  configMap: {name: {{ .Chart.Name }}}
+  configMap:
+    name: {{ .Chart.Name }}
+    items:
+      {{- range $name, $text := .Values.policy }}
+      - {key: policy.{{ $name }}, path: policy/{{ $name }}}
+      {{- end }}
+      {{- if .Values.access }}
+      - {key: access.toml, path: access.toml}
+      {{- end }}
 {{- end }}
 {{- with .Values.shop.claim }}
 - name: shop
