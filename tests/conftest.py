@@ -57,6 +57,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="record golden runs for a release; see tests/mesh",
     )
     parser.addoption(
+        "--every-moment",
+        action="store_true",
+        help="kill runs also at every moment of the writes that end them; see tests/grants",
+    )
+    parser.addoption(
         "--subject",
         default="",
         metavar="URL",
