@@ -97,7 +97,7 @@ def strict_json(body: bytes) -> Any:
         raise InvalidRequest("the body is not UTF-8") from None
     except UnicodeEncodeError:
         raise InvalidRequest("the JSON holds half of a surrogate pair") from None
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also a number of more digits than Python reads
         raise InvalidRequest("the body is not JSON") from None
 
 
