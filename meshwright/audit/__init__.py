@@ -1,0 +1,1 @@
+"""What was decided and done, so that nobody can change it unseen."""
