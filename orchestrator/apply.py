@@ -8,6 +8,7 @@ from langgraph.runtime import Runtime
 
 from meshwright.errors import MeshError, ToolRefused
 from meshwright.findings import Gap
+from orchestrator.belief import OTHER_SIDE, lost_to
 from orchestrator.work import SHARES, Drive, Work
 
 
@@ -17,6 +18,8 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     gaps = list(state["gaps"])
     for row in state["actions"]:
+        if lost_to(row, [*rows, *state["actions"]]):
+            row = {**row, "state": "rejected", "why": OTHER_SIDE}
         if row["state"] != "open":
             rows.append(row)
             continue

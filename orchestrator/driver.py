@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langgraph.runtime import Runtime
 
+from meshwright.contradictions import Contradictions
 from meshwright.errors import DeadlineExceeded, InvalidRequest, NotFound, Overloaded
 from meshwright.findings import Gap
 from meshwright.inbound.executor import Incoming, Outcome
@@ -54,6 +55,7 @@ class Driver:
     database: Database
     name: str
     settings: Settings
+    contradictions: Contradictions = field(default_factory=Contradictions)
 
     async def work(self, incoming: Incoming) -> Outcome:
         """One message: a new request, or word that a waiting one may go on. Where the run stands decides what happens."""
@@ -170,6 +172,7 @@ class Driver:
             incoming.claim,
             key,
             incoming.origin.of(key),
+            self.contradictions,
         )
 
 

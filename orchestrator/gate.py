@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 from meshwright.extension import canonical
 from meshwright.findings import Proposal, Verdict
 from meshwright.policy.rules import Policy
+from orchestrator.belief import cautious, contested
 from orchestrator.work import SHARES, Drive, Work
 
 #: The tag of skills that propose changes.
@@ -27,7 +28,8 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         if key in known:
             continue
         known.add(key)
-        verdict = await judge(drive, state, proposal)
+        conflict = contested(state, proposal)
+        verdict = cautious(await judge(drive, state, proposal), conflict, approvals=0)
         await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
         states = {"apply": "open", "review": "waiting", "reject": "rejected"}
         rows.append(
@@ -36,6 +38,7 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
                 "proposal": proposal.model_dump(mode="json"),
                 "verdict": verdict.model_dump(mode="json"),
                 "state": states[verdict.decision],
+                **({"conflict": conflict} if conflict else {}),
             }
         )
         if verdict.decision == "review":
@@ -57,6 +60,7 @@ async def judge(drive: Drive, state: Work, proposal: Proposal) -> Verdict:
         "proposal": proposal.arguments,
         "proposal_confidence": proposal.confidence,
         "subject": state["subject"],
+        "conflict": contested(state, proposal) is not None,
         "request": {"unread": state["unread"], "topic": state["topic"], "open_ends": open_ends(drive, state)},
     }
     return await policy.judge(proposal.action, known, look_up)

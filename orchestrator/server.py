@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from meshwright.card import card_of, offered
+from meshwright.contradictions import Contradictions
 from meshwright.errors import NoPeer, Overloaded
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
@@ -41,7 +42,8 @@ def orchestrator_app(
     """The app. Raises SettingsError for a card, policy or database that cannot be used."""
     client = http or http_client()
     card = offered(card_of(NAME), settings.grpc_port)
-    policy = Policy.load(settings.policy or shipped("policies", "shop.toml"))
+    rules = settings.policy or shipped("policies", "shop.toml")
+    policy, contradictions = Policy.load(rules), Contradictions.beside(rules)
     directory = Directory(settings.peers, client, identity)
     toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness("graph", "directory")
@@ -67,7 +69,10 @@ def orchestrator_app(
     async def start(database: Database) -> None:
         build, saver, driver = await asyncio.to_thread(_engine)
         graph = build(saver(database))
-        api.driver = driver(graph, directory, toolbox, policy, RunStore(database), database, NAME, settings)
+        store = RunStore(database)
+        api.driver = driver(
+            graph, directory, toolbox, policy, store, database, NAME, settings, contradictions
+        )
         readiness.done("graph")
 
     async def refresh() -> None:

@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any, Literal
 
+from meshwright.audit.log import Entry, append
 from meshwright.database import Database, Row, Transaction
 from meshwright.errors import AlreadyDecided, NotFound
 from meshwright.findings import Proposal, Verdict
@@ -40,6 +41,15 @@ class RunStore:
                 "UPDATE runs SET state=?, ended=CASE WHEN ?=1 THEN NULL ELSE EPOCH() END, report=? WHERE id=? AND ended IS NULL",
                 *(state, int(going_on), json.dumps(report), run),
             )
+
+        await self._database.write(op)
+
+    async def record(self, claim: Claim, *entries: Entry) -> None:
+        """Entries for the audit log, in a transaction of their own. Raises LeaseLost."""
+
+        async def op(tx: Transaction) -> None:
+            await check(tx, claim)
+            await append(tx, *entries)
 
         await self._database.write(op)
 
