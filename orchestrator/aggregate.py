@@ -62,18 +62,14 @@ async def aggregate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
 
 
 def stamped(state: Work) -> list[Finding]:
-    """The findings in the order of the plan, each with whom it came from: by whom we asked, whatever it says of itself."""
-    by = {step["subtask"]: step["peer"] for step in state["steps"]}
+    """The findings in the order of the plan; each proposal says who made it, and for which part: as it was heard, not as it says."""
     findings = []
     for part in state["plan"]:
-        if part["id"] not in state["findings"]:
-            continue
-        finding = Finding.model_validate(state["findings"][part["id"]])
-        agent = by.get(part["id"]) or finding.agent
-        origin = {"proposed_by": agent, "subtask": part["id"]}
-        proposals = [proposal.model_copy(update=origin) for proposal in finding.proposals]
-        stamp = {"agent": agent, "subtask": part["id"], "proposals": proposals}
-        findings.append(finding.model_copy(update=stamp))
+        if part["id"] in state["findings"]:
+            finding = Finding.model_validate(state["findings"][part["id"]])
+            whose = {"proposed_by": finding.agent, "subtask": part["id"]}
+            proposals = [proposal.model_copy(update=whose) for proposal in finding.proposals]
+            findings.append(finding.model_copy(update={"subtask": part["id"], "proposals": proposals}))
     return findings
 
 

@@ -50,6 +50,8 @@ class Asked:
     why: str
     step: dict[str, Any]
     stand_in: bool = False
+    #: Who answered, as policies name it.
+    agent: str = ""
 
 
 async def delegate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
@@ -160,7 +162,8 @@ async def ask(
             trail.lacks(*(str(code)[:NOTE] for code in noted[:NOTES]))
         outcome = "stand-in" if spare else "answered"
         reason = f"stands in: {why}" if spare else f"offers {subtask.skill}"
-        return Asked(part, "", _step(subtask, peer.name, outcome, reason, trail, _ms(began), part), spare)
+        step = _step(subtask, peer.name, outcome, reason, trail, _ms(began), part)
+        return Asked(part, "", step, spare, peer.process)
     trail.lacks("gap")
     return Asked(None, why, _step(subtask, None, "gap", why, trail, _ms(began)))
 
@@ -250,11 +253,14 @@ def _finding(part: dict[str, Any], result: Asked) -> Finding:
     finding = result.answer
     assert isinstance(finding, Finding)
     gaps = [gap.model_copy(update={"subtask": subtask}) for gap in finding.gaps]
-    proposals = list(finding.proposals)
+    whose = {"proposed_by": result.agent, "subtask": subtask}  # what it says of that itself is not believed
+    proposals = [proposal.model_copy(update=whose) for proposal in finding.proposals]
     if result.stand_in:
         gaps.append(Gap(what=what, why=str(result.step["why"]), subtask=subtask))
         proposals = []  # whoever stands in reads; it does not propose
-    return finding.model_copy(update={"subtask": subtask, "gaps": gaps, "proposals": proposals})
+    return finding.model_copy(
+        update={"subtask": subtask, "agent": result.agent, "gaps": gaps, "proposals": proposals}
+    )
 
 
 def _step(

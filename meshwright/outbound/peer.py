@@ -75,6 +75,8 @@ class Peer:
         retries: Retries | None = None,
     ) -> None:
         self.name = card.name
+        #: Who it is to a policy: the name that its tokens are made for, else its address. What its card says anybody could say.
+        self.process = audience or url
         self.retries = retries or Retries()
         #: The address it was found under.
         self.url = url
