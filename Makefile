@@ -11,6 +11,7 @@
 #   make runaway  agents that spin, block, fork, eat memory: killed in time, alone? RUNAWAYS=100 of each kind
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
 #   make gateway a LiteLLM proxy, installed beside the rest, with docs/gateway in front of a scripted model: what it stops
+#   make attacks   an agent of the shop is compromised: generated attacks, judged by the shop's journal; ATTACKS=500
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
 VENV := .venv
@@ -18,6 +19,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 GATEWAY := .venv-gateway
 ARGS ?=
+ATTACKS ?= 500
 KILLS ?= 30
 RUNS ?= 10000
 RUNAWAYS ?= 100
@@ -27,7 +29,7 @@ PLOT ?= incident.svg
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop bench-parked chaos incident storm wasted runaway gateway evals three-files clean
+.PHONY: help demo up test check bench bench-hop bench-parked chaos incident storm wasted runaway gateway attacks evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +75,9 @@ runaway: $(VENV)/bench.installed
 
 gateway: $(VENV)/dev.installed $(GATEWAY)/installed
 	@$(BIN)/python -W ignore -m benchmarks.gateway $(ARGS)
+
+attacks: $(VENV)/mesh.installed
+	@$(BIN)/python -m evals.siege --attacks $(ATTACKS) $(ARGS)
 
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)

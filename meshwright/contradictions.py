@@ -9,24 +9,42 @@
     customer = ["identify-customer"]
     cancel_order = ["order-cancel"]
 
+    [named]                                               # a target → how a customer writes one: a pattern
+    order_id = '#?W[0-9]{4,}'
+
+    [asked]                                               # an action → how a customer asks for it: a pattern
+    cancel_order = 'cancel|no longer (need|want)'
+
 It lies beside the policy (`conflicts.toml`), because whoever says what may be done says this too. Both the aggregator and the
 orchestrator, which does not believe it, read the same table.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from meshwright.findings import Conflict, Proposal, Side
+from meshwright.findings import Conflict, Evidence, Proposal, Side
 from meshwright.settings import SettingsError
 
 Strategy = Literal["authority", "evidence", "confidence", "judge"]
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a pattern: {error}") from None
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
 
 FILE = "conflicts.toml"
 #: Said of a conflict that nobody settled.
@@ -46,6 +64,8 @@ class Contradictions(BaseModel):
     #: How much more confident a side has to be for that to count.
     margin: float = Field(default=0.2, ge=0, le=1)
     owners: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    named: dict[str, Pattern] = Field(default_factory=dict)
+    asked: dict[str, Pattern] = Field(default_factory=dict)
 
     @classmethod
     def beside(cls, policy: Path) -> Contradictions:
@@ -86,6 +106,22 @@ class Contradictions(BaseModel):
             groups.append([*(n for group in joined for n in group), place])
         return [[proposals[n] for n in group] for group in groups if len(group) > 1]
 
+    def unasked(self, proposal: Proposal, words: str) -> str:
+        """What in a customer's words speaks against a proposal; empty where nothing does, or where the table does not say.
+
+        Where they name things of a kind, only these are meant; and they ask for an action in one of the ways there are.
+        """
+        text = folded(words)
+        for argument, pattern in self.named.items():
+            said = {_bare(found.group()) for found in re.finditer(pattern, text, re.IGNORECASE)}
+            given = proposal.arguments.get(argument)
+            if given is not None and said and _bare(str(given)) not in said:
+                return f"the customer names others, not {str(given)[:80]}"
+        pattern = self.asked.get(proposal.action, "")
+        if pattern and not re.search(pattern, text, re.IGNORECASE):
+            return f"nothing in the customer's words asks for {proposal.action}"
+        return ""
+
     def _go_together(self, one: Proposal, other: Proposal) -> bool:
         pair = (one.action, other.action)
         return pair in self.compatible or pair[::-1] in self.compatible
@@ -121,6 +157,11 @@ def folded(value: Any) -> str:
     return " ".join(unicodedata.normalize("NFKC", str(value)).casefold().split())
 
 
+def _bare(name: str) -> str:
+    """An id without what people leave out of it."""
+    return "".join(c for c in folded(name) if c.isalnum())
+
+
 def side_of(proposal: Proposal) -> Side:
     """A proposal as one side of a conflict."""
     return Side(
@@ -130,6 +171,17 @@ def side_of(proposal: Proposal) -> Side:
         fingerprint=proposal.fingerprint,
         confidence=proposal.confidence,
         evidence=proposal.evidence,
+    )
+
+
+def against_the_words(proposal: Proposal, words: str, why: str) -> Conflict:
+    """The conflict between what an agent wants done and what the customer wrote: a person reads both."""
+    said = Side(agent="customer", value=words[:4000], evidence=[Evidence(source="ticket", quote=words[:400])])
+    return Conflict(
+        about=(proposal.about or proposal.action)[:8000],
+        sides=[said, side_of(proposal)],
+        why=why,
+        proposals=[proposal.fingerprint],
     )
 
 

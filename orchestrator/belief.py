@@ -2,7 +2,7 @@
 
 It cannot add or change a proposal, say that somebody else made it, show evidence that nobody gave, drop one without a word, hide
 that two of them exclude each other, or take a gap away. Nobody's word is taken for who said something: that is known by whom
-we asked.
+we asked. What the customer did not ask for, as far as the table can tell, waits for a person.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from meshwright.contradictions import Contradictions, distinct, unsettled
+from meshwright.contradictions import Contradictions, against_the_words, distinct, unsettled
 from meshwright.evidence import Words, standing
 from meshwright.findings import Conflict, Finding, Gap, Proposal, Resolution, Verdict
 from orchestrator.work import Work
@@ -44,6 +44,9 @@ def believed(heard: Resolution, findings: Sequence[Finding], words: str, table: 
         if any(proposal.fingerprint not in marked for proposal in group):
             about = group[0].about or group[0].action
             conflicts.append(unsettled(about, group, "they exclude each other, and nobody had noticed"))
+    for proposal in proposals:
+        if why := table.unasked(proposal, words):
+            conflicts.append(against_the_words(proposal, words, why))
     gaps = [
         *heard.gaps,
         *(gap for finding in findings for gap in finding.gaps),
@@ -113,9 +116,11 @@ def cautious(verdict: Verdict, conflict: Mapping[str, Any] | None, approvals: in
     if conflict is None or verdict.decision == "reject" or approvals > 0:
         return verdict
     sides = " or ".join(
-        dict.fromkeys(f"{s['agent'] or 'an agent'}: {s['action'] or s['value']}" for s in conflict["sides"])
+        dict.fromkeys(
+            f"{s['agent'] or 'an agent'}: {s['action'] or s['value'][:200]}" for s in conflict["sides"]
+        )
     )
-    why = f"agents disagree about {conflict['about']} ({sides}): {conflict['why']}"[:4000]
+    why = f"there is disagreement about {conflict['about']} ({sides}): {conflict['why']}"[:4000]
     stricter = {"decision": "review", "risk": "high", "approvals": max(verdict.approvals, 1)}
     if verdict.decision == "apply":
         stricter |= {"policy": "conflict", "why": why}
