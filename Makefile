@@ -12,6 +12,7 @@
 #   make runaway  agents that spin, block, fork, eat memory: killed in time, alone? RUNAWAYS=100 of each kind
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
 #   make gateway a LiteLLM proxy, installed beside the rest, with docs/gateway in front of a scripted model: what it stops
+#   make attacks   an agent of the shop is compromised: generated attacks, judged by the shop's journal; ATTACKS=500
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
 VENV := .venv
@@ -19,6 +20,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 GATEWAY := .venv-gateway
 ARGS ?=
+ATTACKS ?= 500
 KILLS ?= 30
 RUNS ?= 10000
 RUNAWAYS ?= 100
@@ -28,7 +30,7 @@ PLOT ?= incident.svg
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop bench-parked bench-audit chaos incident storm wasted runaway gateway evals three-files clean
+.PHONY: help demo up test check bench bench-hop bench-parked bench-audit chaos incident storm wasted runaway gateway attacks evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +79,9 @@ runaway: $(VENV)/bench.installed
 
 gateway: $(VENV)/dev.installed $(GATEWAY)/installed
 	@$(BIN)/python -W ignore -m benchmarks.gateway $(ARGS)
+
+attacks: $(VENV)/mesh.installed
+	@$(BIN)/python -m evals.siege --attacks $(ATTACKS) $(ARGS)
 
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)

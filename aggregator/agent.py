@@ -1,27 +1,18 @@
-"""The aggregator's card and function: validate, settle contradictions, merge."""
+"""The aggregator's card and function: opens the case, settles contradictions as declared, merges."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from aggregator.conflicts import settle_claims, settle_proposals
-from aggregator.merge import merge
-from aggregator.validate import supported
+from aggregator.case import opened
+from aggregator.judge import judge_by
+from aggregator.merge import merged
 from meshwright.agent import Agent, Job
-from meshwright.errors import InvalidRequest
-from meshwright.findings import Finding, Resolution, Subtask
-from meshwright.parts import read_as
+from meshwright.findings import Resolution, Subtask
 
 
 async def playbook(subtask: Subtask, job: Job) -> Resolution:
-    """From `details.findings` (a list of Findings) to one Resolution."""
-    listed: Any = subtask.details.get("findings")
-    if not isinstance(listed, list):
-        raise InvalidRequest("merge-findings needs details.findings: a list of findings")
-    findings, gaps = supported([read_as(Finding, finding) for finding in listed])
-    conflicts = settle_claims(findings)
-    proposals, contradictions, contested = settle_proposals(findings)
-    return merge(findings, proposals, [*conflicts, *contradictions], [*gaps, *contested])
+    """From `details.findings` (a list of Findings) to one Resolution. With a model configured, it is the judge that may be asked."""
+    case = opened(subtask)
+    return await merged(case, judge_by(job.model, job, case.words) if job.model else None)
 
 
 AGENT = Agent("aggregator", playbook=playbook, answers=Resolution)

@@ -1,77 +1,118 @@
-"""Contradictions between agents: found, settled where evidence settles them, and always written down."""
+"""Contradictions between agents, and within one: two values of one subject, or two actions that exclude each other."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
-from meshwright.extension import canonical
-from meshwright.findings import Claim, Conflict, Finding, Gap, Proposal
+from aggregator.case import Case
+from aggregator.sameness import same
+from meshwright.contradictions import PERSON, distinct, folded, side_of
+from meshwright.evidence import weight
+from meshwright.findings import Claim, Conflict, Finding, Proposal, Side
+
+#: Of each kind of conflict, how many are written down one by one.
+MOST = 32
 
 
-def settle_claims(findings: list[Finding]) -> list[Conflict]:
-    """A conflict for each subject that two findings give different values; the better supported one is chosen."""
-    said: dict[str, list[tuple[str, Claim]]] = defaultdict(list)
-    for finding in findings:
-        for claim in finding.claims:
-            if claim.about and claim.value:
-                said[claim.about].append((finding.agent, claim))
-    conflicts = []
-    for about, claims in said.items():
-        if len({claim.value for _, claim in claims}) < 2:
-            continue
-        ranked = sorted(claims, key=lambda pair: _weight(pair[1]), reverse=True)
-        (winner, best), (_, second) = ranked[0], next(p for p in ranked if p[1].value != ranked[0][1].value)
-        tied = _weight(best) == _weight(second)
-        conflicts.append(
-            Conflict(
-                about=about,
-                candidates=[f"{agent}: {claim.value}" for agent, claim in ranked],
-                chosen="" if tied else best.value,
-                why="equally supported: a person decides" if tied else f"{winner} has the better evidence",
-            )
+@dataclass(slots=True)
+class Option:
+    """One of the things that may be true, or be done: who stands for it, and with what."""
+
+    key: str
+    subject: str
+    skills: set[str] = field(default_factory=set)
+    sides: list[Side] = field(default_factory=list)
+
+    @property
+    def weight(self) -> int:
+        return max(weight(side.evidence) for side in self.sides)
+
+    @property
+    def confidence(self) -> float:
+        return max(side.confidence for side in self.sides)
+
+    @property
+    def named(self) -> str:
+        """Who stands for it."""
+        return ", ".join(dict.fromkeys(side.agent or "an agent" for side in self.sides))
+
+
+@dataclass(slots=True)
+class Dispute:
+    """A contradiction before anybody has settled it. `proposals` are the fingerprints of what depends on it."""
+
+    about: str
+    kind: Literal["claims", "actions"]
+    options: list[Option]
+    proposals: list[str]
+
+    def settled(self, strategy: str, chosen: Option | None, why: str) -> Conflict:
+        """The dispute as it is written down; without a chosen option a person has to decide."""
+        return Conflict(
+            about=self.about,
+            kind=self.kind,
+            sides=[side for option in self.options for side in option.sides][:64],
+            strategy=strategy if chosen else "person",
+            chosen=chosen.key if chosen else "",
+            why=(why if chosen else why or PERSON)[:4000],
+            proposals=[] if chosen else self.proposals[:64],
         )
-    return conflicts
 
 
-def _weight(claim: Claim) -> tuple[int, float]:
-    """A tool's result outweighs a citation, a citation outweighs the customer's words; then confidence."""
-    kinds = {"tool": 3, "handbook": 2, "ticket": 1}
-    return max((kinds.get(e.source.split(":")[0], 0) for e in claim.evidence), default=0), claim.confidence
+def disputed_claims(case: Case, proposals: Sequence[Proposal]) -> list[Dispute]:
+    """A dispute for each subject that is given two values."""
+    said: dict[str, list[tuple[Finding, Claim]]] = {}
+    for finding in case.findings:
+        for claim in finding.claims:
+            if claim.about.strip() and claim.value.strip():
+                said.setdefault(folded(claim.about), []).append((finding, claim))
+    disputes = []
+    for subject, claims in said.items():
+        options: list[Option] = []
+        for finding, claim in claims:
+            option = next((o for o in options if same(o.key, claim.value)), None)
+            if option is None:
+                options.append(option := Option(claim.value, subject.partition(":")[0]))
+            option.skills.add(case.skill_of(finding.subtask))
+            side = Side(agent=finding.agent, value=claim.value, confidence=claim.confidence)
+            option.sides.append(side.model_copy(update={"evidence": claim.evidence}))
+        if len(options) > 1:
+            hit = [p.fingerprint for p in proposals if _touches(case, subject, p)]
+            disputes.append(Dispute(claims[0][1].about, "claims", options, hit))
+    return disputes[:MOST]
 
 
-def settle_proposals(findings: list[Finding]) -> tuple[list[Proposal], list[Conflict], list[Gap]]:
-    """The proposals without duplicates and without those that contradict one another; neither side of those passes.
+def _touches(case: Case, subject: str, proposal: Proposal) -> bool:
+    """Whether a proposal is about a subject: it says so, or its arguments name it."""
+    name = subject.partition(":")[2] or subject
+    targets = {target.partition(":")[2] or target for target in case.table.targets_of(proposal)}
+    return subject == folded(proposal.about) or name in targets
 
-    Two agents that want different things of the same object contradict each other, and so does one that wants the same
-    action on it with two sets of arguments.
-    """
-    distinct: dict[str, tuple[str, Proposal]] = {}
-    for finding in findings:
+
+def disputed_actions(case: Case, proposals: Sequence[Proposal]) -> list[Dispute]:
+    """A dispute for each set of proposals that exclude one another. `proposals` are distinct."""
+    made: dict[str, list[Proposal]] = {}
+    for finding in case.findings:
         for proposal in finding.proposals:
-            signed = proposal.model_copy(update={"proposed_by": finding.agent})
-            distinct.setdefault(canonical([proposal.action, proposal.arguments]), (finding.subtask, signed))
-    by_target: dict[str, list[tuple[str, Proposal]]] = defaultdict(list)
-    for subtask, proposal in distinct.values():
-        by_target[target(proposal)].append((subtask, proposal))
-    kept: list[Proposal] = []
-    conflicts: list[Conflict] = []
-    gaps: list[Gap] = []
-    for about, group in by_target.items():
-        actions = [proposal.action for _, proposal in group]
-        agents = {proposal.proposed_by for _, proposal in group}
-        if about and (len(agents) > 1 or len(set(actions)) < len(actions)):
-            why = "they contradict each other: a person decides"
-            candidates = [f"{p.proposed_by}: {p.action} {canonical(p.arguments)}"[:4000] for _, p in group]
-            conflicts.append(Conflict(about=about, candidates=candidates, why=why))
-            gaps += [Gap(what=f"{p.action} on {about}", why=why, subtask=subtask) for subtask, p in group]
-        else:
-            kept += [proposal for _, proposal in group]
-    return kept, conflicts, gaps
+            made.setdefault(proposal.fingerprint, []).append(proposal)
+    disputes = []
+    for group in case.table.groups(proposals):
+        options = [
+            Option(
+                key=one.fingerprint,
+                subject=one.action,
+                skills={case.skill_of(each.subtask) for each in made[one.fingerprint]},
+                sides=[side_of(each) for each in made[one.fingerprint]],
+            )
+            for one in group
+        ]
+        about = group[0].about or " ".join(sorted(case.table.targets_of(group[0])))
+        disputes.append(Dispute(about[:8000], "actions", options, [one.fingerprint for one in group]))
+    return disputes[:MOST]
 
 
-def target(proposal: Proposal) -> str:
-    """What a proposal changes: what it says itself, else every object that its arguments name by id."""
-    ids = sorted(
-        f"{k}:{v}" for k, v in proposal.arguments.items() if k.endswith("_id") and isinstance(v, str)
-    )
-    return proposal.about or " ".join(ids)
+def proposed(case: Case) -> list[Proposal]:
+    """All that was proposed and that something supports, each once."""
+    return distinct(proposal for finding in case.findings for proposal in finding.proposals)

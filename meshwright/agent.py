@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from meshwright.budget import Budget
 from meshwright.deadline import Deadline
 from meshwright.errors import NoPeer
 from meshwright.findings import Finding, Part, Subtask
+
+if TYPE_CHECKING:
+    from meshwright.outbound.model import Model
 
 
 class Tools(Protocol):
@@ -69,6 +72,8 @@ class Job:
     caller: str = ""
     run: str = ""
     peers: Peers = field(default_factory=Alone)
+    #: The model of this process, for a playbook that asks one itself; None where none is configured.
+    model: Model | None = None
 
 
 Playbook = Callable[[Subtask, Job], Awaitable[Part]]

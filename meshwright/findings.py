@@ -7,9 +7,12 @@ Text limits are in characters; they keep one runaway answer from becoming everyb
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from meshwright.extension import canonical
 
 Text = Annotated[str, Field(max_length=8_000)]
 Name = Annotated[str, Field(min_length=1, max_length=120)]
@@ -60,6 +63,11 @@ class Proposal(Part):
     evidence: list[Evidence] = Field(default_factory=list, max_length=32)
     proposed_by: str = ""
     subtask: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """What would be done, as a name: SHA-256 (hex) of the canonical [action, arguments]."""
+        return hashlib.sha256(canonical([self.action, self.arguments]).encode()).hexdigest()
 
 
 class Gap(Part):
@@ -124,13 +132,45 @@ class Split(Part):
     usage: Usage = Field(default_factory=Usage)
 
 
+class Side(Part):
+    """What one agent stands for in a conflict: a `value` of the subject, or an `action` with its `arguments`.
+
+    `fingerprint` names the proposal that an action comes from.
+    """
+
+    agent: str = ""
+    value: Text = ""
+    action: str = ""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    fingerprint: str = ""
+    confidence: Share = 1.0
+    evidence: list[Evidence] = Field(default_factory=list, max_length=32)
+
+
 class Conflict(Part):
-    """Two agents said different things about the same subject; what was chosen, and why."""
+    """Two sides that cannot both be true, or cannot both be done: who stands for what, what was chosen, how, and why.
+
+    `chosen` is the value, or the fingerprint of the proposal; while it is empty nobody has chosen, and a person has to.
+    Then `proposals` holds the fingerprints of all that must not be applied before.
+    """
 
     about: Text
-    candidates: list[Text]
+    kind: Literal["claims", "actions"] = "claims"
+    sides: list[Side] = Field(default_factory=list, max_length=64)
+    strategy: Name = "person"
     chosen: Text = ""
     why: Text = ""
+    proposals: list[str] = Field(default_factory=list, max_length=64)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_build(cls, content: Any) -> Any:
+        """Builds before 0.2 knew sides as lines of text, `agent: value`."""
+        if isinstance(content, dict) and isinstance(lines := content.get("candidates"), list):
+            parts = [str(line).partition(": ") for line in lines]
+            sides = [{"agent": agent, "value": value} for agent, _, value in parts]
+            content = {key: value for key, value in content.items() if key != "candidates"} | {"sides": sides}
+        return content
 
 
 class Resolution(Part):

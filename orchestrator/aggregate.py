@@ -1,4 +1,7 @@
-"""Many findings to one answer, by whoever has that skill. Without that last check nothing is proposed to the gate."""
+"""Many findings to one answer, by whoever has that skill. Without that last check nothing is proposed to the gate.
+
+What comes back is held against what was sent (`belief.py`); what nobody had proposed is dropped, and the audit log says so.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from meshwright.findings import Gap, Resolution, Subtask
+from meshwright.audit.log import Entry
+from meshwright.audit.privacy import arguments, redacted
+from meshwright.findings import Finding, Gap, Resolution, Subtask
+from orchestrator.belief import Believed, believed
 from orchestrator.delegate import ask
 from orchestrator.work import SHARES, Drive, Work
 
@@ -17,7 +23,7 @@ MERGE = "merge-findings"
 async def aggregate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     """Node: ask for one Resolution of all findings."""
     drive = runtime.context
-    findings = [state["findings"][part["id"]] for part in state["plan"] if part["id"] in state["findings"]]
+    findings = stamped(state)
     if not findings:
         return {"resolution": Resolution().model_dump(mode="json")}
     await drive.say("putting the answers together")
@@ -25,7 +31,12 @@ async def aggregate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         id="merge",
         skill=MERGE,
         instruction="Merge these findings into one answer.",
-        details={"findings": findings},
+        details={
+            "findings": [finding.model_dump(mode="json") for finding in findings],
+            "words": state["request"],
+            "asked": _asked(state),
+            "table": drive.contradictions.model_dump(mode="json"),
+        },
     )
     by = drive.by.share(SHARES.aggregate)
     asked = await ask(
@@ -37,16 +48,82 @@ async def aggregate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
             what="the final check of the answers", why=f"{asked.why}; so nothing is changed", subtask="merge"
         )
         heard = Resolution(
-            reply="\n".join(f["reply"] for f in findings if f["reply"]), gaps=[gap], confidence=0
+            reply="\n".join(f.reply for f in findings if f.reply)[:8000], gaps=[gap], confidence=0
         )
         return {"steps": steps, "resolution": heard.model_dump(mode="json"), "gaps": _gaps(state, heard)}
-    resolution = asked.answer
-    assert isinstance(resolution, Resolution)
+    assert isinstance(asked.answer, Resolution)
+    true = believed(asked.answer, findings, state["request"], drive.contradictions)
+    await _record(drive, state, true)
     return {
         "steps": steps,
-        "resolution": resolution.model_dump(mode="json"),
-        "gaps": _gaps(state, resolution),
+        "resolution": true.resolution.model_dump(mode="json"),
+        "gaps": _gaps(state, true.resolution),
     }
+
+
+def stamped(state: Work) -> list[Finding]:
+    """The findings in the order of the plan; each proposal says who made it, and for which part: as it was heard, not as it says."""
+    findings = []
+    for part in state["plan"]:
+        if part["id"] in state["findings"]:
+            finding = Finding.model_validate(state["findings"][part["id"]])
+            whose = {"proposed_by": finding.agent, "subtask": part["id"]}
+            proposals = [proposal.model_copy(update=whose) for proposal in finding.proposals]
+            findings.append(finding.model_copy(update={"subtask": part["id"], "proposals": proposals}))
+    return findings
+
+
+def _asked(state: Work) -> list[dict[str, Any]]:
+    """The plan, with the skill of each part; who only stood in for it has none."""
+    spare = {step["subtask"] for step in state["steps"] if step["outcome"] == "stand-in"}
+    return [
+        {
+            "id": part["id"],
+            "skill": "" if part["id"] in spare else part["skill"],
+            "instruction": part["instruction"],
+            "critical": part["critical"],
+        }
+        for part in state["plan"]
+    ]
+
+
+async def _record(drive: Drive, state: Work, true: Believed) -> None:
+    """Write down what was dropped and how each conflict was settled. Raises LeaseLost."""
+    run, turn = state["id"], state["round"]
+    entries = [
+        Entry(
+            kind="proposal.dropped",
+            actor="orchestrator",
+            body={"tool": one.action, "arguments": arguments(one.arguments), "why": why},
+            run=run,
+            once=f"dropped:{run}:{turn}:{one.fingerprint}",
+        )
+        for one, why in true.dropped
+    ]
+    for number, conflict in enumerate(true.resolution.conflicts):
+        sides = [
+            {
+                "agent": side.agent,
+                "tool": side.action,
+                "arguments": arguments(side.arguments),
+                "value": redacted(side.value),
+                "fingerprint": side.fingerprint,
+                "confidence": side.confidence,
+            }
+            for side in conflict.sides
+        ]
+        body = {
+            "about": redacted(conflict.about),
+            "kind": conflict.kind,
+            "strategy": conflict.strategy,
+            "chosen": redacted(conflict.chosen),
+            "why": redacted(conflict.why),
+            "sides": sides,
+        }
+        once = f"conflict:{run}:{turn}:{number}"
+        entries.append(Entry(kind="conflict.settled", actor="orchestrator", body=body, run=run, once=once))
+    if entries:
+        await drive.store.record(drive.claim, *entries)
 
 
 def _gaps(state: Work, resolution: Resolution) -> list[dict[str, Any]]:

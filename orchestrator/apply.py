@@ -16,6 +16,7 @@ from meshwright.deadline import Deadline
 from meshwright.errors import MeshError, ToolRefused
 from meshwright.findings import Gap, Proposal
 from meshwright.grants.grant import Grant
+from orchestrator.belief import OTHER_SIDE, lost_to
 from orchestrator.gate import action_key
 from orchestrator.work import SHARES, Drive, Work
 
@@ -33,6 +34,8 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     gaps = list(state["gaps"])
     for row in state["actions"]:
+        if lost_to(row, [*rows, *state["actions"]]):
+            row = {**row, "state": "rejected", "why": OTHER_SIDE}
         if row["state"] == "open":
             row = await carry_out(drive, row, drive.by.share(SHARES.apply))
             action = row["proposal"]["action"]

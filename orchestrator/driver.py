@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langgraph.runtime import Runtime
 
+from meshwright.contradictions import Contradictions
 from meshwright.errors import CallerError, DeadlineExceeded, Forbidden, InvalidRequest, NotFound, Overloaded
 from meshwright.findings import Gap, Proposal
 from meshwright.inbound.executor import Incoming, Outcome
@@ -60,6 +61,7 @@ class Driver:
     name: str
     settings: Settings
     is_operator: Callable[[str], bool]
+    contradictions: Contradictions = field(default_factory=Contradictions)
 
     async def work(self, incoming: Incoming) -> Outcome:
         """One message: a new request, or word that a waiting one may go on. Where the run stands decides what happens."""
@@ -196,6 +198,7 @@ class Driver:
             incoming.claim,
             key,
             incoming.origin.of(key),
+            self.contradictions,
         )
 
 

@@ -16,6 +16,7 @@ from meshwright.findings import Proposal, Verdict
 from meshwright.policy import Judgement, Policy
 from meshwright.policy.facts import Ask
 from meshwright.policy.provenance import PERSON
+from orchestrator.belief import cautious, contested
 from orchestrator.work import SHARES, Drive, Work
 
 #: The tag of skills that propose changes.
@@ -58,13 +59,6 @@ def _fresh(state: Work) -> list[dict[str, Any]]:
     return rows
 
 
-def contested(state: Work, proposal: Proposal) -> dict[str, Any] | None:
-    """The contradiction about what this proposal is about, while nobody has settled it."""
-    conflicts: list[dict[str, Any]] = state["resolution"].get("conflicts", [])
-    mine = (conflict for conflict in conflicts if conflict["about"] == proposal.about != "")
-    return next((conflict for conflict in mine if not conflict["chosen"]), None)
-
-
 async def _judged(
     drive: Drive, state: Work, row: dict[str, Any], rows: list[dict[str, Any]], ask: Ask
 ) -> dict[str, Any]:
@@ -77,7 +71,7 @@ async def _judged(
         conflict=bool(row.get("conflict")),
         by_person={name for name, source in row.get("provenance", {}).items() if source == PERSON},
     )
-    verdict = judgement.verdict
+    verdict = cautious(judgement.verdict, row.get("conflict"), approvals)
     await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
     if verdict.decision == "review":
         await drive.reviews.open(

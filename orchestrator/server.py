@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshwright.audit.notary import notarized
 from meshwright.card import card_of, offered
+from meshwright.contradictions import Contradictions
 from meshwright.errors import NoPeer, Overloaded
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
@@ -44,7 +45,8 @@ def orchestrator_app(
     """The app. Raises SettingsError for a card, policy or database that cannot be used."""
     client = http or http_client()
     card = offered(card_of(NAME), settings.grpc_port)
-    policy = Policy.load(settings.policy or shipped_policy())
+    rules = settings.policy or shipped_policy()
+    policy, contradictions = Policy.load(rules), Contradictions.beside(rules)
     directory = Directory(settings.peers, client, identity)
     toolbox = Toolbox(settings.tools, client, identity, hedge=settings.hedge)
     readiness = Readiness("graph", "directory")
@@ -80,6 +82,7 @@ def orchestrator_app(
         api.driver = driver(
             *(graph, directory, toolbox, policy, RunStore(database), reviews, database, NAME, settings),
             is_operator=identity.trust.is_operator,
+            contradictions=contradictions,
         )
         readiness.done("graph")
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from meshwright.contradictions import Contradictions
 from meshwright.deadline import Deadline
 from meshwright.errors import MeshError, wire_of
 from meshwright.origin import Origin
@@ -78,6 +79,8 @@ class Drive:
     run: str = ""
     #: On whose behalf this run asks others.
     origin: Origin = field(default_factory=Origin)
+    #: What cannot both be done, and who has the say.
+    contradictions: Contradictions = field(default_factory=Contradictions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ async def _product(question: dict[str, Any], job: Job, finding: Finding) -> None
     evidence = Evidence(
         source="tool:orderbook.find_products", quote=f"{product['product_id']} {product['name']}: {value}"
     )
-    about = f"product:{product['product_id']}"
+    about = f"product:{product['product_id']}:{question['about']}"
     finding.claims.append(Claim(text=text, about=about, value=value, evidence=[evidence]))
 
 

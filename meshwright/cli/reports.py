@@ -149,16 +149,46 @@ def _remarks(step: dict[str, Any]) -> list[str]:
 
 
 def _conflict(conflict: dict[str, Any]) -> Text:
+    """Both sides, each with who stands for it; what was chosen, and how. Older reports hold the sides as lines of text."""
     from rich.text import Text
 
-    candidates = " / ".join(map(plain, conflict.get("candidates") or []))
-    chosen = plain(conflict.get("chosen") or "nothing")
+    text = Text.assemble((plain(conflict.get("about", "")), "bold"))
+    sides = [_side(side) for side in _list(conflict, "sides")]
+    sides += [Text(plain(line)) for line in conflict.get("candidates") or []]
+    for side in sides:
+        text.append("\n  ").append_text(side)
+    chosen = _chosen(conflict)
+    text.append("\n  → ").append_text(chosen or Text("nothing", "yellow"))
+    if conflict.get("strategy") and chosen:
+        text.append(f"  by {plain(conflict['strategy'])}", "dim")
+    return text.append_text(_why(conflict.get("why")))
+
+
+def _side(side: dict[str, Any]) -> Text:
+    from rich.text import Text
+
+    said = call(side) if side.get("action") else Text(plain(side.get("value", "")))
+    sources = dict.fromkeys(plain(e.get("source", "")) for e in _list(side, "evidence"))
+    sure = side.get("confidence")
+    notes = [f"{sure:.0%} sure"] if isinstance(sure, int | float) else []
     return Text.assemble(
-        (plain(conflict.get("about", "")), "bold"),
-        f": {candidates} → ",
-        (chosen, "green"),
-        _why(conflict.get("why")),
+        (f"{plain(side.get('agent') or 'an agent')}: ", "cyan"),
+        said,
+        (f"  {', '.join([*notes, *sources])}" if notes or sources else "", "dim"),
     )
+
+
+def _chosen(conflict: dict[str, Any]) -> Text | None:
+    """What was chosen, as it would be called where it is an action; None where nobody chose."""
+    from rich.text import Text
+
+    name = conflict.get("chosen")
+    if not name:
+        return None
+    actions = [side for side in _list(conflict, "sides") if side.get("fingerprint") == name]
+    chosen = call(actions[0]) if actions else Text(plain(name))
+    chosen.stylize("green")
+    return chosen
 
 
 def _verdict(verdict: dict[str, Any]) -> Text:

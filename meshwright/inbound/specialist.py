@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from meshwright.ledger import Ledger
     from meshwright.outbound.colleagues import Colleagues
     from meshwright.outbound.directory import Directory
+    from meshwright.outbound.model import Model
     from meshwright.outbound.toolbox import Toolbox
 
 
@@ -42,7 +43,10 @@ class Specialist:
         tools = self._toolbox.session(by=incoming.by, ticket=incoming.run, priority=origin.priority)
         self._back(incoming)
         peers = self._colleagues(incoming)
-        job = Job(incoming.by, tools, budget, incoming.text, incoming.caller, incoming.run, peers or Alone())
+        job = Job(
+            *(incoming.by, tools, budget, incoming.text, incoming.caller, incoming.run, peers or Alone()),
+            self._model(),
+        )
 
         def used() -> Usage:
             ms = int((time.monotonic() - began) * 1000)
@@ -66,6 +70,13 @@ class Specialist:
         if budget.exhausted or instead:
             notes["degraded"] = ["budget" if budget.exhausted else "model"]
         return Outcome(text=reply, data=answer, metadata=notes)
+
+    def _model(self) -> Model | None:
+        if not self._settings.model:
+            return None
+        from meshwright.outbound.model import Model
+
+        return Model.from_settings(self._settings)
 
     def _back(self, incoming: Incoming) -> None:
         """Put the ledger behind the budget of a task that may ask a model, or somebody who may."""
@@ -100,13 +111,12 @@ class Specialist:
 
     async def _answer(self, subtask: Subtask, job: Job) -> tuple[Part, bool]:
         """By the model where there is one, else, and whenever it fails, by the playbook: then it is True that it did instead."""
-        agent, settings = self._agent, self._settings
-        if settings.model and agent.instructions:
-            from meshwright.outbound.model import Model
+        agent = self._agent
+        if job.model and agent.instructions:
             from meshwright.reasoning import reason
 
             try:
-                answer = await reason(agent, subtask, job, Model.from_settings(settings), self._toolbox)
+                answer = await reason(agent, subtask, job, job.model, self._toolbox)
             except MeshError as error:
                 answer = await agent.playbook(subtask, job)
                 return _noted(answer, f"the model was not used: {error}"), True

@@ -37,7 +37,25 @@ REPORT: dict[str, Any] = {
         }
     ],
     "conflicts": [
-        {"about": "order:#W1", "candidates": ["pending", "processed"], "chosen": "processed", "why": "newer"}
+        {"about": "order:#W1", "candidates": ["pending", "processed"], "chosen": "processed", "why": "newer"},
+        {
+            "about": "order:#W2",
+            "kind": "actions",
+            "strategy": "authority",
+            "chosen": "f1",
+            "why": "Orders has the say",
+            "sides": [
+                {
+                    "agent": "Orders",
+                    "action": "cancel_order",
+                    "arguments": {"order_id": "#W2"},
+                    "fingerprint": "f1",
+                    "confidence": 0.9,
+                    "evidence": [{"source": "tool:orderbook.get_order", "quote": "#W2: pending"}],
+                },
+                {"agent": "Returns", "action": "return_items", "arguments": {}, "fingerprint": "f2"},
+            ],
+        },
     ],
     "verdicts": [
         {
@@ -73,7 +91,11 @@ def test_a_run_shows_who_was_asked_and_why_what_was_decided_done_and_left_open()
         "tried: Orders timed out 900 ms, Standby ok",
         "lacks: peer-timed-out, stand-in",
         "policy-answer  never begun",
-        "order:#W1: pending / processed → processed  newer",
+        "order:#W1",
+        "→ processed  newer",
+        "Orders: cancel_order(order_id='#W2')  90% sure, tool:orderbook.get_order",
+        "Returns: return_items()",
+        "→ cancel_order(order_id='#W2')  by authority  Orders has the say",
         "? review cancel_order(order_id='#W1')  4,500.00",
         "it is a lot: large-amounts",
         "✓ #W1 is cancelled  (was applied before, not again)",
