@@ -11,14 +11,14 @@ def supported(findings: list[Finding]) -> tuple[list[Finding], list[Gap]]:
     kept: list[Finding] = []
     for finding in findings:
         for proposal in finding.proposals:
-            if not proposal.evidence:
+            if not proposal.supported:
                 why = f"{finding.agent or 'an agent'} proposed {proposal.action} without evidence"
                 gaps.append(Gap(what=proposal.action, why=why, subtask=finding.subtask))
         kept.append(
             finding.model_copy(
                 update={
                     "claims": [claim for claim in finding.claims if claim.evidence],
-                    "proposals": [proposal for proposal in finding.proposals if proposal.evidence],
+                    "proposals": [proposal for proposal in finding.proposals if proposal.supported],
                 }
             )
         )

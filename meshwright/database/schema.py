@@ -99,8 +99,14 @@ BREAKERS = (
         PRIMARY KEY (agent, kind, address))""",
 )
 
+#: What a task that waits for an answer was told so far, so that it goes on from there: see `meshwright.notebook`.
+NOTEBOOKS = (
+    "CREATE TABLE notebooks (task_id TEXT PRIMARY KEY, body TEXT NOT NULL, updated DOUBLE PRECISION NOT NULL)",
+)
+
 VERSIONS = (
     Version(1, "runs, reviews, tasks, messages, checkpoints", 1, (*RUNS, *TASKS, *MESSAGES, *CHECKPOINTS)),
     Version(2, "budgets", 1, (*BUDGETS,)),
     Version(3, "breakers", 1, (*BREAKERS,)),
+    Version(6, "notebooks", 1, (*NOTEBOOKS,)),
 )

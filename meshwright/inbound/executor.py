@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from a2a.types import Part
     from pydantic import BaseModel
 
+    from meshwright.findings import Asks
     from meshwright.settings import Settings
     from meshwright.tasks.snapshot import Claim
     from meshwright.tasks.turn import Turn
@@ -81,12 +82,13 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the work came to. `waits` says what for, when a person has to decide something first."""
+    """What the work came to. `waits` says what for, when something has to be decided first; `asks` says it to machines."""
 
     text: str = ""
     data: BaseModel | dict[str, Any] | None = None
     name: str = "answer"
     waits: str = ""
+    asks: Asks | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -241,8 +243,10 @@ def _told(turn: Turn, outcome: Outcome, ms: int) -> list[Event]:
         artifact.artifact.parts.extend(parts)
         happened.append(artifact)
     if outcome.waits:
-        asks = _message(turn, [text_part(outcome.waits)])
-        end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, asks)
+        words = [text_part(outcome.waits)]
+        if outcome.asks is not None:
+            words.append(data_part({"asks": outcome.asks.model_dump(mode="json", exclude_defaults=True)}))
+        end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, _message(turn, words))
     else:
         end = status(task.id, task.context_id, COMPLETED)
     return [*happened, _noted(end, notes)]
