@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.runtime import Runtime
 
 from meshwright.errors import DeadlineExceeded, InvalidRequest, NotFound, Overloaded
-from meshwright.findings import Gap
+from meshwright.findings import Asks, Gap
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.ledger import Account
 from meshwright.tasks.outbox import Outbox
@@ -22,8 +22,10 @@ from orchestrator.finish import cut_short, finish, last_word
 from orchestrator.graph import RECURSION_LIMIT
 from orchestrator.plan import SPLIT
 from orchestrator.purse import Purse
+from orchestrator.questions import named_in, open_questions, put
 from orchestrator.resume import ready_to_go_on
-from orchestrator.work import GRAPH_VERSION, Drive, code_of, new_work, report
+from orchestrator.word import came_after
+from orchestrator.work import GRAPH_VERSION, Drive, Word, code_of, new_work, report
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -60,16 +62,27 @@ class Driver:
         run = await self._run_of(incoming)
         if run["state"] not in ("working", "waiting"):
             return _ended(run)
+        word = None
         if run["state"] == "waiting":
+            word = await self._word(run, incoming)
             undecided = await self.store.undecided(run["id"])
-            if undecided:
-                known = run["report"]
-                return Outcome(
-                    data=known, name="report", waits=_waits(undecided), metadata=_notes(known or {})
-                )
+            if undecided and word is None:
+                return _waiting(run["report"] or {}, undecided)
         else:
             await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
-        return await self._drive(run, incoming)
+        return await self._drive(run, incoming, word)
+
+    async def _word(self, run: dict[str, Any], incoming: Incoming) -> Word | None:
+        """What a message says to the question that was put to the client; None where it is no answer to that."""
+        asked = _asked_in(run["report"] or {})
+        if asked is None or not incoming.text:
+            return None
+        named = named_in(incoming.data)
+        if named != asked.id and (
+            named or not await came_after(self.database, incoming.task_id, incoming.message_id, asked.id)
+        ):
+            return None
+        return Word(asked.id, incoming.text)
 
     async def unheard(self, incoming: Incoming, why: Overloaded) -> Outcome:
         """The answer to a request that cannot be worked on in time: that nothing was done, for a person to take over.
@@ -111,11 +124,11 @@ class Driver:
             raise NotFound("this task belongs to no run; send a new message without taskId")
         return run
 
-    async def _drive(self, run: dict[str, Any], incoming: Incoming) -> Outcome:
+    async def _drive(self, run: dict[str, Any], incoming: Incoming, word: Word | None) -> Outcome:
         assert incoming.claim is not None
         key, claim = run["id"], incoming.claim
         letters = await Outbox(self.database, self.name, claim).letters()
-        drive = self._drive_of(key, incoming, letters)
+        drive = self._drive_of(key, incoming, letters, word)
         config: Any = {
             "configurable": {"thread_id": key, "claim": claim},
             "recursion_limit": RECURSION_LIMIT,
@@ -131,6 +144,8 @@ class Driver:
                 if not enough.expired():
                     raise
                 now = await self.graph.aget_state(config)
+                for row in open_questions(now.values).values():  # nobody will answer them any more
+                    await drive.outbox.let_go(row["letter"])
                 state = await cut_short(dict(fresh) | now.values, drive)
             finished = True
         finally:
@@ -139,10 +154,11 @@ class Driver:
                 now = await self.graph.aget_state(config)
                 await self.store.save(key, "failed", report({**fresh, **now.values}), claim)
         if "__interrupt__" in state:
-            summary = {**report(state, waiting=True), "usage": await _usage(drive)}
+            asked = put(state)
+            asks = {"asks": asked.model_dump(mode="json", exclude_none=True)} if asked else {}
+            summary = {**report(state, waiting=True), "usage": await _usage(drive), **asks}
             await self.store.save(key, summary["outcome"], summary, claim)
-            waits = _waits(await self.store.undecided(key))
-            return Outcome(data=summary, name="report", waits=waits, metadata=_notes(summary))
+            return _waiting(summary, await self.store.undecided(key))
         if not state.get("outcome"):
             await self.store.save(key, "failed", report(state), claim)
             raise RuntimeError(f"run {key} ended without an outcome")
@@ -153,7 +169,9 @@ class Driver:
         await self.store.save(drive.run, summary["outcome"], summary, drive.claim)
         return _ended({"state": summary["outcome"], "report": summary})
 
-    def _drive_of(self, key: str, incoming: Incoming, letters: Mapping[str, Letter]) -> Drive:
+    def _drive_of(
+        self, key: str, incoming: Incoming, letters: Mapping[str, Letter], word: Word | None = None
+    ) -> Drive:
         assert incoming.claim is not None
         account = Account("run", key, incoming.budget.limit, incoming.budget.micros)
         purse = Purse(self.database, account, daily(self.settings, self.name, incoming.caller), self.name)
@@ -170,6 +188,7 @@ class Driver:
             incoming.claim,
             key,
             incoming.origin.of(key),
+            word,
         )
 
 
@@ -207,6 +226,18 @@ def _notes(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {key: summary[key] for key in ("outcome", "usage", "degraded") if key in summary}
 
 
-def _waits(reviews: int) -> str:
-    what = "one proposal waits" if reviews == 1 else f"{reviews} proposals wait"
-    return f"{what} for a person to decide; the answer follows on this task"
+def _waiting(summary: Mapping[str, Any], undecided: int) -> Outcome:
+    """A run that waits: for people, for its client, or for both."""
+    asked = _asked_in(summary)
+    what = "one proposal waits" if undecided == 1 else f"{undecided} proposals wait"
+    lines = [asked.question.text] if asked is not None and asked.question is not None else []
+    if undecided or not lines:
+        lines.append(f"{what} for a person to decide; the answer follows on this task")
+    return Outcome(
+        data=dict(summary), name="report", waits="\n".join(lines), asks=asked, metadata=_notes(summary)
+    )
+
+
+def _asked_in(summary: Mapping[str, Any]) -> Asks | None:
+    """The question that was put to the client, as the report of a run that waits has it."""
+    return Asks.model_validate(summary["asks"]) if summary.get("asks") else None

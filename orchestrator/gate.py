@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 from meshwright.extension import canonical
 from meshwright.findings import Proposal, Verdict
 from meshwright.policy.rules import Policy
+from orchestrator.questions import to_be_judged
 from orchestrator.work import SHARES, Drive, Work
 
 #: The tag of skills that propose changes.
@@ -21,7 +22,7 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     drive = runtime.context
     rows = list(state["actions"])
     known = {row["key"] for row in rows}
-    for content in state["resolution"].get("proposals", []):
+    for content, asked_by in to_be_judged(state):
         proposal = Proposal.model_validate(content)
         key = action_key(state["id"], proposal)
         if key in known:
@@ -36,6 +37,7 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
                 "proposal": proposal.model_dump(mode="json"),
                 "verdict": verdict.model_dump(mode="json"),
                 "state": states[verdict.decision],
+                **({"asked_by": asked_by} if asked_by else {}),
             }
         )
         if verdict.decision == "review":

@@ -50,11 +50,21 @@ class Work(TypedDict, total=False):
     findings: dict[str, dict[str, Any]]
     steps: list[dict[str, Any]]
     resolution: dict[str, Any]
-    #: One row per proposal: {key, proposal, verdict, state: open|applied|refused|rejected|waiting, receipt?, why?}
+    #: One row per proposal: {key, proposal, verdict, state: open|applied|refused|rejected|waiting, receipt?, why?, asked_by?}
     actions: list[dict[str, Any]]
+    #: What agents asked in the middle of their work and is not answered yet, by the subtask: see `orchestrator.questions`.
+    questions: dict[str, dict[str, Any]]
     gaps: list[dict[str, Any]]
     reply: str
     outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A client's answer, and the id of the question that it answers."""
+
+    about: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +85,8 @@ class Drive:
     run: str = ""
     #: On whose behalf this run asks others.
     origin: Origin = field(default_factory=Origin)
+    #: What the client says to the question that was put to them; it began this drive.
+    word: Word | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +119,7 @@ def new_work(run: str, request: str) -> Work:
         steps=[],
         resolution={},
         actions=[],
+        questions={},
         gaps=[],
         reply="",
         outcome="",
