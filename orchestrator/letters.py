@@ -38,7 +38,7 @@ async def sent(
     """
     purse, heard = drive.purse, False
     letter = drive.letters.get(key) or await drive.outbox.post(
-        key, peer.url, body, purse.reserving(key, want, by.remaining)
+        key, peer.url, body, purse.reserving(key, want, by.remaining), answers[0] if answers else ""
     )
     if letter.answer is not None:
         known = letter.answer

@@ -54,9 +54,12 @@ class Outbox:
         return {row["id"]: _letter(row) for row in await self._database.read(op)}
 
     async def post(
-        self, letter_id: str, address: str, body: dict[str, Any], along: Along | None = None
+        self, letter_id: str, address: str, body: dict[str, Any], along: Along | None = None, remote: str = ""
     ) -> Letter:
-        """Write a delegation down before it leaves; one that is there already is what it was. Raises LeaseLost."""
+        """Write a delegation down before it leaves; one that is there already is what it was. Raises LeaseLost.
+
+        `remote` is the peer's task, for what goes to one that is there.
+        """
 
         async def op(tx: Transaction) -> Letter:
             await check(tx, self._claim)
@@ -64,8 +67,9 @@ class Outbox:
                 await along(tx)
             await tx.execute(
                 "INSERT INTO outbox (id, agent, task_id, kind, address, body, state, remote, answer, attempts, due, created, why)"
-                " VALUES (?, ?, ?, 'ask', ?, ?, 'open', '', '', 0, EPOCH(), EPOCH(), '') ON CONFLICT (id) DO NOTHING",
+                " VALUES (?, ?, ?, 'ask', ?, ?, ?, ?, '', 0, EPOCH(), EPOCH(), '') ON CONFLICT (id) DO NOTHING",
                 *(letter_id, self._agent, self._claim.task_id, address, json.dumps(body)),
+                *("sent" if remote else "open", remote),
             )
             return _letter((await tx.execute("SELECT * FROM outbox WHERE id = ?", letter_id))[0])
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from pydantic import BaseModel
 
@@ -183,6 +183,26 @@ class Team:
         result: dict[str, Any] = answer.get("result", answer)
         return result
 
+    async def sent(self, text: str, **more: Any) -> dict[str, Any]:
+        """The client's task after one message."""
+        message = {
+            "messageId": text.replace("\n", " ")[:40],
+            "role": "ROLE_USER",
+            "parts": [{"text": text}],
+            **more,
+        }
+        return dict((await self.rpc("orchestrator", "SendMessage", {"message": message})).get("task") or {})
+
+    async def ended(self, task_id: str) -> dict[str, Any]:
+        """The report of a task, once it has ended."""
+        while True:
+            task = await self.rpc("orchestrator", "GetTask", {"id": task_id})
+            if task["status"]["state"] not in ("TASK_STATE_INPUT_REQUIRED", "TASK_STATE_WORKING"):
+                break
+            await asyncio.sleep(0)
+        data = [part["data"] for part in task["artifacts"][-1]["parts"] if "data" in part]
+        return dict(data[0])
+
     def app(self, name: str) -> Any:
         """Another process of an agent, on the same store."""
         peers = "http://returns" if name == "orders" else ""
@@ -248,8 +268,3 @@ def start_team(tmp_path: Path) -> StartTeam:
 def propose() -> Callable[..., Proposal]:
     """Makes the proposal to paint a thing."""
     return paint
-
-
-@pytest.fixture
-def call() -> Callable[[httpx.Response], Any]:
-    return lambda response: response.json()
