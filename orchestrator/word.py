@@ -1,4 +1,4 @@
-"""Whether a client's message answers a question: only if the task waited with just that question when the message was accepted."""
+"""Whether a client's message answers a question: only if that question had been put to them when the message was accepted."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 async def came_after(database: Database, task_id: str, message_id: str, asked: str) -> bool:
-    """Whether `message_id` came while the task of the client waited for the answer to `asked`.
+    """Whether `message_id` came after the question `asked` had been put to the client.
 
-    A message that came before, or between two questions, waits in the inbox as any other; it must not become the answer to a
-    question that its sender has not seen.
+    A message that came before waits in the inbox as any other; it must not become the answer to a question that its sender has not
+    seen.
     """
-    waits = False
+    put = False
     for _, _, event in await database.read(lambda tx: since(tx, task_id, 0)):
-        if isinstance(event, TaskStatusUpdateEvent):
-            said = data_in(event.status.message.parts) if event.status.state in INTERRUPTED else []
-            waits = any(isinstance(c, dict) and (c.get("asks") or {}).get("id") == asked for c in said)
+        if isinstance(event, TaskStatusUpdateEvent) and event.status.state in INTERRUPTED:
+            said = data_in(event.status.message.parts)
+            put = put or any(isinstance(c, dict) and (c.get("asks") or {}).get("id") == asked for c in said)
         elif isinstance(event, Message) and event.message_id == message_id:
-            return waits
+            return put
     return False
