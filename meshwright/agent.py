@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from meshwright.budget import Budget
 from meshwright.deadline import Deadline
 from meshwright.errors import NoPeer
-from meshwright.findings import Finding, Part, Subtask
+from meshwright.findings import Finding, Part, Proposal, Question, Settled, Subtask
 
 if TYPE_CHECKING:
     from meshwright.outbound.model import Model
@@ -61,6 +61,24 @@ class Alone:
         raise NoPeer(f"nobody to ask for {skill!r}: this agent has no peers, set MESHWRIGHT_PEERS")
 
 
+class Asker(Protocol):
+    """Where what an agent asks in the middle of its work goes."""
+
+    async def propose(self, proposal: Proposal) -> Settled: ...
+
+    async def ask(self, question: Question) -> str: ...
+
+
+class Unanswered:
+    """For an agent whose caller answers nothing."""
+
+    async def propose(self, proposal: Proposal) -> Settled:
+        raise NoPeer(f"nobody decides on {proposal.action!r} here: whoever asked does not answer")
+
+    async def ask(self, question: Question) -> str:
+        raise NoPeer("nobody answers questions here")
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What surrounds one subtask: the time it has, the tokens it may spend, the tools it may use, and the agents it may ask."""
@@ -74,6 +92,20 @@ class Job:
     peers: Peers = field(default_factory=Alone)
     #: The model of this process, for a playbook that asks one itself; None where none is configured.
     model: Model | None = None
+    asker: Asker = field(default_factory=Unanswered, repr=False)
+
+    async def propose(self, proposal: Proposal) -> Settled:
+        """Have an effect decided and applied now, because the work cannot go on without it; what became of it.
+
+        Only the first time it does not return: the task waits (input-required), and with the answer the playbook runs again
+        from its start (see `Agent`). The same action with the same arguments is the same proposal, with the same answer.
+        Raises InvalidRequest for arguments that are no JSON, or too many.
+        """
+        return await self.asker.propose(proposal)
+
+    async def ask(self, text: str, *, about: str = "") -> str:
+        """Ask whoever asked us, in the end the client, and go on with their answer, as `propose` does."""
+        return await self.asker.ask(Question(text=text, about=about))
 
 
 Playbook = Callable[[Subtask, Job], Awaitable[Part]]
@@ -87,6 +119,11 @@ class Agent:
     and its answer must validate as `answers`; when it does not, or the model is unwell, the playbook answers.
     `instructions=None` keeps an agent on its playbook always.
 
+    A playbook that uses `job.propose` or `job.ask` runs again from its start with each answer. What its tools and peers said before
+    is remembered; what it takes from elsewhere (a clock, chance, a file) must be the same up to where it asked. See docs/proposals.md.
+
+    `proposes` are the write tools, by name or pattern (`change_*`), that a model is offered: calling one makes a proposal.
+
     `isolation="process"` runs each call of the playbook in a process of its own, which is killed when it runs away
     (docs/isolation.md); what a playbook imports it imports at the top of its module then, and what it answers is `answers`.
     """
@@ -96,3 +133,4 @@ class Agent:
     instructions: str | None = None
     answers: type[Part] = Finding
     isolation: Literal["task", "process"] = "task"
+    proposes: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
 """What agents say to one another: the data parts of the mesh, as pydantic models.
 
 Order of appearance in a request: a `Split` (what is asked, in parts) → one `Subtask` per part → one `Finding` per subtask
-→ one `Resolution` → one `Verdict` per proposal. JSON Schemas of all of them are published beside the cards.
+→ one `Resolution` → one `Verdict` per proposal. An agent that cannot go on by itself sends an `Asks` and gets an `Answers`
+(docs/proposals.md). JSON Schemas of all of them are published beside the cards.
 Text limits are in characters; they keep one runaway answer from becoming everybody's memory.
 """
 
@@ -19,6 +20,9 @@ Name = Annotated[str, Field(min_length=1, max_length=120)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Mode = Literal["playbook", "model"]
 Risk = Literal["low", "medium", "high"]
+
+#: Bytes that the arguments of a proposal in the middle of work may have, as canonical JSON.
+MAX_ARGUMENTS = 16_384
 
 
 class Part(BaseModel):
@@ -195,3 +199,63 @@ class Verdict(Part):
     source: str = ""
     approvals: int = Field(default=0, ge=0, le=5)
     risk: Risk = "low"
+
+
+class Question(Part):
+    """What an agent has to know to go on, and whoever asked it, or their caller, can say. `about` names the subject."""
+
+    text: Annotated[str, Field(min_length=1, max_length=8_000)]
+    about: Annotated[str, Field(max_length=200)] = ""
+
+
+class Asks(Part):
+    """What a task that is input-required waits for: the effect that it proposes, or the answer to its question.
+
+    `id` names it within its task, and the same again has the same name; `via` are the agents that it came through, whoever
+    asked first at the front. They are what the last of them says: nothing is decided by them. `called` are the tools and agents
+    that were called by then, as their runtimes wrote it down.
+    """
+
+    id: Name
+    proposal: Proposal | None = None
+    question: Question | None = None
+    via: list[Name] = Field(default_factory=list, max_length=16)
+    called: list[str] = Field(default_factory=list, max_length=256)
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Asks:
+        if (self.proposal is None) == (self.question is None):
+            raise ValueError("it asks for one thing: a proposal, or a question")
+        if self.proposal is not None:
+            try:
+                size = len(canonical(self.proposal.arguments).encode())
+            except (TypeError, ValueError, RecursionError):
+                raise ValueError("the proposal's arguments are no JSON") from None
+            if size > MAX_ARGUMENTS:
+                raise ValueError(f"the proposal's arguments have {size} bytes; {MAX_ARGUMENTS} are the most")
+        return self
+
+
+class Settled(Part):
+    """What became of a proposal. `receipt` is the tool's, where it was applied; `why` the reason, where it was not.
+
+    `unknown`: it may have been applied or not, and a person looks into it. Proposing it again gets the same answer.
+    """
+
+    state: Literal["applied", "rejected", "refused", "unknown"]
+    receipt: dict[str, Any] = Field(default_factory=dict)
+    why: Text = ""
+
+
+class Answers(Part):
+    """The answer to the `Asks` of that `id`: `settled` to a proposal, `text` to a question."""
+
+    id: Name
+    settled: Settled | None = None
+    text: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Answers:
+        if (self.settled is None) == (self.text is None):
+            raise ValueError("it says one thing: what was settled, or a text")
+        return self

@@ -6,9 +6,24 @@ import json
 import sys
 from pathlib import Path
 
-from meshwright.findings import Finding, Part, Proposal, Resolution, Split, Subtask, Verdict
+from meshwright.findings import (
+    Answers,
+    Asks,
+    Finding,
+    Part,
+    Proposal,
+    Question,
+    Resolution,
+    Settled,
+    Split,
+    Subtask,
+    Verdict,
+)
 
-PUBLISHED: tuple[type[Part], ...] = (Split, Subtask, Finding, Proposal, Resolution, Verdict)
+PUBLISHED: tuple[type[Part], ...] = (
+    *(Split, Subtask, Finding, Proposal, Resolution, Verdict),
+    *(Asks, Question, Answers, Settled),
+)
 
 
 def schemas() -> dict[str, str]:

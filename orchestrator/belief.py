@@ -111,6 +111,12 @@ def contested(state: Work, proposal: Proposal) -> dict[str, Any] | None:
     return min(found, key=lambda conflict: conflict["kind"] != "actions", default=None)
 
 
+def against_the_request(proposal: Proposal, state: Work, table: Contradictions) -> dict[str, Any] | None:
+    """The conflict between a proposal in the middle of work, which no aggregator saw, and what the customer wrote."""
+    why = table.unasked(proposal, state["request"])
+    return against_the_words(proposal, state["request"], why).model_dump(mode="json") if why else None
+
+
 def cautious(verdict: Verdict, conflict: Mapping[str, Any] | None, approvals: int) -> Verdict:
     """The verdict on a proposal in a conflict: what the policy would apply waits for a person, who sees both sides."""
     if conflict is None or verdict.decision == "reject" or approvals > 0:

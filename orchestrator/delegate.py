@@ -6,13 +6,11 @@ import asyncio
 import functools
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph.runtime import Runtime
 
-from meshwright.budget import Amount, used_in
 from meshwright.deadline import Deadline
 from meshwright.errors import (
     BreakerOpen,
@@ -21,21 +19,20 @@ from meshwright.errors import (
     MeshError,
     NoPeer,
     PeerCold,
-    PeerOverloaded,
-    PeerTaskFailed,
     PeerTimedOut,
     StoreUnavailable,
 )
 from meshwright.extension import canonical
-from meshwright.findings import Finding, Gap, Part, Subtask
-from meshwright.outbound.answers import cost_of, read
+from meshwright.findings import Asks, Finding, Gap, Part, Subtask
+from meshwright.outbound.answers import read
 from meshwright.outbound.peer import Answer, Peer
+from orchestrator.gate import action_key
+from orchestrator.letters import sent
+from orchestrator.questions import MAX_QUESTIONS, answer_to, answerable, entry, open_questions
 from orchestrator.work import SHARES, Drive, Trail, Work, code_of
 
 #: Kept back from the first peer's time while there is another to ask, so that asking it still makes sense.
 FIRST_SHARE = 0.6
-#: The part of its time for which a peer that still starts is waited for: the rest is for its work, or for the next in line.
-COLD_SHARE = 0.5
 #: Codes of degradation an agent may note of its own, and characters of each.
 NOTES, NOTE = 8, 40
 #: Below this many seconds nobody is asked any more.
@@ -44,38 +41,61 @@ FLOOR = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How asking for one subtask went: the answer or None, the reason when there is none, the step for the record."""
+    """How asking for one subtask went: the answer or None, the reason when there is none, the step for the record.
+
+    `asks` is what the peer has to know first, and `peer` where that is to be answered: {agent, name, url, remote, letter}.
+    """
 
     answer: Part | None
     why: str
     step: dict[str, Any]
     stand_in: bool = False
+    asks: Asks | None = None
+    peer: dict[str, str] = field(default_factory=dict)
     #: Who answered, as policies name it.
     agent: str = ""
 
 
 async def delegate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
-    """Node: ask for every subtask whose needs are met, all at once. The graph comes back while some are left."""
+    """Node: ask for every subtask whose needs are met, and answer what was asked of us, all at once; again while some are left."""
     drive = runtime.context
     wave = ready(state)
+    known = {part["id"]: part for part in state["plan"]}
+    told = [known[name] for name in answerable(state) if name in known]
     by = drive.by.share(SHARES.delegate)
-    share = SHARES.delegate / max(len(wave), 1)
-    asked = await asyncio.gather(*(_one(drive, state, part, by, share) for part in wave))
-    findings = dict(state["findings"])
-    steps = list(state["steps"])
-    for part, result in zip(wave, asked, strict=True):
-        findings[part["id"]] = _finding(part, result).model_dump(mode="json")
+    share = SHARES.delegate / max(len(wave) + len(told), 1)
+    results = await asyncio.gather(
+        *(_one(drive, state, part, by, share) for part in wave),
+        *(_told(drive, state, part, by, share) for part in told),
+    )
+    findings, steps, questions = dict(state["findings"]), list(state["steps"]), open_questions(state)
+    for part, result in zip([*wave, *told], results, strict=True):
         steps.append(result.step)
-    return {"findings": findings, "steps": steps}
+        before = questions.pop(part["id"], None)
+        if result.asks is None:
+            findings[part["id"]] = _finding(part, result).model_dump(mode="json")
+        elif (before or {}).get("number", 0) >= MAX_QUESTIONS:
+            await drive.outbox.let_go(result.peer["letter"])
+            why = f"{result.peer['name']} asked {MAX_QUESTIONS} times in the middle of it, and once more"
+            gap = Asked(None, why, result.step)
+            findings[part["id"]] = _finding(part, gap).model_dump(mode="json")
+        else:
+            proposal = result.asks.proposal
+            key = action_key(state["id"], proposal) if proposal is not None else ""
+            placed = {**state, "questions": questions}
+            questions[part["id"]] = entry(placed, part["id"], result.peer, result.asks, before, key)
+            await drive.say(f"{result.peer['name']}: {result.step['why']}")
+    return {"findings": findings, "steps": steps, "questions": questions}
 
 
 def ready(state: Work) -> list[dict[str, Any]]:
-    """The subtasks that are not answered yet and whose needs are."""
+    """The subtasks that are not answered yet and whose needs are; not those that wait for an answer from us."""
     findings, ids = state["findings"], {part["id"] for part in state["plan"]}
     return [
         part
         for part in state["plan"]
-        if part["id"] not in findings and all(n in findings or n not in ids for n in part["needs"])
+        if part["id"] not in {*findings, *open_questions(state)}
+        and all(n in findings or n not in ids for n in part["needs"])
     ]
 
 
@@ -90,7 +110,71 @@ async def _one(drive: Drive, state: Work, part: dict[str, Any], by: Deadline, sh
         return unanswered(subtask, f"it needs {', '.join(missing)}, which was not answered")
     subtask = subtask.model_copy(update={"context": {**subtask.context, **context}})
     await drive.say(f"asking for {subtask.skill}")
-    return await ask(drive, subtask, by, text=state["request"], turn=state["round"], share=share)
+    return await ask(drive, subtask, by, text=state["request"], turn=state["round"], share=share, hears=True)
+
+
+async def _told(drive: Drive, state: Work, part: dict[str, Any], by: Deadline, share: float) -> Asked:
+    """The answer to what a peer asked, on its own task; and what it came to then: its finding, or the next that it asks."""
+    subtask, row, said = (
+        Subtask.model_validate(part),
+        open_questions(state)[part["id"]],
+        answer_to(state, part["id"]),
+    )
+    assert said is not None
+    trail, began = Trail(), time.monotonic()
+    names = [drive.run, state["round"], subtask.id, row["url"], row["remote"], said.id]
+    key = str(uuid.uuid5(uuid.NAMESPACE_URL, canonical(names)))
+    body = {"content": {"answers": said.model_dump(mode="json", exclude_none=True)}, "text": said.text or ""}
+    want = await drive.purse.portion(share)
+    try:
+        peer = await drive.directory.met(row["url"], by)
+        reading = functools.partial(read, peer.name, Finding)
+        answer = await sent(
+            drive, peer, by, key, body, want, reading, hears=True, answers=(row["remote"], said.id)
+        )
+        found = None if answer.asks is not None else reading(answer)
+    except (LeaseLost, StoreUnavailable):
+        raise
+    except MeshError as error:
+        trail.add(row["name"], _outcome(error), _ms(began))
+        trail.lacks(code_of(error), "gap")
+        await drive.outbox.let_go(row["letter"])
+        why = f"it asked in the middle of its work, and was lost when it was answered: {error}"
+        return Asked(None, why, _step(subtask, None, "gap", why, trail, _ms(began)))
+    return _came(subtask, peer, key, answer, found, trail, began, "went on with the answer")
+
+
+def _came(
+    subtask: Subtask,
+    peer: Peer,
+    key: str,
+    answer: Answer,
+    found: Part | None,
+    trail: Trail,
+    began: float,
+    why: str,
+    *,
+    outcome: str = "answered",
+    spare: bool = False,
+) -> Asked:
+    """What a peer came back with, as a result: its finding, or what it asks."""
+    asks, outcome = answer.asks, "asked" if answer.asks is not None else outcome
+    trail.add(peer.name, "asked back" if asks is not None else "answered", _ms(began))
+    if asks is not None:
+        why = (
+            f"asks: {asks.question.text}"
+            if asks.question
+            else f"proposes {asks.proposal and asks.proposal.action}"
+        )
+    step = _step(subtask, peer.name, outcome, why, trail, _ms(began), found)
+    where = {
+        "agent": peer.process,
+        "name": peer.name,
+        "url": peer.url,
+        "remote": answer.task_id,
+        "letter": key,
+    }
+    return Asked(found, "", step, spare, asks, where if asks is not None else {}, peer.process)
 
 
 def unanswered(subtask: Subtask, why: str) -> Asked:
@@ -113,11 +197,12 @@ async def ask(
     stand_in: bool = True,
     turn: int = 0,
     share: float = SHARES.delegate,
+    hears: bool = False,
 ) -> Asked:
     """Ask the owners of a skill, one after the other; then, with `stand_in`, those who stand in for anyone.
 
     `turn` is the round of planning: in another round the same subtask is another question. `share` is the part of the run's
-    budget that each of them may use.
+    budget that each of them may use. With `hears` an owner may ask back.
     """
     trail = Trail()
     want = await drive.purse.portion(share)
@@ -146,8 +231,8 @@ async def ask(
             key = str(uuid.uuid5(uuid.NAMESPACE_URL, canonical([drive.run, turn, subtask.id, peer.url])))
             until = by if last else by.share(FIRST_SHARE)
             reading = functools.partial(read, peer.name, answers)
-            answer = await _sent(drive, peer, until, key, body, want, reading)
-            part = reading(answer)
+            answer = await sent(drive, peer, until, key, body, want, reading, hears=hears and not spare)
+            part = None if answer.asks is not None else reading(answer)
         except (LeaseLost, StoreUnavailable):
             raise  # about our own hold on the run, not about the peer
         except MeshError as error:
@@ -155,84 +240,15 @@ async def ask(
             trail.add(peer.name, _outcome(error), _ms(started))
             trail.lacks(code_of(error))
             continue
-        trail.add(peer.name, "answered", _ms(started))
         if spare or place:
             trail.lacks("stand-in" if spare else "alternate")
         if isinstance(noted := answer.notes.get("degraded"), list):
             trail.lacks(*(str(code)[:NOTE] for code in noted[:NOTES]))
         outcome = "stand-in" if spare else "answered"
         reason = f"stands in: {why}" if spare else f"offers {subtask.skill}"
-        step = _step(subtask, peer.name, outcome, reason, trail, _ms(began), part)
-        return Asked(part, "", step, spare, peer.process)
+        return _came(*(subtask, peer, key, answer, part, trail, began, reason), outcome=outcome, spare=spare)
     trail.lacks("gap")
     return Asked(None, why, _step(subtask, None, "gap", why, trail, _ms(began)))
-
-
-async def _sent(
-    drive: Drive,
-    peer: Peer,
-    by: Deadline,
-    key: str,
-    body: dict[str, Any],
-    want: Amount,
-    accepts: Callable[[Answer], object],
-) -> Answer:
-    """Ask one peer through the outbox: who does this again after a crash finds the letter, the peer's task, or the answer.
-
-    What it may spend, `want` at most, is reserved with the letter. Raises LeaseLost, StoreUnavailable, or what `peer.ask` raises.
-    """
-    purse, heard = drive.purse, False
-    letter = drive.letters.get(key) or await drive.outbox.post(
-        key, peer.url, body, purse.reserving(key, want, by.remaining)
-    )
-    if letter.answer is not None:
-        return Answer(letter.remote, letter.answer["data"], letter.answer["text"], letter.answer["notes"])
-    if letter.state == "off":
-        raise PeerTaskFailed(peer.name, f"asked before the restart: {letter.why}")
-
-    async def began(task_id: str) -> None:
-        nonlocal heard
-        heard = True
-        await drive.outbox.sent(key, task_id)
-
-    granted = await purse.granted(key)
-    try:
-        send = functools.partial(
-            peer.ask,
-            letter.body["content"],
-            by=by,
-            text=letter.body["text"],
-            tokens=granted.tokens,
-            micros=granted.micros if purse.money else None,
-            origin=drive.origin,
-            message_id=key,
-            remote=letter.remote,
-            began=began,
-            accepts=accepts,
-        )
-        answer = await _once_warm(drive, peer, by, send)
-    except (LeaseLost, StoreUnavailable):
-        raise
-    except MeshError as error:
-        cost = cost_of(error, heard or bool(letter.remote))
-        await drive.outbox.given_up(key, str(error), purse.settling(key, cost))
-        raise
-    said = {"data": answer.data, "text": answer.text, "notes": dict(answer.notes)}
-    await drive.outbox.answered(key, said, purse.settling(key, used_in(answer.notes)))
-    return answer
-
-
-async def _once_warm(drive: Drive, peer: Peer, by: Deadline, send: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Send once the peer is ready, and again if it turns out that it had just started anew. Raises PeerCold, or what `send` raises."""
-    until = by.share(COLD_SHARE)
-    await drive.directory.require_warm(peer, until)
-    try:
-        return await send()
-    except PeerOverloaded:
-        if not await drive.directory.is_cold(peer):
-            raise
-    await drive.directory.require_warm(peer, until)
-    return await send()
 
 
 def _outcome(error: MeshError) -> str:

@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime
 
 from meshwright.contradictions import Contradictions
 from meshwright.errors import CallerError, DeadlineExceeded, Forbidden, InvalidRequest, NotFound, Overloaded
-from meshwright.findings import Gap, Proposal
+from meshwright.findings import Asks, Gap, Proposal
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.ledger import Account
 from meshwright.reviews.word import Word
@@ -25,9 +25,11 @@ from orchestrator.gate import action_key
 from orchestrator.graph import RECURSION_LIMIT
 from orchestrator.plan import SPLIT
 from orchestrator.purse import Purse
+from orchestrator.questions import named_in, open_questions, put
 from orchestrator.resume import ready_to_go_on
 from orchestrator.spoken import asks, decided, decision_in, waits
-from orchestrator.work import GRAPH_VERSION, Drive, code_of, new_work, report
+from orchestrator.word import came_after
+from orchestrator.work import GRAPH_VERSION, Drive, Said, code_of, new_work, report
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -65,21 +67,23 @@ class Driver:
 
     async def work(self, incoming: Incoming) -> Outcome:
         """One message: a new request, or word that a waiting one may go on. Where the run stands decides what happens."""
-        said = decision_in(incoming.data)
-        if said is not None and not incoming.follow_up:
-            return Outcome(text=decided(await self._said(incoming.caller, *said)))
+        decision = decision_in(incoming.data)
+        if decision is not None and not incoming.follow_up:
+            return Outcome(text=decided(await self._decision(incoming.caller, *decision)))
         run = await self._run_of(incoming)
         if run["state"] not in ("working", "waiting"):
             return _ended(run)
-        note = ""
-        if said is not None:
+        note, said = "", None
+        if decision is not None:
             try:
-                note = decided(await self._said(incoming.caller, *said))
+                note = decided(await self._decision(incoming.caller, *decision))
             except CallerError as error:
                 note = str(error)
+        elif run["state"] == "waiting":
+            said = await self._answer(run, incoming)
         if run["state"] != "waiting":
             await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
-        return await self._drive(run, incoming, note)
+        return await self._drive(run, incoming, note, said)
 
     async def decide(self, key: str, word: Word, by: str) -> dict[str, Any]:
         """What an operator says of a review, through whichever door. Raises what `ReviewStore.decide` raises."""
@@ -91,11 +95,23 @@ class Driver:
             )
         return await self.reviews.decide(key, word, by=by, became=became)
 
-    async def _said(self, caller: str, key: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    async def _decision(self, caller: str, key: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """A decision that came as a message."""
         if not self.is_operator(caller):
             raise Forbidden("only an operator decides reviews")
         return await self.decide(key, Word.read(document), caller)
+
+    async def _answer(self, run: dict[str, Any], incoming: Incoming) -> Said | None:
+        """What a message says to the question that was put to the client; None where it is no answer to that."""
+        asked = _asked_in(run["report"] or {})
+        if asked is None or not incoming.text:
+            return None
+        named = named_in(incoming.data)
+        if named != asked.id and (
+            named or not await came_after(self.database, incoming.task_id, incoming.message_id, asked.id)
+        ):
+            return None
+        return Said(asked.id, incoming.text)
 
     async def unheard(self, incoming: Incoming, why: Overloaded) -> Outcome:
         """The answer to a request that cannot be worked on in time: that nothing was done, for a person to take over.
@@ -137,11 +153,13 @@ class Driver:
             raise NotFound("this task belongs to no run; send a new message without taskId")
         return run
 
-    async def _drive(self, run: dict[str, Any], incoming: Incoming, note: str = "") -> Outcome:
+    async def _drive(
+        self, run: dict[str, Any], incoming: Incoming, note: str = "", said: Said | None = None
+    ) -> Outcome:
         assert incoming.claim is not None
         key, claim = run["id"], incoming.claim
         letters = await Outbox(self.database, self.name, claim).letters()
-        drive = self._drive_of(key, incoming, letters)
+        drive = self._drive_of(key, incoming, letters, said)
         config: Any = {
             "configurable": {"thread_id": key, "claim": claim},
             "recursion_limit": RECURSION_LIMIT,
@@ -157,6 +175,8 @@ class Driver:
                 if not enough.expired():
                     raise
                 now = await self.graph.aget_state(config)
+                for row in open_questions(now.values).values():  # nobody will answer them any more
+                    await drive.outbox.let_go(row["letter"])
                 state = await cut_short(dict(fresh) | now.values, drive)
             finished = True
         finally:
@@ -165,10 +185,12 @@ class Driver:
                 now = await self.graph.aget_state(config)
                 await self.store.save(key, "failed", report({**fresh, **now.values}), claim)
         if "__interrupt__" in state:
-            summary = {**report(state, waiting=True), "usage": await _usage(drive)}
+            asked = put(state)
+            put_to = {"asks": asked.model_dump(mode="json", exclude_none=True)} if asked else {}
+            summary = {**report(state, waiting=True), "usage": await _usage(drive), **put_to}
             await self.store.save(key, summary["outcome"], summary, claim)
             open_ones = await self.reviews.waiting(key)
-            words, data = waits(open_ones, note), asks(open_ones)
+            words, data = waits(open_ones, note, asked), asks(open_ones, asked)
             return Outcome(data=summary, name="report", waits=words, asks=data, metadata=_notes(summary))
         if not state.get("outcome"):
             await self.store.save(key, "failed", report(state), claim)
@@ -180,7 +202,9 @@ class Driver:
         await self.store.save(drive.run, summary["outcome"], summary, drive.claim)
         return _ended({"state": summary["outcome"], "report": summary})
 
-    def _drive_of(self, key: str, incoming: Incoming, letters: Mapping[str, Letter]) -> Drive:
+    def _drive_of(
+        self, key: str, incoming: Incoming, letters: Mapping[str, Letter], said: Said | None = None
+    ) -> Drive:
         assert incoming.claim is not None
         account = Account("run", key, incoming.budget.limit, incoming.budget.micros)
         purse = Purse(self.database, account, daily(self.settings, self.name, incoming.caller), self.name)
@@ -198,6 +222,7 @@ class Driver:
             incoming.claim,
             key,
             incoming.origin.of(key),
+            said,
             self.contradictions,
         )
 
@@ -234,3 +259,8 @@ def _ended(run: dict[str, Any]) -> Outcome:
 def _notes(summary: Mapping[str, Any]) -> dict[str, Any]:
     """What a caller's machine reads without the report. An empty `degraded` is a statement too."""
     return {key: summary[key] for key in ("outcome", "usage", "degraded") if key in summary}
+
+
+def _asked_in(summary: Mapping[str, Any]) -> Asks | None:
+    """The question that was put to the client, as the report of a run that waits has it."""
+    return Asks.model_validate(summary["asks"]) if summary.get("asks") else None

@@ -16,7 +16,8 @@ from meshwright.findings import Proposal, Verdict
 from meshwright.policy import Judgement, Policy
 from meshwright.policy.facts import Ask
 from meshwright.policy.provenance import PERSON
-from orchestrator.belief import cautious, contested
+from orchestrator.belief import against_the_request, cautious, contested
+from orchestrator.questions import to_be_judged
 from orchestrator.work import SHARES, Drive, Work
 
 #: The tag of skills that propose changes.
@@ -34,7 +35,7 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     drive = runtime.context
     ask = _each_once(_looking_up(drive, state))
     rows: list[dict[str, Any]] = []
-    for row in [*state["actions"], *_fresh(state)]:
+    for row in [*state["actions"], *_fresh(drive, state)]:
         if row["state"] in ("new", "approved"):
             # one after the other: what the first moves counts for the next
             row = await _judged(drive, state, row, [*state["actions"], *rows], ask)
@@ -42,18 +43,22 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     return {"actions": rows}
 
 
-def _fresh(state: Work) -> list[dict[str, Any]]:
+def _fresh(drive: Drive, state: Work) -> list[dict[str, Any]]:
     """The proposals without a row, each once, with the contradiction that they are one side of."""
     known = {row["key"] for row in state["actions"]}
     rows = []
-    for content in state["resolution"].get("proposals", []):
+    for content, asked_by in to_be_judged(state):
         proposal = Proposal.model_validate(content)
         key = action_key(state["id"], proposal)
         if key in known:
             continue
         known.add(key)
         row = {"key": key, "proposal": proposal.model_dump(mode="json"), "state": "new"}
-        if conflict := contested(state, proposal):
+        conflict = contested(state, proposal)
+        if asked_by is not None:
+            row["asked_by"] = asked_by
+            conflict = against_the_request(proposal, state, drive.contradictions)
+        if conflict:
             row["conflict"] = conflict
         rows.append(row)
     return rows

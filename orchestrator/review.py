@@ -11,6 +11,7 @@ from meshwright.extension import canonical
 from meshwright.findings import Gap, Proposal
 from meshwright.reviews.word import effect
 from orchestrator.gate import action_key
+from orchestrator.questions import heard
 from orchestrator.work import Drive, Work
 
 Row = dict[str, Any]
@@ -22,6 +23,8 @@ async def review(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     What resumes it is only a signal. The decisions are read from the store, so nobody who can send a message can approve; and
     what was approved is held against what this run would do, so that nobody approves one thing and another is done.
     """
+    if (told := said_by_the_client(state, runtime.context)) is not None:
+        return {"questions": told}
     waiting = [row["key"] for row in state["actions"] if row["state"] == "waiting"]
     decided = await runtime.context.reviews.decisions(waiting)
     if not decided:
@@ -34,7 +37,7 @@ async def review(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         if decision is None:
             rows.append(row)
             continue
-        changed, why = _decided(row, decision)
+        changed, why = _decided(state["id"], row, decision)
         rows.append(changed)
         if why:
             gaps.append(Gap(what=row["proposal"]["action"], why=why[:4000]).model_dump(mode="json"))
@@ -43,12 +46,13 @@ async def review(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     return {"actions": rows, "gaps": gaps}
 
 
-def _decided(row: Row, decision: Row) -> tuple[Row, str]:
+def _decided(run: str, row: Row, decision: Row) -> tuple[Row, str]:
     """The row after a decision, and why it is a gap, if it is one."""
     who = f"{decision['by']}{': ' + decision['reason'] if decision['reason'] else ''}"
     proposal = row["proposal"]
     if decision["decision"] == "edit":
-        return {**row, "state": "edited", "why": f"edited by {who}"}, ""
+        became = action_key(run, _as_edited(proposal, decision))
+        return {**row, "state": "edited", "why": f"edited by {who}", "became": became}, ""
     if decision["decision"] == "approve":
         if decision["hash"] == effect(proposal["action"], proposal["arguments"]):
             return {**row, "state": "approved", "approved_by": decision["approved_by"]}, ""
@@ -66,9 +70,7 @@ def _edited(state: Work, row: Row, decision: Row) -> list[Row]:
 
     None where this run has exactly that action already. The amount that the agent named is not that of the new arguments.
     """
-    before = row["proposal"]
-    changes = {"arguments": decision["edited"], "proposed_by": decision["by"], "amount": None}
-    proposal = Proposal.model_validate({**before, **changes, "why": decision["reason"]})
+    before, proposal = row["proposal"], _as_edited(row["proposal"], decision)
     key = action_key(state["id"], proposal)
     if any(other["key"] == key for other in state["actions"]):
         return []
@@ -85,3 +87,16 @@ def _edited(state: Work, row: Row, decision: Row) -> list[Row]:
             "provenance": {**known, **dict.fromkeys(new.keys() - same, "person")},
         }
     ]
+
+
+def _as_edited(before: Row, decision: Row) -> Proposal:
+    changes = {"arguments": decision["edited"], "proposed_by": decision["by"], "amount": None}
+    return Proposal.model_validate({**before, **changes, "why": decision["reason"]})
+
+
+def said_by_the_client(state: Work, drive: Drive) -> dict[str, Any] | None:
+    """The questions with the client's answer to the one that was put to them, if that is what began this drive.
+
+    It answers a question, and nothing else: a client's words never approve.
+    """
+    return heard(state, drive.said.about, drive.said.text) if drive.said is not None else None

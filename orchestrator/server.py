@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from meshwright.audit.notary import notarized
 from meshwright.card import card_of, offered
 from meshwright.contradictions import Contradictions
-from meshwright.errors import NoPeer, Overloaded
+from meshwright.errors import Overloaded
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.server import a2a_app
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from meshwright.database import Database
     from meshwright.inbound.handler import MeshRequestHandler
     from meshwright.inbound.identity import Identity
-    from meshwright.tasks.courier import Parcel
 
 NAME = "orchestrator"
 
@@ -103,13 +102,6 @@ def orchestrator_app(
             await asyncio.sleep(0.05)
         return await api.driver.unheard(incoming, why)
 
-    async def call_off(parcel: Parcel) -> None:
-        """A run was cancelled: the peer that still works for it is told so."""
-        for entry in directory.entries:
-            if entry.url == parcel.address and entry.card is not None:
-                return await directory.peer(entry).cancel(parcel.remote)
-        raise NoPeer(f"nobody is known at {parcel.address}")
-
     return a2a_app(
         *(NAME, card, work, settings, identity, readiness),
         lifespan=lifespan,
@@ -117,7 +109,7 @@ def orchestrator_app(
         revive=settings.deadline,
         unheard=unheard,
         on_end=end_with_task,
-        deliveries={"cancel": call_off},
+        deliveries={"cancel": directory.call_off},
     )
 
 

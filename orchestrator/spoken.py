@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meshwright.errors import InvalidRequest
+from meshwright.findings import Asks
 
 #: Proposals that are named in the words; all of them are in the data.
 NAMED = 5
@@ -37,20 +38,24 @@ def decided(review: Mapping[str, Any]) -> str:
     return f"{review['action']}: {words[review['state']]}"
 
 
-def waits(reviews: Sequence[Mapping[str, Any]], note: str = "") -> str:
-    """Why the client's task waits; `note` comes before it."""
-    if not reviews:
-        return "what people decided is being done; the answer follows on this task"
-    what = "one proposal waits" if len(reviews) == 1 else f"{len(reviews)} proposals wait"
-    named = "; ".join(f"{review['action']} ({review['why']})" for review in reviews[:NAMED])
-    text = f"{what} for a person to decide: {named}. The answer follows on this task"
-    return f"{note}. {text}" if note else text
+def waits(reviews: Sequence[Mapping[str, Any]], note: str = "", asked: Asks | None = None) -> str:
+    """Why the client's task waits: the question that is put to them, then what waits for people. `note` comes before it."""
+    lines = [note] if note else []
+    if asked is not None and asked.question is not None:
+        lines.append(asked.question.text)
+    if reviews:
+        what = "one proposal waits" if len(reviews) == 1 else f"{len(reviews)} proposals wait"
+        named = "; ".join(f"{review['action']} ({review['why']})" for review in reviews[:NAMED])
+        lines.append(f"{what} for a person to decide: {named}. The answer follows on this task")
+    elif asked is None:
+        lines.append("what people decided is being done; the answer follows on this task")
+    return "\n".join(lines)
 
 
-def asks(reviews: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def asks(reviews: Sequence[Mapping[str, Any]], asked: Asks | None = None) -> dict[str, Any]:
     """The same for machines. The arguments are not in it: they are in the report, which only the task's owner gets."""
-    return {
-        "reviews": [
-            {name: review[name] for name in ("id", "action", "why", "risk", "expires")} for review in reviews
-        ]
-    }
+    waiting = [
+        {name: review[name] for name in ("id", "action", "why", "risk", "expires")} for review in reviews
+    ]
+    question = {"asks": asked.model_dump(mode="json", exclude_defaults=True)} if asked is not None else {}
+    return {"reviews": waiting, **question}

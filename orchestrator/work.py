@@ -52,12 +52,22 @@ class Work(TypedDict, total=False):
     findings: dict[str, dict[str, Any]]
     steps: list[dict[str, Any]]
     resolution: dict[str, Any]
-    #: One row per proposal: {key, proposal, verdict, state, receipt?, why?, approved_by?}. It is open (may be applied now), waiting (for
+    #: One row per proposal: {key, proposal, verdict, state, receipt?, why?, approved_by?, asked_by?}. It is open (may be applied now), waiting (for
     #: people), approved (to be judged again), edited (another row is in its place), applied, refused, unknown or rejected.
     actions: list[dict[str, Any]]
+    #: What agents asked in the middle of their work and is not answered yet, by the subtask: see `orchestrator.questions`.
+    questions: dict[str, dict[str, Any]]
     gaps: list[dict[str, Any]]
     reply: str
     outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A client's answer, and the id of the question that it answers."""
+
+    about: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,8 @@ class Drive:
     run: str = ""
     #: On whose behalf this run asks others.
     origin: Origin = field(default_factory=Origin)
+    #: What the client says to the question that was put to them; it began this drive.
+    said: Said | None = None
     #: What cannot both be done, and who has the say.
     contradictions: Contradictions = field(default_factory=Contradictions)
 
@@ -113,6 +125,7 @@ def new_work(run: str, request: str) -> Work:
         steps=[],
         resolution={},
         actions=[],
+        questions={},
         gaps=[],
         reply="",
         outcome="",

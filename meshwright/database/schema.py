@@ -141,10 +141,16 @@ REVIEWS = (
         reason TEXT NOT NULL, hash TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, PRIMARY KEY (review, person))""",
 )
 
+#: What a task that waits for an answer was told so far, so that it goes on from there: see `meshwright.notebook`.
+NOTEBOOKS = (
+    "CREATE TABLE notebooks (task_id TEXT PRIMARY KEY, body TEXT NOT NULL, updated DOUBLE PRECISION NOT NULL)",
+)
+
 VERSIONS = (
     Version(1, "runs, reviews, tasks, messages, checkpoints", 1, (*RUNS, *TASKS, *MESSAGES, *CHECKPOINTS)),
     Version(2, "budgets", 1, (*BUDGETS,)),
     Version(3, "breakers", 1, (*BREAKERS,)),
     Version(4, "audit", 1, AUDIT, SQLITE, POSTGRES),
     Version(5, "reviews: claims, votes, edits, times", 1, (*REVIEWS,)),
+    Version(6, "notebooks", 1, (*NOTEBOOKS,)),
 )

@@ -81,7 +81,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the work came to. `waits` says what for, when a person has to decide something first."""
+    """What the work came to. `waits` says what for, when something has to be decided first; `asks` says it to machines."""
 
     text: str = ""
     data: BaseModel | dict[str, Any] | None = None

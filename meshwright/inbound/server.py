@@ -36,6 +36,7 @@ from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.settings import Settings
 from meshwright.tasks.book import OnEnd, TaskBook
 from meshwright.tasks.courier import Courier, Deliver
+from meshwright.tasks.notebooks import Notebooks
 from meshwright.tasks.retention import Sweeper
 from meshwright.tasks.worker import Worker
 
@@ -67,6 +68,7 @@ def agent_app(
     @asynccontextmanager
     async def lifespan(handler: MeshRequestHandler) -> AsyncIterator[None]:
         specialist.ledger = Ledger(handler.book.database, agent.name)
+        specialist.notebooks = Notebooks(handler.book.database, agent.name)
         breakers = [*toolbox.breakers, *(directory.breakers if directory else ())]
         board = Switchboard(handler.book.database, agent.name, breakers)
         meeting = asyncio.create_task(meet(directory)) if directory else None
@@ -88,7 +90,12 @@ def agent_app(
         await peers.keep_fresh(settings.refresh)
 
     card = card_of(agent.name)
-    return a2a_app(agent.name, card, specialist.work, settings, identity, readiness, lifespan=lifespan)
+    return a2a_app(
+        *(agent.name, card, specialist.work, settings, identity, readiness),
+        lifespan=lifespan,
+        deliveries={"cancel": directory.call_off} if directory else None,
+        answers_only=True,
+    )
 
 
 def a2a_app(
@@ -105,10 +112,12 @@ def a2a_app(
     unheard: Unheard | None = None,
     on_end: OnEnd | None = None,
     deliveries: Mapping[str, Deliver] | None = None,
+    answers_only: bool = False,
 ) -> Starlette:
     """An A2A server around `work`; `routes` come before those of A2A.
 
-    For `revive` and `unheard` see the Executor, for `on_end` the TaskBook, for `deliveries` (besides webhooks) the Courier. Its `state.drain` is for
+    For `revive` and `unheard` see the Executor, for `on_end` the TaskBook, for `deliveries` (besides webhooks) the Courier, for
+    `answers_only` the Desk. Its `state.drain` is for
     a signal handler: work is no longer taken, and what cannot be finished in time is handed over.
     """
     card = offered(card, settings.grpc_port)
@@ -141,6 +150,7 @@ def a2a_app(
                 *(handler.book, executor.perform),
                 lease=settings.lease,
                 claims=settings.claims,
+                answers_only=answers_only,
             )
             await stack.enter_async_context(lifespan(handler))
             webhooks = Webhooks(handler.book, screen, identity)

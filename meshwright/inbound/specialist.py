@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
 from meshwright.agent import Agent, Alone, Job
+from meshwright.asking import Asking
 from meshwright.errors import InvalidRequest, MeshError
-from meshwright.findings import Finding, Part, Subtask, Usage
+from meshwright.findings import Asks, Finding, Part, Subtask, Usage
+from meshwright.notebook import KeptTools, Notebook
 from meshwright.parts import read_as
 from meshwright.settings import Settings
 from meshwright.wallet import Wallet, daily
@@ -18,7 +22,9 @@ if TYPE_CHECKING:
     from meshwright.outbound.colleagues import Colleagues
     from meshwright.outbound.directory import Directory
     from meshwright.outbound.model import Model
+    from meshwright.outbound.session import Session
     from meshwright.outbound.toolbox import Toolbox
+    from meshwright.tasks.notebooks import Notebooks
 
 
 class Specialist:
@@ -33,40 +39,54 @@ class Specialist:
         self._directory = directory
         #: Set once the database is open.
         self.ledger: Ledger | None = None
+        self.notebooks: Notebooks | None = None
 
     async def work(self, incoming: Incoming) -> Outcome:
+        """One turn: the answer to a subtask, or what the agent asks in the middle of it."""
         from meshwright.inbound.executor import Outcome
 
         began = time.monotonic()
-        subtask = self._subtask(incoming)
+        notebook = await self._notebook(incoming)
+        if incoming.follow_up and (why := notebook.hear(incoming.data, incoming.text)):
+            return Outcome(asks=_asked(Asks.model_validate(notebook.open)), waits=why)
+        subtask = Subtask.model_validate(notebook.subtask)
         budget, origin = incoming.budget, incoming.origin
+        asking = Asking(notebook)
         tools = self._toolbox.session(by=incoming.by, ticket=incoming.run, priority=origin.priority)
         self._back(incoming)
-        peers = self._colleagues(incoming)
+        peers = self._colleagues(incoming, asking)
         job = Job(
-            *(incoming.by, tools, budget, incoming.text, incoming.caller, incoming.run, peers or Alone()),
-            self._model(),
+            *(incoming.by, KeptTools(tools, notebook), budget, notebook.text, incoming.caller, incoming.run),
+            *(peers or Alone(), self._model(), asking),
         )
 
         def used() -> Usage:
             ms = int((time.monotonic() - began) * 1000)
-            asked = peers.used if peers else []
-            return Usage(tokens=budget.spent, tools=[*tools.used, *asked], ms=ms)
+            called = [*notebook.used, *tools.used, *(peers.used if peers else [])]
+            return Usage(tokens=budget.spent, tools=called[:256], ms=ms)
 
+        answer, instead = None, False
         try:
-            answer, instead = await self._answer(subtask, job)
+            answer, instead = await self._answer(subtask, job, notebook, tools)
         except MeshError as error:
             error.notes = {"usage": {**used().model_dump(), "micros": budget.paid}}
+            await self._leave(incoming, notebook)
             raise
+        except asyncio.CancelledError:
+            if not await asking.stopped():
+                raise
         finally:
             await budget.close()
         usage = used()
+        notes: dict[str, Any] = {"usage": {**usage.model_dump(), "micros": budget.paid}}
+        if asking.put is not None or answer is None:
+            return await self._asked(incoming, asking, usage, notes)
+        await self._leave(incoming, notebook)
         if "usage" in type(answer).model_fields:
             answer = answer.model_copy(update={"usage": usage})
         if isinstance(answer, Finding):
             answer = answer.model_copy(update={"subtask": subtask.id, "agent": self._agent.name})
         reply = str(getattr(answer, "reply", "") or "")
-        notes: dict[str, Any] = {"usage": {**usage.model_dump(), "micros": budget.paid}}
         if budget.exhausted or instead:
             notes["degraded"] = ["budget" if budget.exhausted else "model"]
         return Outcome(text=reply, data=answer, metadata=notes)
@@ -78,6 +98,37 @@ class Specialist:
 
         return Model.from_settings(self._settings)
 
+    async def _notebook(self, incoming: Incoming) -> Notebook:
+        """The task's, or a new one with its first message."""
+        if not incoming.follow_up:
+            subtask = self._subtask(incoming).model_dump(mode="json")
+            return Notebook(subtask, incoming.text, incoming.message_id)
+        found = await self.notebooks.find(incoming.task_id) if self.notebooks is not None else None
+        if found is None:
+            raise InvalidRequest("this task asked nothing; send a new message without taskId")
+        return found
+
+    async def _asked(
+        self, incoming: Incoming, asking: Asking, usage: Usage, notes: dict[str, Any]
+    ) -> Outcome:
+        """The end of a turn with a question: what was told so far is kept, and the task waits."""
+        from meshwright.inbound.executor import Outcome
+
+        asks, notebook = asking.put, asking.notebook
+        assert asks is not None
+        assert self.notebooks is not None
+        assert incoming.claim is not None
+        called = list(dict.fromkeys([*asks.called, *usage.tools]))
+        asks = asks.model_copy(update={"called": called[:256]})
+        notebook.open, notebook.used = asks.model_dump(mode="json"), usage.tools
+        await self.notebooks.keep(incoming.claim, notebook)
+        return Outcome(asks=_asked(asks), waits=_in_words(asks), metadata=notes)
+
+    async def _leave(self, incoming: Incoming, notebook: Notebook) -> None:
+        """The work is over. Whoever still waits for an answer that was to come through us hears that none will."""
+        if notebook.underway and self.notebooks is not None and incoming.claim is not None:
+            await self.notebooks.call_off(incoming.claim)
+
     def _back(self, incoming: Incoming) -> None:
         """Put the ledger behind the budget of a task that may ask a model, or somebody who may."""
         spends = self._settings.model or self._directory is not None
@@ -87,18 +138,15 @@ class Specialist:
         task = f"{self._agent.name}/{incoming.task_id}/{incoming.message_id}"
         incoming.budget.backing = Wallet(self.ledger, task, accounts, max(incoming.by.remaining, 0.0))
 
-    def _colleagues(self, incoming: Incoming) -> Colleagues | None:
+    def _colleagues(self, incoming: Incoming, asking: Asking) -> Colleagues | None:
         if self._directory is None:
             return None
         from meshwright.outbound.colleagues import Colleagues
 
-        return Colleagues(
-            self._directory,
-            incoming.by,
-            incoming.budget,
-            incoming.origin,
-            incoming.message_id,
-        )
+        moved = incoming.origin.moved
+        # A turn that ends with a question goes on later: what it asked of others meanwhile is still wanted.
+        origin = dataclasses.replace(incoming.origin, moved=lambda: asking.put is not None or moved())
+        return Colleagues(self._directory, incoming.by, incoming.budget, origin, asking)
 
     def _subtask(self, incoming: Incoming) -> Subtask:
         """The subtask that was sent; a client that only sends text gets one made of it."""
@@ -109,19 +157,39 @@ class Specialist:
             raise InvalidRequest("send text, or a data part {'subtask': {...}}")
         return Subtask(id="ask", skill="any", instruction=incoming.text[:8000])
 
-    async def _answer(self, subtask: Subtask, job: Job) -> tuple[Part, bool]:
+    async def _answer(
+        self, subtask: Subtask, job: Job, notebook: Notebook, tools: Session
+    ) -> tuple[Part, bool]:
         """By the model where there is one, else, and whenever it fails, by the playbook: then it is True that it did instead."""
         agent = self._agent
-        if job.model and agent.instructions:
+        if not (job.model and agent.instructions):
+            return await agent.playbook(subtask, job), False
+        why = "it failed before"
+        if notebook.transcript is not None:
             from meshwright.reasoning import reason
 
+            # What a model was told is in its transcript: a playbook that has to take over reads for itself.
+            own = dataclasses.replace(job, tools=tools)
             try:
-                answer = await reason(agent, subtask, job, job.model, self._toolbox)
+                return await reason(agent, subtask, own, job.model, self._toolbox, notebook.transcript), False
             except MeshError as error:
-                answer = await agent.playbook(subtask, job)
-                return _noted(answer, f"the model was not used: {error}"), True
-            return answer, False
-        return await agent.playbook(subtask, job), False
+                why = str(error)
+                notebook.transcript = None
+        answer = await agent.playbook(subtask, job)
+        return _noted(answer, f"the model was not used: {why}"), True
+
+
+def _asked(asks: Asks) -> dict[str, Any]:
+    """For the machine that asked us."""
+    return {"asks": asks.model_dump(mode="json", exclude_defaults=True)}
+
+
+def _in_words(asks: Asks) -> str:
+    """For people who look at the task."""
+    if asks.question is not None:
+        return asks.question.text
+    assert asks.proposal is not None
+    return f"proposes {asks.proposal.action}, and goes on when it is settled"
 
 
 def _noted(answer: Part, why: str) -> Part:

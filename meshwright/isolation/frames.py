@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from meshwright.errors import WIRE, LeaseLost, MeshError, StoreUnavailable, kind_of
-from meshwright.findings import Name, Part, Text
+from meshwright.findings import Name, Part, Proposal, Question, Text
+from meshwright.trouble import Lie, Trouble
 
 if TYPE_CHECKING:
     from meshwright.budget import Budget
@@ -23,50 +23,14 @@ if TYPE_CHECKING:
 MAX_SAID, MAX_TALK, MAX_TOLD = 1_048_576, 4_194_304, 67_108_864
 #: What one invocation may ask for, of tools and of agents: as many as a finding's usage has room for.
 MAX_CALLS = 256
-#: Characters of an error's text, and of a traceback (its end).
-MAX_WORDS, MAX_TRACE = 1_000, 8_000
+#: Characters of a traceback (its end).
+MAX_TRACE = 8_000
 
 #: What a worker knows of its budget, which its server keeps.
 _PURSE = ("limit", "micros", "spent", "reserved", "paid", "pledged", "exhausted")
 _LENGTH = struct.Struct("!I")
 #: Names that no tool's argument can have, because the function that calls tools has them.
 _TAKEN = {"self", "tool"}
-_KINDS = {kind.__name__: kind for kind in WIRE}
-#: About our own hold on a task: not a worker's to hear, nor to say.
-_OURS = (LeaseLost, StoreUnavailable)
-
-
-class Lie(Exception):
-    """What a worker wrote is nothing that a worker says. The text says why."""
-
-
-class Trouble(Part):
-    """A MeshError on its way through the pipe: its class by name, its words, and what else it carries."""
-
-    kind: Name
-    words: Annotated[str, Field(max_length=MAX_WORDS)]
-    peer: Annotated[str, Field(max_length=200)] = ""
-    retry_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    retry_in: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-
-    @classmethod
-    def of(cls, error: BaseException) -> Trouble | None:
-        """An error of the tree as its nearest class there; None for what is none of it, or about our hold on the task."""
-        if not isinstance(error, MeshError) or isinstance(error, _OURS):
-            return None
-        carried = {name: getattr(error, name, None) for name in ("retry_after", "retry_in")}
-        peer = str(getattr(error, "peer", ""))[:200]
-        return cls(kind=kind_of(error).__name__, words=str(error)[:MAX_WORDS], peer=peer, **carried)
-
-    def error(self) -> MeshError:
-        """The same error again. Raises Lie for a class that there is not, or that is not for others to raise."""
-        kind = _KINDS.get(self.kind)
-        if kind is None or kind in _OURS:
-            raise Lie(f"it reports an error {self.kind[:40]!r}")
-        # Past __init__, which would make the words anew, each class from other arguments.
-        error = kind.__new__(kind, self.words)
-        vars(error).update(self.model_dump(exclude={"kind", "words"}, exclude_defaults=True))
-        return error
 
 
 Number = Annotated[int, Field(ge=0, lt=MAX_CALLS)]
@@ -88,6 +52,20 @@ class Ask(Part):
     instruction: Text
     details: dict[str, Any]
     share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class Propose(Part):
+    """A worker's playbook proposes an effect, and waits for what becomes of it."""
+
+    id: Number
+    proposal: Proposal
+
+
+class Pose(Part):
+    """A worker's playbook asks whoever asked it."""
+
+    id: Number
+    question: Question
 
 
 class Drop(Part):
@@ -114,7 +92,8 @@ class Broke(Part):
     broke: Text
 
 
-Said = Call | Ask | Drop | Answered | Failed | Broke
+Wanted = Call | Ask | Propose | Pose
+Said = Wanted | Drop | Answered | Failed | Broke
 _SAID: TypeAdapter[Said] = TypeAdapter(Said)
 
 

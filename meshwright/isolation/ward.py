@@ -20,9 +20,10 @@ from meshwright.isolation.frames import (
     Call,
     Drop,
     Failed,
-    Lie,
+    Pose,
+    Propose,
     Said,
-    Trouble,
+    Wanted,
     body_from,
     packed,
     purse,
@@ -30,6 +31,7 @@ from meshwright.isolation.frames import (
 )
 from meshwright.isolation.workplace import OUT_OF_MEMORY
 from meshwright.parts import read_as
+from meshwright.trouble import Lie, Trouble
 
 if TYPE_CHECKING:
     from meshwright.agent import Agent, Job
@@ -129,7 +131,7 @@ class Visit:
         self._pipe.write(packed(order))
         while True:
             match await self._next(reader):
-                case Call() | Ask() as question:
+                case Call() | Ask() | Propose() | Pose() as question:
                     self._begin(question, reader)
                 case Drop(drop=number):
                     self._drop(number)
@@ -147,7 +149,7 @@ class Visit:
             raise Lie(f"it said more than {MAX_TALK} bytes")
         return understood(body)
 
-    def _begin(self, question: Call | Ask, reader: asyncio.StreamReader) -> None:
+    def _begin(self, question: Wanted, reader: asyncio.StreamReader) -> None:
         self._asked += 1
         if self._asked > MAX_CALLS or question.id in self._calls:
             raise Lie("it asked for more than it may, or for one thing twice")
@@ -167,7 +169,7 @@ class Visit:
         if number in self._calls:  # else it has been answered just now
             self._calls[number].cancel()
 
-    async def _serve(self, question: Call | Ask) -> None:
+    async def _serve(self, question: Wanted) -> None:
         """One question, asked with the server's keys, its deadline, its budget and its breakers."""
         assert self._pipe is not None
         async with self._room:
@@ -184,10 +186,16 @@ class Visit:
             self._pipe.write(packed(reply))
             await self._pipe.drain()
 
-    async def _result(self, question: Call | Ask) -> dict[str, Any]:
+    async def _result(self, question: Wanted) -> dict[str, Any]:
         job = self._job
         if isinstance(question, Call):
             return await job.tools.call(question.tool, **question.arguments)
+        if isinstance(
+            question, Propose
+        ):  # what is asked for the first time is not answered: this turn ends then
+            return (await job.propose(question.proposal)).model_dump(mode="json")
+        if isinstance(question, Pose):
+            return {"text": await job.ask(question.question.text, about=question.question.about)}
         details, share = question.details, question.share
         finding = await job.peers.ask(question.skill, question.instruction, details=details, share=share)
         return finding.model_dump(mode="json")

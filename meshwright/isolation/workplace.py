@@ -19,11 +19,12 @@ from socket import socket
 from typing import Any
 
 from meshwright.agent import Agent, Job
+from meshwright.asking import proposed
 from meshwright.budget import Budget
 from meshwright.deadline import Deadline
 from meshwright.errors import PeerAnsweredBadly
 from meshwright.extension import canonical
-from meshwright.findings import Finding, Part, Subtask
+from meshwright.findings import Finding, Part, Proposal, Question, Settled, Subtask
 from meshwright.isolation.frames import (
     MAX_CALLS,
     MAX_SAID,
@@ -31,11 +32,13 @@ from meshwright.isolation.frames import (
     MAX_TRACE,
     Ask,
     Call,
-    Trouble,
+    Pose,
+    Propose,
     body_from,
     framed,
     packed,
 )
+from meshwright.trouble import Trouble
 
 #: The exit code of a worker that ran out of memory: there may be none left for words.
 OUT_OF_MEMORY = 75
@@ -86,6 +89,7 @@ async def _playing(agent: Agent, job: dict[str, Any], line: Line) -> bytes:
                 caller=job["caller"],
                 run=job["run"],
                 peers=PipedPeers(line),
+                asker=PipedAsker(line),
             ),
         )
     except MemoryError:
@@ -127,7 +131,7 @@ class Line:
         number = next(self._numbers)
         if number >= MAX_CALLS:
             raise PeerAnsweredBadly(whom, f"not asked: one invocation has {MAX_CALLS} questions")
-        frame = framed(canonical(dict(question(id=number))).encode())
+        frame = framed(canonical(question(id=number).model_dump()).encode())
         if len(frame) > MAX_SAID:
             raise PeerAnsweredBadly(whom, f"not asked: {len(frame)} bytes of arguments are too many")
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -188,3 +192,21 @@ class PipedPeers:
         """Ask whoever offers `skill`. Raises NoPeer, DelegationLoop, DeadlineExceeded, BreakerOpen, or a PeerError."""
         content = {"skill": skill, "instruction": instruction, "details": dict(details or {}), "share": share}
         return Finding.model_validate(await self._line.ask(skill, functools.partial(Ask, **content)))
+
+
+class PipedAsker:
+    """Whoever asked the agent, as a playbook in a worker sees them."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def propose(self, proposal: Proposal) -> Settled:
+        """What becomes of a proposal. Raises InvalidRequest."""
+        proposed(proposal)
+        what = functools.partial(Propose, proposal=proposal)
+        return Settled.model_validate(await self._line.ask(proposal.action, what))
+
+    async def ask(self, question: Question) -> str:
+        """The answer to a question."""
+        answer = await self._line.ask("whoever asked", functools.partial(Pose, question=question))
+        return str(answer["text"])

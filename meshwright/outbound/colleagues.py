@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from meshwright.budget import Amount, used_in
 from meshwright.errors import DeadlineExceeded, MeshError, StoreUnavailable
 from meshwright.extension import canonical
-from meshwright.findings import Finding, Subtask
+from meshwright.findings import Asks, Finding, Subtask
 from meshwright.outbound.answers import cost_of, read
+from meshwright.outbound.peer import Answer
 
 if TYPE_CHECKING:
+    from meshwright.asking import Asking
     from meshwright.budget import Budget
     from meshwright.deadline import Deadline
     from meshwright.origin import Origin
@@ -39,13 +41,13 @@ FLOOR = 0.05
 
 @dataclass(slots=True)
 class Colleagues:
-    """The peers of one job. `message` is the id of the message that the job answers."""
+    """The peers of one job. What they ask in the middle of their work is asked of our own caller, through `asking`."""
 
     directory: Directory
     by: Deadline
     budget: Budget
     origin: Origin
-    message: str
+    asking: Asking
     #: Who was asked for what, as `agent.skill`.
     used: list[str] = field(default_factory=list)
     #: How often each question was asked: the same again is another question.
@@ -65,10 +67,23 @@ class Colleagues:
         or what the last of them failed with (a PeerError, BreakerOpen).
         """
         question = canonical([skill, instruction, dict(details or {})])
-        name = canonical([self.origin.task, self.message, question, self._asked[question]])
+        # the id of the task's first message: the same question in a later turn is the same question
+        name = _id(
+            canonical([self.origin.task, self.asking.notebook.message, question, self._asked[question]])
+        )
         self._asked[question] += 1
-        subtask = Subtask(id=_id(name), skill=skill, instruction=instruction, details=dict(details or {}))
+        subtask = Subtask(id=name, skill=skill, instruction=instruction, details=dict(details or {}))
+
+        async def find() -> dict[str, Any]:
+            return (await self._found(subtask, share)).model_dump(mode="json")
+
+        return Finding.model_validate(await self.asking.notebook.once(name, find))
+
+    async def _found(self, subtask: Subtask, share: float) -> Finding:
         by = self.by.share(share)
+        if (known := self.asking.notebook.underway.get(subtask.id)) is not None:
+            return await self._asked_of(await self.directory.met(known["url"], by), subtask, by, share)
+        skill = subtask.skill
         if any(entry.card is None for entry in self.directory.entries):  # who has not been met may be the one
             await self.directory.wait_for([skill], by.share(PATIENCE))
         owners = self.directory.candidates(skill)
@@ -78,17 +93,42 @@ class Colleagues:
                 break
             until = by if place == len(owners) - 1 else by.share(FIRST_SHARE)
             try:
-                return await self._asked_of(peer, subtask, until, _id(name, peer.url), share)
+                return await self._asked_of(peer, subtask, until, share)
             except StoreUnavailable:
                 raise  # about our own book, not about the peer
             except MeshError as error:
                 trouble = error
         raise trouble
 
-    async def _asked_of(
-        self, peer: Peer, subtask: Subtask, by: Deadline, message_id: str, share: float
-    ) -> Finding:
+    async def _asked_of(self, peer: Peer, subtask: Subtask, by: Deadline, share: float) -> Finding:
+        """What one peer finds. Where its task asks, the answer comes from above: in a turn to come, if not from the notebook."""
         self.used.append(f"{peer.name}.{subtask.skill}")
+        underway, name = self.asking.notebook.underway, subtask.id
+        if (known := underway.get(name)) is not None:
+            answer = Answer(known["remote"], [], "", asks=Asks.model_validate(known["asks"]))
+        else:
+            answer = await self._sent(
+                peer, {"subtask": subtask.model_dump(mode="json")}, by, share, _id(name, peer.url)
+            )
+        while (asks := answer.asks) is not None:
+            underway[name] = {
+                "url": peer.url,
+                "remote": answer.task_id,
+                "asks": asks.model_dump(mode="json"),
+            }
+            said = await self.asking.relay(asks, peer.process, answer.task_id)
+            content = {"answers": said.model_dump(mode="json", exclude_none=True)}
+            ids = (answer.task_id, asks.id)
+            answer = await self._sent(
+                peer, content, by, share, _id(name, peer.url, asks.id), answers=ids, text=said.text or ""
+            )
+        underway.pop(name, None)
+        return read(peer.name, Finding, answer)
+
+    async def _sent(
+        self, peer: Peer, content: dict[str, Any], by: Deadline, share: float, message_id: str, **more: Any
+    ) -> Answer:
+        """One message and what it came to, paid for."""
         hold = await self.budget.lend(share, seconds=by.remaining)
         used: Amount | None = None
         begun = False
@@ -97,29 +137,32 @@ class Colleagues:
             nonlocal begun
             begun = True
 
-        reading = functools.partial(read, peer.name, Finding)
         money = self.budget.micros is not None
         try:
             answer = await peer.ask(
-                {"subtask": subtask.model_dump(mode="json")},
+                content,
                 by=by,
                 tokens=hold.amount.tokens,
                 micros=hold.amount.micros if money else None,
                 origin=self.origin,
                 message_id=message_id,
                 began=began,
-                accepts=reading,
+                accepts=functools.partial(read, peer.name, Finding),
+                hears=True,
+                **more,
             )
             used = used_in(answer.notes)
-            return reading(answer)
+            return answer
         except MeshError as error:
             used = cost_of(error, begun)
             raise
         finally:
             if used is not None and not money:
                 used = Amount(used.tokens)
-            more = used is not None and not hold.amount.covers(used)
-            await hold.settle(used, doubt=f"{peer.name} claims more than it was given" if more else "")
+            more_than_given = used is not None and not hold.amount.covers(used)
+            await hold.settle(
+                used, doubt=f"{peer.name} claims more than it was given" if more_than_given else ""
+            )
 
 
 def _id(*names: str) -> str:

@@ -28,6 +28,8 @@ from meshwright.records.metrics import Sample, of_target
 if TYPE_CHECKING:
     from a2a.types import AgentCard
 
+    from meshwright.tasks.courier import Parcel
+
 log = logging.getLogger(__name__)
 
 CARD_PATH = "/.well-known/agent-card.json"
@@ -229,6 +231,28 @@ class Directory:
                 *(entry.audience, entry.url, entry.retries),
             )
         return entry._peer
+
+    def at(self, url: str) -> Peer:
+        """Who is at an address. Raises NoPeer where nobody is known."""
+        for entry in self.entries:
+            if entry.url == url and entry.card is not None:
+                return self.peer(entry)
+        raise NoPeer(f"nobody is known at {url}")
+
+    async def met(self, url: str, by: Deadline) -> Peer:
+        """Who is at an address, once its card is known. Raises NoPeer when `by` has passed."""
+        while True:
+            try:
+                return self.at(url)
+            except NoPeer:
+                if by.expired or all(entry.url != url for entry in self.entries):
+                    raise
+            await self.refresh()
+            await asyncio.sleep(min(0.2, max(by.remaining, 0)))
+
+    async def call_off(self, parcel: Parcel) -> None:
+        """Word from the outbox: the task that a peer works on, or waits in, is not wanted any more."""
+        await self.at(parcel.address).cancel(parcel.remote)
 
     async def is_cold(self, peer: Peer) -> bool:
         """Whether a peer that did not take a call still starts; asked anew. Never true of one that is not of this mesh."""

@@ -28,6 +28,7 @@ from meshwright.errors import (
     PeerUnreachable,
 )
 from meshwright.extension import URI
+from meshwright.findings import Asks
 from meshwright.inbound.identity import Identity
 from meshwright.origin import Origin
 from meshwright.outbound.breaker import Breaker, tells
@@ -53,12 +54,16 @@ LOOK, LONGEST_LOOK = 0.05, 1.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a peer came back with: its data parts, its text, and what it noted under the mesh's extension."""
+    """What a peer came back with: its data parts, its text, and what it noted under the mesh's extension.
+
+    With `asks` it is no answer yet: its task waits for that.
+    """
 
     task_id: str
     data: list[Any]
     text: str
     notes: Mapping[str, Any] = field(default_factory=dict)
+    asks: Asks | None = None
 
 
 class Peer:
@@ -99,10 +104,15 @@ class Peer:
         message_id: str = "",
         context_id: str = "",
         remote: str = "",
+        answers: tuple[str, str] | None = None,
+        hears: bool = False,
         began: Callable[[str], Awaitable[None]] | None = None,
         accepts: Callable[[Answer], object] | None = None,
     ) -> Answer:
         """Send `content` as a data part (and `text` beside it) and wait for the task's end, at most until `by`.
+
+        With `hears` it may also come back with what the peer's task asks (`Answer.asks`); else a peer that asks back has failed, and
+        its task is cancelled. What it asked is answered with `answers`, the ids of its task and of what it asked.
 
         `tokens` and `micros` are what it may spend; with None it has its own limits. `origin` is on whose behalf we ask; without
         it the chain of agents begins here.
@@ -120,21 +130,26 @@ class Peer:
         message: Json = {"messageId": message_id or uuid.uuid4().hex, "role": "ROLE_USER", "parts": parts}
         if context_id:
             message["contextId"] = context_id
-        seen = Seen(self.name, remote, began)
+        if answers is not None:
+            message["taskId"] = answers[0]
+        seen = Seen(self.name, *((answers[0], began, answers[1]) if answers else (remote, began)))
 
         async def once() -> Answer:
             async with self.breaker.admit():
                 with span(f"invoke_agent {self.name}", agent=self.name):
                     headers = self._headers(by, tokens, micros, origin)
-                    return await self._once(message, headers, seen, by, origin, accepts)
+                    return await self._once(message, headers, seen, by, origin, accepts, hears)
 
         def safe(error: MeshError) -> bool:
-            return not seen.there and (self._takes_once or unheard(error))
+            if answers is not None and self.takes_once:
+                return True
+            return not seen.there and (self.takes_once or unheard(error))
 
-        return await self.retries.run(once, by, safe=safe)
+        # An answer has to come through: nobody else can go on with that task.
+        return await self.retries.run(once, by, safe=safe, patient=answers is not None)
 
     @property
-    def _takes_once(self) -> bool:
+    def takes_once(self) -> bool:
         """Whether it declares the extension, which promises that the same message again is the same task."""
         return any(extension.uri == URI for extension in self._card.capabilities.extensions)
 
@@ -146,6 +161,7 @@ class Peer:
         by: Deadline,
         origin: Origin | None,
         accepts: Callable[[Answer], object] | None,
+        hears: bool,
     ) -> Answer:
         """One try, to its end."""
         given = by.require()
@@ -154,6 +170,8 @@ class Peer:
         try:
             async with asyncio.timeout(given):
                 await asyncio.shield(call)
+            if hears and (asks := seen.asks(of_the_mesh=self.takes_once)) is not None:
+                return Answer(seen.remote, [], seen.reason, seen.notes, asks)
             seen.require_completed(given)
             answer = Answer(seen.remote, data_of(seen.parts), text_of(seen.parts), seen.notes)
             if accepts is not None:
@@ -177,7 +195,7 @@ class Peer:
 
     async def _follow(self, message: Json, headers: dict[str, str], seen: Seen) -> None:
         """Drive the call to its end, keeping what was seen; come back to the task while its stream breaks off."""
-        if not seen.remote or not await self._came_back(headers, seen):
+        if "taskId" in message or not seen.remote or not await self._came_back(headers, seen):
             await self._stream(seen, self._wire.send(message, headers))
         pause = LOOK
         while not (self._wire.streams or seen.settled or not seen.there):

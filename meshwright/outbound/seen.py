@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from pydantic import ValidationError
+
 from meshwright.errors import (
     DelegationLoop,
+    InvalidRequest,
     PeerAnsweredBadly,
     PeerOverloaded,
     PeerTaskFailed,
@@ -15,9 +18,10 @@ from meshwright.errors import (
     PeerUnreachable,
 )
 from meshwright.extension import URI
+from meshwright.findings import Asks, Question
 from meshwright.outbound.breaker import FLOOR
 from meshwright.outbound.lost import refused
-from meshwright.parts import whole_numbers
+from meshwright.parts import read_as, whole_numbers
 
 #: A2A's states, less their prefix.
 GOING_ON = ("", "UNSPECIFIED", "SUBMITTED", "WORKING")
@@ -25,16 +29,28 @@ ASKING_BACK = ("INPUT_REQUIRED", "AUTH_REQUIRED")
 
 
 class Seen:
-    """What a call to `peer` has shown so far. `remote` is the task's id, known before it in a call that comes back."""
+    """What a call to `peer` has shown so far. `remote` is the task's id, known before it in a call that comes back.
 
-    def __init__(self, peer: str, remote: str, began: Callable[[str], Awaitable[None]] | None) -> None:
+    `answered` is the id of the question that the call brings the answer to: a task that is seen to wait for that still has
+    not taken it up yet.
+    """
+
+    def __init__(
+        self,
+        peer: str,
+        remote: str,
+        began: Callable[[str], Awaitable[None]] | None,
+        answered: str = "",
+    ) -> None:
         self.peer = peer
         self.remote = remote
+        self._answered = answered
         #: Whether the peer has shown the task.
         self.there = False
         self.state = ""
         #: The text of the task's status, and what the peer notes under the mesh's extension.
         self.reason = ""
+        self._message: dict[str, Any] = {}
         self.notes: dict[str, Any] = {}
         #: Set once the task's id is known.
         self.known = asyncio.Event()
@@ -46,12 +62,42 @@ class Seen:
 
     @property
     def settled(self) -> bool:
-        return self.there and self.state not in GOING_ON
+        return self.there and self.state not in GOING_ON and not self._takes_it_up
 
     @property
     def asks_back(self) -> bool:
         """Whether the task waits for more from us."""
         return self.there and self.state in ASKING_BACK
+
+    @property
+    def _takes_it_up(self) -> bool:
+        return self.asks_back and bool(self._answered) and self._asks_id() == self._answered
+
+    def asks(self, *, of_the_mesh: bool) -> Asks | None:
+        """What the task waits for, where it can be answered; from a peer that is not of the mesh, its words as a question.
+
+        Raises PeerAnsweredBadly.
+        """
+        if not (self.there and self.state == "INPUT_REQUIRED") or self._takes_it_up:
+            return None
+        content = self._asks_part() if of_the_mesh else None
+        try:
+            if content is not None:
+                return read_as(Asks, content)
+            words = self.reason[:8_000] or "it asks for more, without a word"
+            return Asks(id=self._asks_id(), question=Question(text=words))
+        except (InvalidRequest, ValidationError) as error:
+            raise PeerAnsweredBadly(self.peer, f"what it asks is off: {error}") from None
+
+    def _asks_id(self) -> str:
+        content = self._asks_part()
+        name = content.get("id") if isinstance(content, dict) else None
+        # The status of a stranger's task has a message of its own each time that it asks.
+        return str(name or self._message.get("messageId") or self.reason)[:120] or "?"
+
+    def _asks_part(self) -> Any:
+        parts = data_of(self._message.get("parts", ()))
+        return next((part["asks"] for part in parts if isinstance(part, dict) and "asks" in part), None)
 
     @property
     def parts(self) -> list[dict[str, Any]]:
@@ -124,7 +170,8 @@ class Seen:
 
     def _status(self, status: dict[str, Any], metadata: Any) -> None:
         self.state = str(status.get("state", "")).removeprefix("TASK_STATE_")
-        self.reason = text_of(status.get("message", {}).get("parts", ()))
+        self._message = status.get("message") or {}
+        self.reason = text_of(self._message.get("parts", ()))
         notes = (metadata or {}).get(URI)
         if isinstance(notes, dict):
             self.notes |= whole_numbers(notes)

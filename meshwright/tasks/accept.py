@@ -59,11 +59,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Who accepts: the agent, and the replica with its lease in seconds. Without a lease what is accepted is queued."""
+    """Who accepts: the agent, and the replica with its lease in seconds. Without a lease what is accepted is queued.
+
+    `answers_only`: a task takes another message only while it waits for one; so of two answers to a question the first counts.
+    """
 
     agent: str
     holder: str
     lease: float | None
+    answers_only: bool = False
 
 
 async def accept(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
@@ -121,6 +125,8 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
         raise AlreadyDecided(f"the task {about} is {state_name(found.task.status.state)}; send a new message")
     row = rows[0]
     before = await load(tx, row)
+    if desk.answers_only and before.work != "parked":
+        raise AlreadyDecided(f"the task {about} asks nothing now: what it asked is answered, and it goes on")
     message = Message()
     message.CopyFrom(ask.message)
     message.context_id = before.task.context_id

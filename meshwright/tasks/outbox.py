@@ -1,7 +1,7 @@
 """What a task has sent to other agents: written before it leaves, so that a crash finds it again instead of asking twice.
 
-A row is `open` until it was delivered, `sent` once the peer has told the id of its task (`remote`), `answered` when the answer
-is in, and `off` when nobody wants it any more. Its id is derived from the work, not drawn: who does the same work again
+A row is `open` until it was delivered, `sent` once the peer has told the id of its task (`remote`) and as long as that task runs or
+waits, `answered` when the answer is in, and `off` when nobody wants it any more. Its id is derived from the work, not drawn: who does the same work again
 after a crash finds the same row. Every write proves the claim of the task that it belongs to.
 """
 
@@ -54,9 +54,12 @@ class Outbox:
         return {row["id"]: _letter(row) for row in await self._database.read(op)}
 
     async def post(
-        self, letter_id: str, address: str, body: dict[str, Any], along: Along | None = None
+        self, letter_id: str, address: str, body: dict[str, Any], along: Along | None = None, remote: str = ""
     ) -> Letter:
-        """Write a delegation down before it leaves; one that is there already is what it was. Raises LeaseLost."""
+        """Write a delegation down before it leaves; one that is there already is what it was. Raises LeaseLost.
+
+        `remote` is the peer's task, for what goes to one that is there.
+        """
 
         async def op(tx: Transaction) -> Letter:
             await check(tx, self._claim)
@@ -64,8 +67,9 @@ class Outbox:
                 await along(tx)
             await tx.execute(
                 "INSERT INTO outbox (id, agent, task_id, kind, address, body, state, remote, answer, attempts, due, created, why)"
-                " VALUES (?, ?, ?, 'ask', ?, ?, 'open', '', '', 0, EPOCH(), EPOCH(), '') ON CONFLICT (id) DO NOTHING",
+                " VALUES (?, ?, ?, 'ask', ?, ?, ?, ?, '', 0, EPOCH(), EPOCH(), '') ON CONFLICT (id) DO NOTHING",
                 *(letter_id, self._agent, self._claim.task_id, address, json.dumps(body)),
+                *("sent" if remote else "open", remote),
             )
             return _letter((await tx.execute("SELECT * FROM outbox WHERE id = ?", letter_id))[0])
 
@@ -75,9 +79,26 @@ class Outbox:
         """The peer's task is known. Raises LeaseLost."""
         await self._mark(letter_id, "state = 'sent', remote = ?", remote)
 
-    async def answered(self, letter_id: str, answer: dict[str, Any], along: Along | None = None) -> None:
-        """The answer is in; it is what anybody who asks this again will get. Raises LeaseLost."""
-        await self._mark(letter_id, "state = 'answered', answer = ?", json.dumps(answer), along)
+    async def answered(
+        self, letter_id: str, answer: dict[str, Any], along: Along | None = None, *, waits: bool = False
+    ) -> None:
+        """The answer is in; it is what anybody who asks this again will get. Raises LeaseLost.
+
+        With `waits` it is what the peer asks back: its task goes on when that is answered, and is called off if it is not.
+        """
+        state = "sent" if waits else "answered"
+        await self._mark(letter_id, f"state = '{state}', answer = ?", json.dumps(answer), along)
+
+    async def let_go(self, letter_id: str) -> None:
+        """The peer's task is not wanted any more: a word to it for the courier to carry. Raises LeaseLost."""
+        claim, agent = self._claim, self._agent
+
+        async def op(tx: Transaction) -> None:
+            await check(tx, claim)
+            await tx.execute(f"{_CALL_OFF} AND id = ? AND remote <> ''", claim.task_id, letter_id)
+            tx.wake(f"{agent}:outbox")
+
+        await self._database.write(op)
 
     async def given_up(self, letter_id: str, why: str, along: Along | None = None) -> None:
         """No answer will be waited for any more. Raises LeaseLost."""
@@ -93,13 +114,12 @@ class Outbox:
         await self._database.write(op)
 
 
+_CALL_OFF = "UPDATE outbox SET kind = 'cancel', state = 'open', due = EPOCH(), attempts = 0 WHERE task_id = ? AND kind = 'ask'"
+
+
 async def call_off(tx: Transaction, agent: str, task_id: str) -> None:
     """The task was cancelled: what it asked of others becomes a word to them that it is off, for the courier to carry."""
-    await tx.execute(
-        "UPDATE outbox SET kind = 'cancel', state = 'open', due = EPOCH(), attempts = 0"
-        " WHERE task_id = ? AND kind = 'ask' AND state = 'sent'",
-        task_id,
-    )
+    await tx.execute(f"{_CALL_OFF} AND state = 'sent'", task_id)
     tx.wake(f"{agent}:outbox")
 
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 DAY, HOUR = 86_400.0, 3_600.0
 #: Tasks that go in one transaction: a purge must not keep others from writing.
 BATCH = 200
-_HANGING = ("events", "inbox", "outbox", "push_configs")
+_HANGING = ("events", "inbox", "outbox", "push_configs", "notebooks")
 
 
 async def purge(database: Database, older_than: float, agent: str | None = None) -> int:

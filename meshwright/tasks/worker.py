@@ -46,8 +46,10 @@ class Worker:
         lease: float,
         claims: int,
         at_once: int = AT_ONCE,
+        answers_only: bool = False,
     ) -> None:
         self.book = book
+        self._answers_only = answers_only
         self.holder = uuid.uuid4().hex
         self.draining = False
         self._perform = perform
@@ -86,7 +88,7 @@ class Worker:
 
     async def _accept(self, ask: Ask) -> Accepted:
         room = not self.draining and len(self._runs) < self._at_once
-        desk = Desk(self.book.agent, self.holder, self._lease if room else None)
+        desk = Desk(self.book.agent, self.holder, self._lease if room else None, self._answers_only)
         while True:
             try:
                 accepted = await self.book.database.write(lambda tx: accept(tx, desk, ask))

@@ -16,11 +16,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from meshwright.agent import Agent, Job, Playbook
+from meshwright.asking import Asking
 from meshwright.budget import Amount, Budget
 from meshwright.deadline import Deadline
 from meshwright.findings import Finding, Subtask
 from meshwright.inbound.server import agent_app
 from meshwright.inbound.toolapp import tool_app
+from meshwright.notebook import Notebook
 from meshwright.origin import Origin
 from meshwright.outbound.colleagues import Colleagues
 from meshwright.outbound.directory import Directory
@@ -136,7 +138,7 @@ class Team:
         origin = more.pop("origin", Origin(task="t1", run="r1"))
         budget = more.pop("budget", None) or Budget(1000)
         directory = await self.directory(*names, who="orders")
-        return Colleagues(directory, Deadline.after(seconds), budget, origin, "m1")
+        return Colleagues(directory, Deadline.after(seconds), budget, origin, Asking(Notebook(message="m1")))
 
 
 class Hand:

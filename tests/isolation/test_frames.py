@@ -17,8 +17,9 @@ from meshwright.errors import (
     StoreUnavailable,
     ToolRefused,
 )
-from meshwright.isolation.frames import MAX_TOLD, MAX_WORDS, Lie, Trouble, packed
+from meshwright.isolation.frames import MAX_TOLD, packed
 from meshwright.outbound import toolbox, wire
+from meshwright.trouble import MAX_WORDS, Lie, Trouble
 
 OURS = (LeaseLost, StoreUnavailable)
 

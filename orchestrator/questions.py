@@ -1,0 +1,143 @@
+"""What agents ask in the middle of their work: a proposal goes to the gate, a question to the client, and the answer back.
+
+`state["questions"]` has one entry per subtask that waits: {agent, name, url, remote, letter, asks, number, at, key?, answer?}. `remote` is
+the peer's task, `letter` what was sent to it last, `number` counts what this subtask has asked, and `at` orders what the run was
+asked. What became of a proposal stands in the row of its action (`key`), so it is written down once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from meshwright.errors import InvalidRequest
+from meshwright.evidence import Words, standing
+from meshwright.extension import canonical
+from meshwright.findings import Answers, Asks, Settled
+from meshwright.parts import read_as
+
+#: What one subtask may ask. Then it is a gap, and the peer's task is cancelled.
+MAX_QUESTIONS = 8
+#: Of an action's row, what it was settled as.
+_SETTLED = {"applied", "refused", "rejected", "unknown"}
+
+State = Mapping[str, Any]
+
+
+def open_questions(state: State) -> dict[str, dict[str, Any]]:
+    """What waits for an answer or has one that was not told yet; none in a run of a build that knew no questions."""
+    return dict(state.get("questions") or {})
+
+
+def entry(
+    state: State,
+    part: str,
+    peer: Mapping[str, str],
+    asks: Asks,
+    before: Mapping[str, Any] | None = None,
+    key: str = "",
+) -> dict[str, Any]:
+    """The entry for what `part` asks now; `before` is what it asked before, `key` that of the action it proposes.
+
+    Who proposes is the agent that we asked, whoever asked it: its names for others (`via`) are for people to read.
+    """
+    known = [each["at"] for each in open_questions(state).values()]
+    row: dict[str, Any] = {
+        **peer,
+        "asks": asks.model_dump(mode="json"),
+        "number": (before or {}).get("number", 0) + 1,
+        "at": max([*known, (before or {}).get("at", 0)], default=0) + 1,
+    }
+    if asks.proposal is None:
+        return row
+    proposal = asks.proposal.model_copy(update={"proposed_by": peer["agent"], "subtask": part})
+    row["asks"]["proposal"] = proposal.model_dump(mode="json")
+    row["key"] = key
+    if not standing(proposal.evidence, asks.called, Words(state["request"])):  # as in a finding
+        why = "no evidence that holds supports it: a tool that was called, or the customer's own words"
+        row["answer"] = Answers(id=asks.id, settled=Settled(state="rejected", why=why)).model_dump(
+            mode="json", exclude_none=True
+        )
+    return row
+
+
+def to_be_judged(state: State) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """Proposals for the gate, and by whom they were asked for in the middle of work; None for those of the resolution."""
+    for part, row in open_questions(state).items():
+        if row["asks"].get("proposal") and not row.get("answer"):
+            asked_by = {"subtask": part, "peer": row["agent"], "remote": row["remote"]}
+            yield row["asks"]["proposal"], {**asked_by, "via": row["asks"]["via"]}
+    for content in state["resolution"].get("proposals", []):
+        yield content, None
+
+
+def answer_to(state: State, part: str) -> Answers | None:
+    """What is to be said to `part`'s question, once it is known."""
+    row = open_questions(state)[part]
+    if row.get("answer"):
+        return Answers.model_validate(row["answer"])
+    content = row["asks"].get("proposal")
+    if not content:
+        return None
+    action = _carried_on(state, row["key"])
+    if action is None or action["state"] not in _SETTLED:
+        return None
+    why = str(action.get("why") or ("" if action["state"] == "applied" else action["verdict"]["why"]))
+    settled = Settled(state=action["state"], receipt=action.get("receipt") or {}, why=why[:8_000])
+    return Answers(id=row["asks"]["id"], settled=settled)
+
+
+def _carried_on(state: State, key: str) -> dict[str, Any] | None:
+    """The row of an action; of one that a person has edited, the one in its place."""
+    rows = {row["key"]: row for row in state["actions"]}
+    row, edits = rows.get(key), ""
+    while row is not None and row["state"] == "edited":
+        edits, row = str(row.get("why", "")), rows.get(row.get("became", ""))
+    return {**row, "why": row.get("why") or edits} if row is not None else None
+
+
+def answerable(state: State) -> list[str]:
+    """The subtasks whose question has an answer."""
+    return [part for part in open_questions(state) if answer_to(state, part) is not None]
+
+
+def for_the_client(state: State) -> dict[str, Any] | None:
+    """The question that is put to the client now: of those that no agent can answer, the one that was asked first."""
+    asked = [
+        row for row in open_questions(state).values() if row["asks"].get("question") and not row.get("answer")
+    ]
+    return min(asked, key=lambda row: row["at"], default=None)
+
+
+def put(state: State) -> Asks | None:
+    """The same as the client sees it, under a name of the run's own: two peers may give their questions the same."""
+    row = for_the_client(state)
+    if row is None:
+        return None
+    asks = Asks.model_validate(row["asks"])
+    name = str(uuid.uuid5(uuid.NAMESPACE_URL, canonical([state["id"], row["url"], row["remote"], asks.id])))
+    return asks.model_copy(update={"id": name, "via": [*asks.via, row["agent"][:120]][-16:], "called": []})
+
+
+def heard(state: State, about: str, text: str) -> dict[str, Any] | None:
+    """The questions with the client's answer to the one that was put to them; None if that is not `about`."""
+    row, asked = for_the_client(state), put(state)
+    if row is None or asked is None or asked.id != about:
+        return None
+    answer = Answers(id=row["asks"]["id"], text=text[:8_000]).model_dump(mode="json", exclude_none=True)
+    return {
+        part: {**each, "answer": answer} if each is row else each
+        for part, each in open_questions(state).items()
+    }
+
+
+def named_in(data: list[Any]) -> str:
+    """The id of the question that a client's message says it answers; empty where it does not say."""
+    for content in data:
+        if isinstance(content, dict) and "answers" in content:
+            try:
+                return read_as(Answers, content["answers"]).id
+            except InvalidRequest:
+                return "?"
+    return ""
