@@ -104,6 +104,7 @@ async def test_who_proposes_is_what_the_orchestrator_knows_and_not_what_an_agent
     async def pretender(subtask: Subtask, job: Job) -> Finding:
         if subtask.skill == "order-status":
             return Finding(agent="orchestrator", facts={"seen": True})
+        await job.tools.call("look_at", thing_id="t1")
         lies = {"proposed_by": "orchestrator", "subtask": "another"}
         arguments = {"thing_id": "t1", "colour": "red"}
         proposal = Proposal(action="paint", arguments=arguments, evidence=EVIDENCE, **lies)

@@ -21,31 +21,40 @@ from meshwright.inbound.toolapp import tool_app
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.peer import Answer
 from meshwright.settings import Settings
-from meshwright.testing import InProcess, Keyring
+from meshwright.testing import InProcess, Keyring, policy_in
 from meshwright.toolserver import Access, Call, ToolRefused, ToolServer
 from orchestrator.server import orchestrator_app
 
-POLICY = """
-version = 1
-[closing]
+RULES = """
+@id("painting") @source("test") @why("things are painted")
+permit (principal, action == Action::"paint", resource);
+
+@id("expensive") @source("test") @why("it is expensive")
+forbid (principal, action == Action::"paint", resource)
+unless { context.approvals >= 1 || (context has thing.price && context.thing.price <= 100) };
+
+@id("colours") @source("test") @why("no such colour")
+forbid (principal, action == Action::"paint", resource)
+unless { ["red", "blue", "gold", "green"].contains(context.proposal.colour) };
+"""
+FACTS = """
+[needs]
+paint = ["thing"]
 [facts.thing]
 tool = "look_at"
 arguments = { thing_id = "proposal.thing_id" }
-[[rule]]
-name = "understood"
-actions = ["paint"]
-source = "test"
-conditions = [
-  { that = "thing.price", at_most = 100, otherwise = "review", why = "it is expensive" },
-  { that = "proposal.colour", one_of = ["red", "blue", "gold", "green"], otherwise = "reject", why = "no such colour" },
-]
-[[rule]]
-name = "speak"
-actions = ["reply", "escalate", "close"]
-source = "test"
+keep = ["price"]
 """
 
-EVIDENCE = [Evidence(source="tool:workshop.look_at", quote="thing")]
+
+def policy(folder: Path) -> Path:
+    """What is dear is painted with a person's approval, the rest at once; and in some colours only."""
+    actions, told = {"paint": "thing_id: String, colour: String"}, {"thing": "{ price?: Long }"}
+    return policy_in(folder / "policy", rules=RULES, actions=actions, told=told, facts=FACTS)
+
+
+#: A tool that most of them call, and a word of the request for those that call none.
+EVIDENCE = [Evidence(source="tool:workshop.look_at", quote="thing"), Evidence(source="ticket", quote="paint")]
 
 
 class Thing(BaseModel):
@@ -223,7 +232,6 @@ def start_team(tmp_path: Path) -> StartTeam:
 
     @asynccontextmanager
     async def start(database: str = "", **playbooks: Playbook) -> AsyncIterator[Team]:
-        (tmp_path / "policy.toml").write_text(POLICY)
         books: dict[str, Playbook] = {
             "triage": split,
             "orders": idle,
@@ -241,7 +249,7 @@ def start_team(tmp_path: Path) -> StartTeam:
                 "home": tmp_path,
                 "peers": ",".join(f"http://{n}" for n in (*books, "aggregator")),
                 "tools": "http://workshop",
-                "policy": tmp_path / "policy.toml",
+                "policy": policy(tmp_path),
                 "refresh": 3600,
                 "warm": 0,
                 **({"database": database} if database else {}),

@@ -106,7 +106,7 @@ async def test_a_proposal_that_nothing_supports_is_not_passed_on(start_team: Any
         report = await team.report("orders paint it")
         assert team.workshop.actions("paint") == []
     assert report["verdicts"] == []
-    assert "rejected: nothing supports it" in report["reply"]
+    assert "rejected: no evidence that holds supports it" in report["reply"]
 
 
 async def test_who_proposed_is_who_was_asked_whatever_the_agent_says_of_itself(

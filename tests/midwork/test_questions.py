@@ -122,7 +122,7 @@ async def test_a_question_and_a_review_wait_side_by_side(start_team: Any, propos
         task = await team.sent("orders colour\nreturns paint it")
         assert (
             words_of(task)
-            == "Which colour?\none proposal waits for a person to decide; the answer follows on this task"
+            == "Which colour?\none proposal waits for a person to decide: paint (it is expensive). The answer follows on this task"
         )
         task = await team.sent("red", taskId=task["id"])
         assert words_of(task).startswith("one proposal waits")
