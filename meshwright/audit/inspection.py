@@ -24,8 +24,10 @@ BATCH = 2000
 #: How far an entry that stands in the wrong place is looked for.
 FAR = 10_000
 
-#: A row of the log, in the order of COLUMNS.
-Line = tuple[Any, ...]
+#: A row of the log, in the order of COLUMNS: sqlite3's and asyncpg's rows both unpack like a tuple.
+Line = Any
+#: What is raised for a row in which not even the types are right.
+ILL_TYPED = (TypeError, ValueError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,6 @@ class _Walk:
         self.last = self.signed = self.matched = 0
         self.fault: Fault | None = None
         self._prev = GENESIS
-        self._before: Line | None = None
         self._odd: Line | None = None
         self._tree = Tree()
         self._checkpoints = list(reversed(checkpoints))
@@ -105,10 +106,13 @@ class _Walk:
         last, prev, add = self.last, self._prev, self._tree.add
         due = self._checkpoints[-1].size if self._checkpoints else -1
         for at, line in enumerate(lines):
-            seq, held, digest = line[0], line[8], line[9]
-            if seq != last + 1 or held != prev or not _fits(line, digest):
+            seq, when, actor, kind, run, action, once, payload, held, digest = line
+            try:
+                fits = entry_hash(held, seq, when, actor, kind, run, action, once, payload) == digest
+            except ILL_TYPED:
+                fits = False
+            if not fits or seq != last + 1 or held != prev:
                 self.last, self._prev = last, prev
-                self._before = lines[at - 1] if at else self._before
                 if at + 1 == len(lines):
                     self._odd = line  # what comes after it tells what it is
                     return False
@@ -121,7 +125,7 @@ class _Walk:
                 if self._disagrees():
                     return True
                 due = self._checkpoints[-1].size if self._checkpoints else -1
-        self.last, self._prev, self._before = last, prev, lines[-1]
+        self.last, self._prev = last, prev
         return False
 
     def ended(self, seq: int, digest: bytes, count: int, highest: int) -> Fault | None:
@@ -184,19 +188,16 @@ class _Walk:
         return Fault("reordered", due, f"entry {due} is not in its place: it was entry {was}")
 
 
-def _fits(line: Line, digest: bytes) -> bool:
-    seq, at, actor, kind, run, action, once, payload, prev, _ = line
-    try:
-        return entry_hash(prev, seq, at, actor, kind, run, action, once, payload) == digest
-    except (AttributeError, TypeError, ValueError, struct.error):  # not even of the right type
-        return False
-
-
 def _number_of(line: Line) -> int | None:
     """Under which number an entry was hashed; None if it was not hashed as it is."""
-    seq = int(line[0])
-    near = sorted(range(max(1, seq - FAR), seq + FAR), key=lambda number: abs(number - seq))
-    return next((number for number in near if _fits((number, *line[1:]), line[9])), None)
+    seq, at, actor, kind, run, action, once, payload, prev, digest = line
+    for number in sorted(range(max(1, seq - FAR), seq + FAR), key=lambda each: abs(each - seq)):
+        try:
+            if entry_hash(prev, number, at, actor, kind, run, action, once, payload) == digest:
+                return number
+        except ILL_TYPED:
+            break
+    return None
 
 
 def _rewritten(first: int, last: int) -> Fault:
@@ -262,7 +263,7 @@ async def lines_of(database: Database, highest: int = 2**62) -> AsyncIterator[li
                 *(after, highest, BATCH),
             )
 
-        lines = [tuple(row) for row in await database.read(op)]
+        lines = await database.read(op)
         if not lines:
             return
         yield lines

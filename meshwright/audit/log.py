@@ -61,17 +61,15 @@ async def append(tx: Transaction, *entries: Entry) -> None:
 def entry_hash(
     prev: bytes, seq: int, at: float, actor: str, kind: str, run: str, action: str, once: str, payload: str
 ) -> bytes:
-    """SHA-256 over everything in a row, in one reading only: numbers in eight bytes, then the length of each text, then the texts."""
-    texts = (
-        actor.encode(),
-        kind.encode(),
-        run.encode(),
-        action.encode(),
-        once.encode(),
-        payload.encode(),
-    )
-    header = _HEADER.pack(_MARK, prev, seq, at, *map(len, texts))
-    return hashlib.sha256(header + b"".join(texts)).digest()
+    """SHA-256 over everything in a row, in one reading only: numbers in eight bytes, then the bytes of each text, then the texts.
+
+    Raises TypeError, ValueError, OverflowError or struct.error for what cannot stand in a row.
+    """
+    texts = (actor, kind, run, action, once, payload)
+    whole = f"{actor}{kind}{run}{action}{once}{payload}"
+    # nearly always: then characters are bytes, and there is one text to encode instead of six
+    lengths = map(len, texts) if whole.isascii() else (len(text.encode()) for text in texts)
+    return hashlib.sha256(_HEADER.pack(_MARK, prev, seq, at, *lengths) + whole.encode()).digest()
 
 
 def _line(entry: Entry) -> _Line:

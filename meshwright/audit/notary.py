@@ -20,7 +20,7 @@ from meshwright.audit.merkle import Tree
 from meshwright.audit.note import Notesigner, signer_of
 from meshwright.audit.privacy import hold
 from meshwright.errors import StoreUnavailable
-from meshwright.records.metrics import Sample
+from meshwright.records.metrics import Sample, of_log
 from meshwright.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -107,10 +107,7 @@ class Notary:
         return self._signed
 
     def samples(self) -> Iterator[Sample]:
-        yield Sample("meshwright_audit_entries", self._entries)
-        yield Sample("meshwright_audit_signed_entries", self._signed)
-        yield Sample("meshwright_audit_checkpoint_age_seconds", max(0.0, time.time() - self._at))
-        yield Sample("meshwright_audit_broken", self._broken)
+        return of_log(self._entries, self._signed, max(0.0, time.time() - self._at), broken=self._broken)
 
     def _hear(self, topic: str | None, mine: bool) -> None:
         if topic in (TOPIC, None):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from meshwright.audit.inspection import lines_of
+from meshwright.audit.inspection import ILL_TYPED, lines_of
 from meshwright.audit.log import COLUMNS, entry_hash
 from meshwright.audit.merkle import includes, inclusion, root_of
 from meshwright.audit.note import Checkpoint, NoteError, Verifier, opened
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 FIELDS = tuple(COLUMNS.split(", "))
 
 
-def shown(line: Sequence[Any]) -> dict[str, Any]:
+def shown(line: Any) -> dict[str, Any]:
     """A row of the log as JSON: the body as the text that was hashed, hashes in hex."""
     return {
         name: value.hex() if isinstance(value, bytes) else value
@@ -59,7 +58,7 @@ def checked(proof: Mapping[str, Any], keys: Sequence[Verifier]) -> Checkpoint:
         computed = entry_hash(prev, seq, entry["at"], *texts)
         path = [base64.b64decode(each, validate=True) for each in proof["path"]]
         note = str(proof["note"])
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, struct.error):
+    except (KeyError, AttributeError, *ILL_TYPED):
         raise InvalidRequest("this is no proof") from None
     if computed != digest:
         raise InvalidRequest(f"entry {seq} was edited: it is not what was hashed")
@@ -101,4 +100,4 @@ async def chosen(database: Database, wanted: Mapping[str, str], limit: int) -> l
             *(*values, limit),
         )
 
-    return [shown(tuple(row)) for row in reversed(await database.read(op))]  # type: ignore[arg-type]
+    return [shown(row) for row in reversed(await database.read(op))]

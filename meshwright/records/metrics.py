@@ -85,6 +85,14 @@ def of_places(places: Places) -> Iterator[Sample]:
         yield Sample("meshwright_shed_total", count, (("why", why),))
 
 
+def of_log(entries: int, signed: int, age: float, *, broken: bool) -> Iterator[Sample]:
+    """How long the audit log is, how much of it is signed and since how many seconds, and whether that has come to an end."""
+    yield Sample("meshwright_audit_entries", entries)
+    yield Sample("meshwright_audit_signed_entries", signed)
+    yield Sample("meshwright_audit_checkpoint_age_seconds", age)
+    yield Sample("meshwright_audit_broken", broken)
+
+
 def exposition(sources: Iterable[Source]) -> str:
     """All samples, family by family as the format wants them."""
     lines: dict[str, list[str]] = {}

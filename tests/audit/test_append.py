@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -229,3 +231,36 @@ async def test_a_purge_leaves_the_log_alone(database: Database) -> None:
     await database.write(lambda tx: append(tx, entry(1)))
     await purge(database, -1.0)
     assert len(await rows(database)) == 1
+
+
+async def test_an_append_to_a_long_log_costs_what_one_to_a_short_log_costs(tmp_path: Path) -> None:
+    """Counted in SQLite's own instructions: nothing that an entry is held against is looked for row by row."""
+    file = tmp_path / "log.db"
+    database = await open_database(f"sqlite:///{file}")
+
+    async def steps(number: int) -> int:
+        counted = 0
+
+        def count() -> None:
+            nonlocal counted
+            counted += 1
+
+        connection = sqlite3.connect(file, isolation_level=None)
+        connection.set_progress_handler(count, 1)
+        head, digest = connection.execute("SELECT seq, hash FROM audit_head").fetchone()
+        counted = 0
+        connection.execute(
+            "SELECT once FROM audit_log WHERE once <> '' AND once IN (?, ?)", ("a", "b")
+        ).fetchall()
+        connection.execute(
+            f"INSERT INTO audit_log ({COLUMNS}) VALUES (?, 1, 'a', 'k', '', '', ?, '', ?, ?)",
+            (head + 1, f"named {number}", digest, bytes(32)),
+        )
+        connection.close()
+        return counted
+
+    await database.write(lambda tx: append(tx, *(entry(n, once=f"n{n}") for n in range(10))))
+    short = await steps(1)
+    await database.write(lambda tx: append(tx, *(entry(n, once=f"m{n}") for n in range(3000))))
+    assert await steps(2) <= short * 2
+    await database.close()

@@ -11,7 +11,7 @@ from meshwright.inbound.places import Places
 from meshwright.outbound.breaker import FAIL_MAX, Breaker
 from meshwright.outbound.hedge import Hedge
 from meshwright.outbound.retry import Retries
-from meshwright.records.metrics import FAMILIES, Sample, exposition, of_places, of_target
+from meshwright.records.metrics import FAMILIES, Sample, exposition, of_log, of_places, of_target
 
 #: A line of the format, as its description gives it.
 LINE = re.compile(
@@ -87,5 +87,6 @@ def test_every_family_is_told_by_somebody() -> None:
         places.shed,
     ):
         counter["x"] += 1
-    named = {sample.name for sample in (*of_target(breaker, retries, hedge), *of_places(places))}
+    log = of_log(1, 1, 0.0, broken=False)
+    named = {sample.name for sample in (*of_target(breaker, retries, hedge), *of_places(places), *log)}
     assert named == set(FAMILIES)
