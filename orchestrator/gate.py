@@ -190,11 +190,17 @@ def _moved(rows: Iterable[dict[str, Any]], but: str) -> int:
 
 
 def open_ends(drive: Drive, state: Work) -> list[str]:
-    """What was asked of a skill that proposes changes, and is not answered. Questions left open hold no change back."""
+    """What was asked of a skill that proposes changes, and is not answered. Questions left open hold no change back.
+
+    Of a part that nobody was known for it is not certain that it was only a question, so it counts.
+    """
     skills = {part["id"]: part["skill"] for part in state["plan"]}
-    return [
-        gap["what"] for gap in state["gaps"] if WRITES in drive.directory.tags(skills.get(gap["subtask"], ""))
-    ]
+    found = []
+    for gap in state["gaps"]:
+        tags = drive.directory.tags(skills.get(gap["subtask"], ""))
+        if gap["subtask"] and (WRITES in tags or not tags):
+            found.append(gap["what"])
+    return found
 
 
 def action_key(run: str, proposal: Proposal) -> str:
