@@ -30,7 +30,7 @@ def provenance(
     `by_person` names the arguments that a person has set.
     """
     said = _words(words)
-    told = {fact: set(_leaves(facts[fact])) for fact in facts if fact in lookups.facts}
+    told = {fact: set(_leaves(answer)) for fact, answer in lookups.told(facts).items()}
     echoes = {fact: lookups.echoes(fact) for fact in told}
     found: dict[str, str] = {}
     for name, value in arguments.items():
