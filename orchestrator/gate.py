@@ -70,7 +70,7 @@ async def _judged(
 ) -> dict[str, Any]:
     """The row with its verdict, and what follows from it."""
     proposal = Proposal.model_validate(row["proposal"])
-    approvals = len(row.get("approved_by", []))
+    approvals = len(_approvers(row))
     judgement = await _weighed(
         *(drive, state, proposal, approvals, ask),
         moved=_moved(rows, row["key"]),
@@ -89,10 +89,15 @@ async def _judged(
         "moves": judgement.moves,
     }
     if approvals and verdict.decision == "reject":
-        judged["why"] = (
-            f"approved by {', '.join(row['approved_by'])}, and then not possible any more: {verdict.why}"
-        )
+        names = ", ".join(sorted(_approvers(row)))
+        judged["why"] = f"approved by {names}, and then not possible any more: {verdict.why}"
     return judged
+
+
+def _approvers(row: dict[str, Any]) -> set[str]:
+    """The different people who have approved, whoever proposed it not among them."""
+    names = row.get("approved_by", [])
+    return set([names] if isinstance(names, str) else names) - {row["proposal"].get("proposed_by", "")}
 
 
 async def judge(drive: Drive, state: Work, proposal: Proposal, approvals: int = 0) -> Verdict:

@@ -82,11 +82,24 @@ async def test_what_people_approved_is_applied_if_it_still_may_be(
         assert found["why"] == "approved by ann, and then not possible any more: not all was understood"
 
 
-async def test_an_approval_by_nobody_is_none(start_team: Any, run_on: Any, where: str) -> None:
+@pytest.mark.parametrize(
+    ("names", "enough"),
+    [([], 1), (["orders"], 1), (["ann"], 0), ("ann", 0), (["ann", "ann"], 0), (["ann", "orders"], 0)],
+)
+async def test_only_different_people_count_and_not_who_proposed_it(
+    start_team: Any, run_on: Any, where: str, names: Any, enough: int
+) -> None:
     async with start_team() as team, run_on(team, where, "paint t2 red") as run:
-        state = state_of(run, actions=[row(run, paint("t2"), "approved", approved_by=[])])
-        (found,) = await judged(run, state)
-        assert (found["state"], found["verdict"]["approvals"]) == ("waiting", 1)
+        proposal = paint("t2", proposed_by="orders")
+        (found,) = await judged(
+            run, state_of(run, actions=[row(run, proposal, "approved", approved_by=names)])
+        )
+        assert (found["state"], found["verdict"]["approvals"]) == ("waiting" if enough else "open", enough)
+        team.workshop.prices["t2"] = 5000
+        (found,) = await judged(
+            run, state_of(run, actions=[row(run, proposal, "approved", approved_by=names)])
+        )
+        assert (found["state"], found["verdict"]["approvals"]) == ("waiting", 2)
 
 
 @pytest.mark.parametrize("before", ["open", "waiting", "applied", "refused", "unknown", "rejected"])
