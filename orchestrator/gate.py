@@ -69,7 +69,7 @@ async def _judged(
 ) -> dict[str, Any]:
     """The row with its verdict, and what follows from it."""
     proposal = Proposal.model_validate(row["proposal"])
-    approvals = len(row.get("approved_by", []))
+    approvals = len(_approvers(row))
     judgement = await _weighed(
         *(drive, state, proposal, approvals, ask),
         moved=_moved(rows, row["key"]),
@@ -92,10 +92,15 @@ async def _judged(
         "moves": judgement.moves,
     }
     if approvals and verdict.decision == "reject":
-        judged["why"] = (
-            f"approved by {', '.join(row['approved_by'])}, and then not possible any more: {verdict.why}"
-        )
+        names = ", ".join(sorted(_approvers(row)))
+        judged["why"] = f"approved by {names}, and then not possible any more: {verdict.why}"
     return judged
+
+
+def _approvers(row: dict[str, Any]) -> set[str]:
+    """The different people who have approved, whoever proposed it not among them."""
+    names = row.get("approved_by", [])
+    return set([names] if isinstance(names, str) else names) - {row["proposal"].get("proposed_by", "")}
 
 
 async def judge(drive: Drive, state: Work, proposal: Proposal, approvals: int = 0) -> Verdict:
@@ -193,11 +198,17 @@ def _moved(rows: Iterable[dict[str, Any]], but: str) -> int:
 
 
 def open_ends(drive: Drive, state: Work) -> list[str]:
-    """What was asked of a skill that proposes changes, and is not answered. Questions left open hold no change back."""
+    """What was asked of a skill that proposes changes, and is not answered. Questions left open hold no change back.
+
+    Of a part that nobody was known for it is not certain that it was only a question, so it counts.
+    """
     skills = {part["id"]: part["skill"] for part in state["plan"]}
-    return [
-        gap["what"] for gap in state["gaps"] if WRITES in drive.directory.tags(skills.get(gap["subtask"], ""))
-    ]
+    found = []
+    for gap in state["gaps"]:
+        tags = drive.directory.tags(skills.get(gap["subtask"], ""))
+        if gap["subtask"] and (WRITES in tags or not tags):
+            found.append(gap["what"])
+    return found
 
 
 def action_key(run: str, proposal: Proposal) -> str:

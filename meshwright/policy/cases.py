@@ -62,9 +62,18 @@ class Result:
 def run(policy: Policy, folder: Path) -> list[Result]:
     """All cases of the files `*.toml` in `folder`. Raises SettingsError that names the file and the place in it."""
     return [
-        _held(policy, file.name, case, told)
+        _held(policy, file.name, case, found)
         for file in sorted(folder.glob("*.toml"))
-        for case, told in _cases(file)
+        for case, found in _cases(file)
+    ]
+
+
+def told(folder: Path) -> list[tuple[str, dict[str, Any], int]]:
+    """What is told in each case, with its name and how many people have approved. Raises SettingsError."""
+    return [
+        (f"{file.stem}: {case.name}", found, case.approvals)
+        for file in sorted(folder.glob("*.toml"))
+        for case, found in _cases(file)
     ]
 
 
@@ -74,11 +83,10 @@ def untested(policy: Policy, results: Iterable[Result]) -> list[str]:
     return [rule.id for rule in policy.rulebook.rules if rule.id not in named]
 
 
-def decide(policy: Policy, told: Mapping[str, Any], approvals: int = 0) -> Judgement:
-    """The judgement on what is told: what is known of the request, and facts as their tools would give them, side by side."""
-    facts = {name: value for name, value in told.items() if name in policy.lookups.facts}
-    known = {name: value for name, value in told.items() if name not in facts}
-    return policy.decide(str(told.get("action", "")), known, facts, approvals)
+def decide(policy: Policy, known: Mapping[str, Any], approvals: int = 0) -> Judgement:
+    """The judgement on what is known: what is said of the request, and facts as their tools would give them, side by side."""
+    facts = {name: value for name, value in known.items() if name in policy.lookups.facts}
+    return policy.decide(str(known.get("action", "")), known, facts, approvals)
 
 
 def _cases(file: Path) -> list[tuple[_Case, dict[str, Any]]]:

@@ -133,14 +133,21 @@ class Lookups(_Strict):
         except MeshError as error:
             return {"unknown": str(error)}
 
+    def told(self, facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+        """The facts that were told: an answer that says why there is none is no fact."""
+        return {
+            name: answer
+            for name, answer in facts.items()
+            if name in self.facts and isinstance(answer, Mapping) and not {"refused", "unknown"} & set(answer)
+        }
+
     def kept(self, facts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """The facts as the rules see them: without what was not told."""
-        told = {}
-        for name, answer in facts.items():
-            keep = self.facts[name].keep if name in self.facts else ()
-            if keep and isinstance(answer, Mapping) and not {"refused", "unknown"} & set(answer):
-                told[name] = {key: answer[key] for key in keep if answer.get(key) is not None}
-        return told
+        """The facts as the rules see them: without what was not told, or is not kept."""
+        return {
+            name: {key: answer[key] for key in self.facts[name].keep if answer.get(key) is not None}
+            for name, answer in self.told(facts).items()
+            if self.facts[name].keep
+        }
 
 
 def lookup(facts: Mapping[str, Any], path: str) -> Any:

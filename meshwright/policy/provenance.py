@@ -30,14 +30,12 @@ def provenance(
     `by_person` names the arguments that a person has set.
     """
     said = _words(words)
+    told = {fact: set(_leaves(answer)) for fact, answer in lookups.told(facts).items()}
+    echoes = {fact: lookups.echoes(fact) for fact in told}
     found: dict[str, str] = {}
     for name, value in arguments.items():
-        told = {
-            fact: set(_leaves(facts[fact]))
-            for fact in facts
-            if fact in lookups.facts and not lookups.echoes(fact) & {"*", name}
-        }
-        sources = [_source(leaf, said, told) for leaf in _leaves(value) if leaf != ("str", "")]
+        proving = {fact: leaves for fact, leaves in told.items() if not echoes[fact] & {"*", name}}
+        sources = [_source(leaf, said, proving) for leaf in _leaves(value) if leaf != ("str", "")]
         if sources:
             weakest = max(sources, key=lambda source: (source == AGENT, source != CUSTOMER))
             found[name] = PERSON if weakest == AGENT and name in by_person else weakest

@@ -8,13 +8,13 @@ n people's approval is *review* by n, never allowed is *reject*. [The policy](do
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meshwright.extension import canonical
 from meshwright.findings import Verdict
 from meshwright.policy.facts import Ask, Closing, Lookups, fill, lookup
 from meshwright.policy.provenance import hidden, provenance
@@ -44,7 +44,7 @@ class Judgement:
 
     @property
     def seen(self) -> str:
-        return hashlib.sha256(canonical(self.facts).encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

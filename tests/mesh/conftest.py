@@ -49,6 +49,10 @@ forbid (principal, action == Action::"paint", resource) when { context.request.u
 @id("expensive") @source("test") @why("it is expensive")
 forbid (principal, action == Action::"paint", resource)
 unless { context.approvals >= 1 || (context has thing.price && context.thing.price <= 100) };
+
+@id("very-expensive") @source("test") @why("two look at it") @risk("high")
+forbid (principal, action == Action::"paint", resource)
+unless { context.approvals >= 2 || (context has thing.price && context.thing.price <= 1000) };
 """
 FACTS = """
 [needs]

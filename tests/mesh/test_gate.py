@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime
 from meshwright.agent import Job
 from meshwright.extension import canonical
 from meshwright.findings import Evidence, Finding, Proposal, Subtask
-from orchestrator.gate import _entry, action_key, gate, judge
+from orchestrator.gate import _entry, action_key, gate, judge, open_ends
 from orchestrator.work import Work
 
 EVIDENCE = [Evidence(source="tool:workshop.look_at", quote="thing")]
@@ -82,11 +82,24 @@ async def test_what_people_approved_is_applied_if_it_still_may_be(
         assert found["why"] == "approved by ann, and then not possible any more: not all was understood"
 
 
-async def test_an_approval_by_nobody_is_none(start_team: Any, run_on: Any, where: str) -> None:
+@pytest.mark.parametrize(
+    ("names", "enough"),
+    [([], 1), (["orders"], 1), (["ann"], 0), ("ann", 0), (["ann", "ann"], 0), (["ann", "orders"], 0)],
+)
+async def test_only_different_people_count_and_not_who_proposed_it(
+    start_team: Any, run_on: Any, where: str, names: Any, enough: int
+) -> None:
     async with start_team() as team, run_on(team, where, "paint t2 red") as run:
-        state = state_of(run, actions=[row(run, paint("t2"), "approved", approved_by=[])])
-        (found,) = await judged(run, state)
-        assert (found["state"], found["verdict"]["approvals"]) == ("waiting", 1)
+        proposal = paint("t2", proposed_by="orders")
+        (found,) = await judged(
+            run, state_of(run, actions=[row(run, proposal, "approved", approved_by=names)])
+        )
+        assert (found["state"], found["verdict"]["approvals"]) == ("waiting" if enough else "open", enough)
+        team.workshop.prices["t2"] = 5000
+        (found,) = await judged(
+            run, state_of(run, actions=[row(run, proposal, "approved", approved_by=names)])
+        )
+        assert (found["state"], found["verdict"]["approvals"]) == ("waiting", 2)
 
 
 @pytest.mark.parametrize("before", ["open", "waiting", "applied", "refused", "unknown", "rejected"])
@@ -148,3 +161,25 @@ async def test_a_verdict_in_the_audit_log_holds_no_word_of_the_customer(
         assert json.loads(canonical(entry.body))["rules"] == policy.digest
         verdict = await judge(run.drive_with, state_of(run), proposal)
         assert verdict.decision == "apply"
+
+
+@pytest.mark.parametrize(
+    ("skill", "held"),
+    [("order-return", ["send it back"]), ("order-status", []), ("skill-of-nobody", ["send it back"])],
+)
+async def test_a_part_that_nobody_is_known_for_counts_as_an_open_end(
+    start_team: Any, run_on: Any, where: str, skill: str, held: list[str]
+) -> None:
+    gap = {"what": "send it back", "why": "nobody offers it", "subtask": "back"}
+    plan = [*PLAN, {**PLAN[0], "id": "back", "skill": skill}]
+
+    async def returns(subtask: Subtask, job: Job) -> Finding:
+        return Finding()
+
+    async with start_team(returns=returns) as team, run_on(team, where, "paint t1 red") as run:
+        for state in (
+            state_of(run, gaps=[gap], plan=plan),
+            state_of(run, gaps=[{**gap, "subtask": ""}], plan=plan),
+        ):
+            assert open_ends(run.drive_with, state) == (held if state["gaps"][0]["subtask"] else [])
+        assert open_ends(run.drive_with, state_of(run, gaps=[gap], plan=PLAN)) == ["send it back"]

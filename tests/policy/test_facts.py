@@ -25,7 +25,7 @@ async def test_what_needs_nothing_is_asked_for_at_once_and_the_rest_after_it(sho
     await shop_policy.weigh("cancel_order", told, ask)
     assert [wave for wave in waves if wave] == [
         {"find_customer", "get_order", "preview"},
-        {"list_orders", "history"},
+        {"list_orders"},
     ]
 
 
@@ -59,6 +59,9 @@ async def test_the_facts_as_seen_have_a_name_that_changes_with_them(known: Any, 
         policy.decide("paint", known(), {"thing": {"state": "dry", "price": price}}) for price in (1, 1, 2)
     )
     assert one.seen == same.seen != other.seen
+    for odd in (float("nan"), "\ud800", 2**70, None):
+        judgement = policy.decide("paint", known(), {"thing": {"state": "dry", "price": odd}})
+        assert (judgement.verdict.decision != "apply", len(judgement.seen)) == (True, 64)
 
 
 def test_a_path_that_leads_nowhere_is_missing_and_fills_in_nothing() -> None:

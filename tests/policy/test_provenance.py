@@ -62,6 +62,12 @@ def test_what_was_asked_for_with_the_whole_proposal_vouches_for_nothing(shop_pol
     assert provenance(told, "", facts, shop_policy.lookups) == {"address1": "agent", "city": "tool:profile"}
 
 
+def test_why_a_fact_is_not_there_is_no_source(shop_policy: Policy) -> None:
+    facts = {"profile": {"refused": "1 Crook Lane"}, "orders": {"unknown": "97201"}}
+    told = {"address1": "1 Crook Lane", "zip": "97201"}
+    assert provenance(told, "", facts, shop_policy.lookups) == {"address1": "agent", "zip": "agent"}
+
+
 def test_what_says_nothing_has_no_source(policy: Policy) -> None:
     assert sources(policy, "words", colour="", thing_id=[]) == {}
 

@@ -9,6 +9,7 @@ that it teaches nothing to somebody who tries names.
 from __future__ import annotations
 
 import sqlite3
+from typing import Literal
 
 from shop.models import Address, Identity
 from shop.records import folded
@@ -35,7 +36,7 @@ def identify(
     if not (by_email or by_name or (customer_id and zip)):
         return TOO_LITTLE
     found: set[str] = set()
-    how: list[str] = []
+    how: list[Literal["e-mail", "full name and zip code", "customer id and zip code"]] = []
     if by_email:
         for said in emails:
             found |= _ids(db.execute("SELECT * FROM customers WHERE email_key = ?", (said,)))
@@ -55,7 +56,7 @@ def identify(
         return NO_MATCH
     if name and not _fits(db, who, name):
         return NO_MATCH
-    return Identity(customer_id=who, verified=True, why=f"identified by {' and by '.join(how)}")
+    return Identity(customer_id=who, verified=True, why=f"identified by {' and by '.join(how)}", by=how)
 
 
 def _ids(rows: sqlite3.Cursor, zip: str = "") -> set[str]:

@@ -134,11 +134,14 @@ class Customer(Record):
 
 
 class Identity(Record):
-    """Whether what somebody says of themselves names exactly one customer; if not, `customer_id` is empty."""
+    """Whether what somebody says of themselves names exactly one customer; if not, `customer_id` is empty. `by` says by what."""
 
     customer_id: str = ""
     verified: bool
     why: str
+    by: list[Literal["e-mail", "full name and zip code", "customer id and zip code"]] = Field(
+        default_factory=list
+    )
 
 
 class Receipt(Record):
