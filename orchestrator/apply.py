@@ -92,8 +92,8 @@ async def note(drive: Drive, row: dict[str, Any], grant: str = "") -> None:
     body = {
         "grant": receipt.get("grant") or grant,  # an earlier one, where the answer to that was lost
         "tool": row["proposal"]["action"],
-        "replayed": bool(receipt.get("replayed")),
-        "said": privacy.redacted(str(receipt.get("summary", "")) or row.get("why", "")),
+        "receipt": privacy.arguments(receipt),  # its words may name a street: of them only a hash
+        "why": privacy.redacted(row.get("why", "")),
     }
     entry = Entry(f"effect.{state}", ACTOR, body, drive.run, row["key"], once=f"outcome:{row['key']}:{state}")
     await drive.store.record(drive.claim, entry)
