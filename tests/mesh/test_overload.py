@@ -100,8 +100,14 @@ async def test_a_run_that_is_cut_short_says_what_is_missing_and_what_is_not_know
     class Nothing:
         closing = None
 
+    told: list[str] = []
+
+    class Log:
+        async def record(self, claim: Any, *entries: Any) -> None:
+            told.extend(entry.kind for entry in entries)
+
     class Drive:
-        policy = Nothing()
+        policy, store, claim, run = Nothing(), Log(), None, "run"
 
     parts = [Subtask(id=name, skill="s", instruction=f"do {name}").model_dump() for name in ("one", "two")]
     paint = {"action": "paint", "arguments": {}, "subtask": "one"}
@@ -116,6 +122,7 @@ async def test_a_run_that_is_cut_short_says_what_is_missing_and_what_is_not_know
     assert ended["outcome"] == "degraded"
     assert [gap["what"] for gap in ended["gaps"]] == ["do two", "the final check of the answers", "paint"]
     assert ended["actions"][0]["state"] == "unknown"
+    assert told == ["effect.unknown"]
     assert await cut_short(ended, drive) is ended
     assert report(ended)["degraded"] == ["deadline-exceeded"]
 
