@@ -50,7 +50,7 @@ class Work(TypedDict, total=False):
     findings: dict[str, dict[str, Any]]
     steps: list[dict[str, Any]]
     resolution: dict[str, Any]
-    #: One row per proposal: {key, proposal, verdict, state: open|applied|refused|unknown|rejected|waiting, receipt?, why?}
+    #: One row per proposal: {key, proposal, verdict, state: open|applied|refused|rejected|waiting, receipt?, why?}
     actions: list[dict[str, Any]]
     gaps: list[dict[str, Any]]
     reply: str
