@@ -62,7 +62,8 @@ Tool = TypeVar("Tool", bound=Callable[..., Coroutine[Any, Any, BaseModel]])
 class Call:
     """What surrounds one tool call. `key` is the idempotency key, `ticket` the run it serves.
 
-    `grant` is what allows a write: always set on one, verified, and still to be used up. `priority` is the word that came with the request at the entrance; empty is normal.
+    `grant` is what allows a write: always set on one, verified, and still to be used up. `priority` is the word that came with the
+    request at the entrance; empty is normal.
     """
 
     caller: str

@@ -71,7 +71,7 @@ async def carry_out(drive: Drive, row: dict[str, Any], by: Deadline) -> dict[str
         "grant": grant.jti,
         "tool": grant.tool,
         "arguments": privacy.arguments(proposal["arguments"]),
-        "sha256": privacy.keyed(grant.args),
+        "args": privacy.keyed(grant.args),
         "verdict": {name: verdict.get(name) for name in ("decision", "policy")},
         "approvers": list(people),
     }
@@ -92,11 +92,13 @@ async def carry_out(drive: Drive, row: dict[str, Any], by: Deadline) -> dict[str
 async def note(drive: Drive, row: dict[str, Any], grant: str = "") -> None:
     """What came of an action, for the log; the same said twice stands there once."""
     state, receipt = row["state"], row.get("receipt", {})
+    if receipt.get("replayed"):  # it was an earlier one, the answer to which was lost
+        grant = str(receipt.get("grant") or grant)
     body = {
-        "grant": receipt.get("grant") or grant,  # an earlier one, where the answer to that was lost
+        "grant": grant,
         "tool": row["proposal"]["action"],
-        "replayed": bool(receipt.get("replayed")),
-        "said": privacy.redacted(str(receipt.get("summary", "")) or row.get("why", "")),
+        "receipt": privacy.arguments(receipt),  # its words may name a street: of them only a hash
+        "why": privacy.redacted(row.get("why", "")),
     }
     entry = Entry(f"effect.{state}", ACTOR, body, drive.run, row["key"], once=f"outcome:{row['key']}:{state}")
     await drive.store.record(drive.claim, entry)

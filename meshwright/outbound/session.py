@@ -24,7 +24,7 @@ from meshwright.records.tracing import span
 
 if TYPE_CHECKING:
     from meshwright.grants.grant import Grant
-    from meshwright.outbound.toolbox import Toolbox
+    from meshwright.outbound.toolbox import Toolbox, ToolHost
 
 _SDK_PREFIX = re.compile(r"^Error executing tool \w+: ")
 #: What the SDK says, without a reason, of an exception that the tool did not mean to raise.
@@ -43,9 +43,8 @@ class Session:
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """Call a read tool. Raises ToolRefused (it said no, in words), or a PeerError."""
-        return await self._call(
-            tool, arguments, {META_TICKET: self.ticket, **self._meta()}, self.by, read=True
-        )
+        host = await self.box.host_of(tool, self.by)
+        return await self._call(host, tool, arguments, {META_TICKET: self.ticket}, self.by, read=True)
 
     async def apply(self, grant: Grant, arguments: dict[str, Any]) -> dict[str, Any]:
         """Call the write tool of a grant with exactly the arguments that it was made for; once, however often this is repeated.
@@ -59,18 +58,21 @@ class Session:
             META_TICKET: grant.ticket,
             META_KEY: grant.key,
             META_GRANT: self.box.grant(grant, host, by),
-            **self._meta(),
         }
-        return await self._call(grant.tool, arguments, meta, by, patient=True, scope=SCOPE_APPLY)
-
-    def _meta(self) -> dict[str, Any]:
-        return {META_PRIORITY: self.priority} if self.priority else {}
+        return await self._call(host, grant.tool, arguments, meta, by, patient=True, scope=SCOPE_APPLY)
 
     async def _call(
-        self, tool: str, arguments: dict[str, Any], meta: dict[str, Any], by: Deadline, **more: Any
+        self,
+        host: ToolHost,
+        tool: str,
+        arguments: dict[str, Any],
+        meta: dict[str, Any],
+        by: Deadline,
+        **more: Any,
     ) -> dict[str, Any]:
-        host = await self.box.host_of(tool, by)
         self.used.append(f"{host.name}.{tool}")
+        if self.priority:
+            meta[META_PRIORITY] = self.priority
         with span(f"execute_tool {tool}", server=host.name):
             params = {"name": tool, "arguments": arguments}
             judge = functools.partial(_content, tool)

@@ -60,7 +60,7 @@ class Fate:
 class MortalTransaction:
     """A transaction before each statement of which its process can die."""
 
-    def __init__(self, tx: Transaction, fate: Fate) -> None:
+    def __init__(self, tx: Any, fate: Fate) -> None:
         self._tx, self._fate = tx, fate
         self.skip_locked = tx.skip_locked
 
@@ -74,6 +74,12 @@ class MortalTransaction:
 
     def wake(self, topic: str) -> None:
         self._tx.wake(topic)
+
+    def at_last(self, finish: Callable[..., Awaitable[None]], *what: Any) -> None:
+        async def counted(tx: Transaction, all_of_it: list[Any]) -> None:
+            await finish(MortalTransaction(tx, self._fate), all_of_it)
+
+        self._tx.at_last(counted, *what)
 
 
 class MortalDatabase:
