@@ -98,9 +98,9 @@ class Driver:
     async def unheard(self, incoming: Incoming, why: Overloaded) -> Outcome:
         """The answer to a request that cannot be worked on in time: that nothing was done, for a person to take over.
 
-        Raises Postponed for one that had begun: it goes on when there is room.
+        Raises Postponed for one that had begun, and for a decision: it goes on when there is room.
         """
-        if incoming.follow_up or incoming.resumed:
+        if incoming.follow_up or incoming.resumed or decision_in(incoming.data):
             raise Postponed(str(why), why.retry_after)
         request, key = _request(incoming), run_id(incoming.task_id)
         gap = Gap(what="the whole request", why=f"too much is asked at the moment: {why}")
