@@ -67,17 +67,21 @@ class Driver:
         if said is not None and not incoming.follow_up:
             return Outcome(text=decided(await self._said(incoming.caller, *said)))
         run = await self._run_of(incoming)
-        if run["state"] not in ("working", "waiting"):
-            return _ended(run)
         note = ""
         if said is not None:
             try:
                 note = decided(await self._said(incoming.caller, *said))
             except CallerError as error:
                 note = str(error)
+        if run["state"] not in ("working", "waiting"):
+            return _ended(run)
+        if run["state"] == "waiting" and (incoming.text or incoming.data):
+            # Only word of a decision moves a run that waits, and has a turn of its own: a client's message, with the little time that
+            # the client may have, must not.
+            return await self._parked(run["id"], run["report"] or {}, note)
         if run["state"] != "waiting":
             await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
-        return await self._drive(run, incoming, note)
+        return await self._drive(run, incoming)
 
     async def decide(self, key: str, word: Word, by: str) -> dict[str, Any]:
         """What an operator says of a review, through whichever door. Raises what `ReviewStore.decide` raises."""
@@ -135,7 +139,7 @@ class Driver:
             raise NotFound("this task belongs to no run; send a new message without taskId")
         return run
 
-    async def _drive(self, run: dict[str, Any], incoming: Incoming, note: str = "") -> Outcome:
+    async def _drive(self, run: dict[str, Any], incoming: Incoming) -> Outcome:
         assert incoming.claim is not None
         key, claim = run["id"], incoming.claim
         letters = await Outbox(self.database, self.name, claim).letters()
@@ -165,13 +169,16 @@ class Driver:
         if "__interrupt__" in state:
             summary = {**report(state, waiting=True), "usage": await _usage(drive)}
             await self.store.save(key, summary["outcome"], summary, claim)
-            open_ones = await self.reviews.waiting(key)
-            words, data = waits(open_ones, note), asks(open_ones)
-            return Outcome(data=summary, name="report", waits=words, asks=data, metadata=_notes(summary))
+            return await self._parked(key, summary)
         if not state.get("outcome"):
             await self.store.save(key, "failed", report(state), claim)
             raise RuntimeError(f"run {key} ended without an outcome")
         return await self._end(drive, state)
+
+    async def _parked(self, key: str, summary: dict[str, Any], note: str = "") -> Outcome:
+        reviews = await self.reviews.waiting(key)
+        words, data = waits(reviews, note), asks(reviews)
+        return Outcome(data=summary, name="report", waits=words, asks=data, metadata=_notes(summary))
 
     async def _end(self, drive: Drive, state: Mapping[str, Any]) -> Outcome:
         summary = {**report(state), "usage": await _usage(drive)}

@@ -39,12 +39,14 @@ def decided(review: Mapping[str, Any]) -> str:
 
 def waits(reviews: Sequence[Mapping[str, Any]], note: str = "") -> str:
     """Why the client's task waits; `note` comes before it."""
-    if not reviews:
-        return "what people decided is being done; the answer follows on this task"
     what = "one proposal waits" if len(reviews) == 1 else f"{len(reviews)} proposals wait"
     named = "; ".join(f"{review['action']} ({review['why']})" for review in reviews[:NAMED])
-    text = f"{what} for a person to decide: {named}. The answer follows on this task"
-    return f"{note}. {text}" if note else text
+    text = f"{what} for a person to decide: {named}" if reviews else "what people decided is being done"
+    return (
+        f"{note}. {text}. The answer follows on this task"
+        if note
+        else f"{text}. The answer follows on this task"
+    )
 
 
 def asks(reviews: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -27,9 +27,13 @@ WEEK = 7 * 86_400.0
 class Client:
     """Whoever sends the ticket, by A2A; a stranger, or by name."""
 
-    def __init__(self, team: Any, http: httpx.AsyncClient, name: str = "") -> None:
+    def __init__(self, team: Any, http: httpx.AsyncClient, name: str = "", ms: int = 20_000) -> None:
         token = team.ring.signer(name).token("orchestrator") if name else ""
-        self._headers = {"a2a-version": "1.0", **({"authorization": f"Bearer {token}"} if name else {})}
+        self._headers = {
+            "a2a-version": "1.0",
+            "x-mesh-deadline-ms": str(ms),
+            **({"authorization": f"Bearer {token}"} if name else {}),
+        }
         self._http, self._sent = http, 0
 
     async def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -333,6 +337,20 @@ async def test_who_asked_may_reject_or_edit_by_message_on_the_task_itself(start_
             "reason": "cheaper",
             "arguments": {"thing_id": "t1", "colour": "gold"},
         }
-        done = await ann.send(word, task=task["id"])
-        assert done["status"]["state"] == "TASK_STATE_COMPLETED"
+        told = await ann.send(word, task=task["id"])
+        assert "paint: edited. what people decided is being done" in words_of(told)
+        await ann.ended(task["id"])
         assert team.workshop.actions("paint") == [{"thing_id": "t1", "colour": "gold"}]
+
+
+async def test_a_client_without_time_does_not_end_what_waits(start_team: Any) -> None:
+    async with start_team(operators=PEOPLE) as team, team.mesh.client() as http:
+        client = Client(team, http)
+        task = await client.send("paint t2 gold")
+        hurried = Client(team, http, ms=300)
+        for _ in range(3):
+            await hurried.send("is it done?", task=task["id"])
+        review = await only(team)
+        await say(team, "ann", review["id"], "approve")
+        await client.ended(task["id"])
+        assert team.workshop.actions("paint") == [{"thing_id": "t2", "colour": "gold"}]
