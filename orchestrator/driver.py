@@ -25,7 +25,7 @@ from orchestrator.graph import RECURSION_LIMIT
 from orchestrator.plan import SPLIT
 from orchestrator.purse import Purse
 from orchestrator.resume import ready_to_go_on
-from orchestrator.spoken import asks, decided, decision_in, waits
+from orchestrator.spoken import decided, decision_in, notice, waits
 from orchestrator.work import GRAPH_VERSION, Drive, code_of, new_work, report
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ class Driver:
 
     async def _parked(self, key: str, summary: dict[str, Any], note: str = "") -> Outcome:
         reviews = await self.reviews.waiting(key)
-        words, data = waits(reviews, note), asks(reviews)
-        return Outcome(data=summary, name="report", waits=words, asks=data, metadata=_notes(summary))
+        words, data = waits(reviews, note), notice(reviews)
+        return Outcome(data=summary, name="report", waits=words, notice=data, metadata=_notes(summary))
 
     async def _end(self, drive: Drive, state: Mapping[str, Any]) -> Outcome:
         summary = {**report(state), "usage": await _usage(drive)}

@@ -48,7 +48,7 @@ def _decided(row: Row, decision: Row) -> tuple[Row, str]:
     who = f"{decision['by']}{': ' + decision['reason'] if decision['reason'] else ''}"
     proposal = row["proposal"]
     if decision["decision"] == "edit":
-        return {**row, "state": "edited", "why": f"edited by {who}"}, ""
+        return {**row, "state": "edited", "why": f"edited by {who}", "became": decision["became"]}, ""
     if decision["decision"] == "approve":
         if decision["hash"] == effect(proposal["action"], proposal["arguments"]):
             return {**row, "state": "approved", "approved_by": decision["approved_by"]}, ""

@@ -49,7 +49,7 @@ def waits(reviews: Sequence[Mapping[str, Any]], note: str = "") -> str:
     )
 
 
-def asks(reviews: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def notice(reviews: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The same for machines. The arguments are not in it: they are in the report, which only the task's owner gets."""
     return {
         "reviews": [

@@ -52,7 +52,7 @@ class Work(TypedDict, total=False):
     steps: list[dict[str, Any]]
     resolution: dict[str, Any]
     #: One row per proposal: {key, proposal, verdict, state, receipt?, why?, approved_by?}. It is open (may be applied now), waiting (for
-    #: people), approved (to be judged again), edited (another row is in its place), applied, refused, unknown or rejected.
+    #: people), approved (to be judged again), edited (the row `became` is in its place), applied, refused, unknown or rejected.
     actions: list[dict[str, Any]]
     gaps: list[dict[str, Any]]
     reply: str

@@ -159,6 +159,7 @@ async def test_an_edit_that_the_policy_allows_is_applied_and_what_was_proposed_i
         report = report_of(await client.ended(task["id"]))
         assert team.workshop.actions("paint") == [edit]
         assert [v["state"] for v in report["verdicts"]] == ["edited", "applied"]
+        assert answer.json()["became"] not in ("", review["id"])
         assert (report["outcome"], report["verdicts"][1]["proposed_by"]) == ("done", "ann")
 
 
