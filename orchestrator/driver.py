@@ -27,7 +27,7 @@ from orchestrator.plan import SPLIT
 from orchestrator.purse import Purse
 from orchestrator.questions import named_in, open_questions, put
 from orchestrator.resume import ready_to_go_on
-from orchestrator.spoken import asks, decided, decision_in, waits
+from orchestrator.spoken import decided, decision_in, notice, waits
 from orchestrator.word import came_after
 from orchestrator.work import GRAPH_VERSION, Drive, Said, code_of, new_work, report
 
@@ -71,19 +71,23 @@ class Driver:
         if decision is not None and not incoming.follow_up:
             return Outcome(text=decided(await self._decision(incoming.caller, *decision)))
         run = await self._run_of(incoming)
-        if run["state"] not in ("working", "waiting"):
-            return _ended(run)
         note, said = "", None
         if decision is not None:
             try:
                 note = decided(await self._decision(incoming.caller, *decision))
             except CallerError as error:
                 note = str(error)
-        elif run["state"] == "waiting":
-            said = await self._answer(run, incoming)
-        if run["state"] != "waiting":
+        if run["state"] not in ("working", "waiting"):
+            return _ended(run)
+        if run["state"] == "waiting":
+            said = await self._answer(run, incoming) if decision is None else None
+            if said is None and (incoming.text or incoming.data):
+                # Only word of a decision moves a run that waits for people, and has a turn of its own: a client's message, with the
+                # little time that the client may have, must not.
+                return await self._parked(run["id"], run["report"] or {}, note)
+        else:
             await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
-        return await self._drive(run, incoming, note, said)
+        return await self._drive(run, incoming, said)
 
     async def decide(self, key: str, word: Word, by: str) -> dict[str, Any]:
         """What an operator says of a review, through whichever door. Raises what `ReviewStore.decide` raises."""
@@ -116,9 +120,9 @@ class Driver:
     async def unheard(self, incoming: Incoming, why: Overloaded) -> Outcome:
         """The answer to a request that cannot be worked on in time: that nothing was done, for a person to take over.
 
-        Raises Postponed for one that had begun: it goes on when there is room.
+        Raises Postponed for one that had begun, and for a decision: it goes on when there is room.
         """
-        if incoming.follow_up or incoming.resumed:
+        if incoming.follow_up or incoming.resumed or decision_in(incoming.data):
             raise Postponed(str(why), why.retry_after)
         request, key = _request(incoming), run_id(incoming.task_id)
         gap = Gap(what="the whole request", why=f"too much is asked at the moment: {why}")
@@ -153,9 +157,7 @@ class Driver:
             raise NotFound("this task belongs to no run; send a new message without taskId")
         return run
 
-    async def _drive(
-        self, run: dict[str, Any], incoming: Incoming, note: str = "", said: Said | None = None
-    ) -> Outcome:
+    async def _drive(self, run: dict[str, Any], incoming: Incoming, said: Said | None = None) -> Outcome:
         assert incoming.claim is not None
         key, claim = run["id"], incoming.claim
         letters = await Outbox(self.database, self.name, claim).letters()
@@ -189,13 +191,17 @@ class Driver:
             put_to = {"asks": asked.model_dump(mode="json", exclude_none=True)} if asked else {}
             summary = {**report(state, waiting=True), "usage": await _usage(drive), **put_to}
             await self.store.save(key, summary["outcome"], summary, claim)
-            open_ones = await self.reviews.waiting(key)
-            words, data = waits(open_ones, note, asked), asks(open_ones, asked)
-            return Outcome(data=summary, name="report", waits=words, asks=data, metadata=_notes(summary))
+            return await self._parked(key, summary)
         if not state.get("outcome"):
             await self.store.save(key, "failed", report(state), claim)
             raise RuntimeError(f"run {key} ended without an outcome")
         return await self._end(drive, state)
+
+    async def _parked(self, key: str, summary: dict[str, Any], note: str = "") -> Outcome:
+        reviews = await self.reviews.waiting(key)
+        asked = _asked_in(summary)
+        words, data = waits(reviews, note, asked), notice(reviews, asked)
+        return Outcome(data=summary, name="report", waits=words, notice=data, metadata=_notes(summary))
 
     async def _end(self, drive: Drive, state: Mapping[str, Any]) -> Outcome:
         summary = {**report(state), "usage": await _usage(drive)}

@@ -37,7 +37,7 @@ async def review(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         if decision is None:
             rows.append(row)
             continue
-        changed, why = _decided(state["id"], row, decision)
+        changed, why = _decided(row, decision)
         rows.append(changed)
         if why:
             gaps.append(Gap(what=row["proposal"]["action"], why=why[:4000]).model_dump(mode="json"))
@@ -46,13 +46,12 @@ async def review(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     return {"actions": rows, "gaps": gaps}
 
 
-def _decided(run: str, row: Row, decision: Row) -> tuple[Row, str]:
+def _decided(row: Row, decision: Row) -> tuple[Row, str]:
     """The row after a decision, and why it is a gap, if it is one."""
     who = f"{decision['by']}{': ' + decision['reason'] if decision['reason'] else ''}"
     proposal = row["proposal"]
     if decision["decision"] == "edit":
-        became = action_key(run, _as_edited(proposal, decision))
-        return {**row, "state": "edited", "why": f"edited by {who}", "became": became}, ""
+        return {**row, "state": "edited", "why": f"edited by {who}", "became": decision["became"]}, ""
     if decision["decision"] == "approve":
         if decision["hash"] == effect(proposal["action"], proposal["arguments"]):
             return {**row, "state": "approved", "approved_by": decision["approved_by"]}, ""

@@ -52,7 +52,7 @@ def waits(reviews: Sequence[Mapping[str, Any]], note: str = "", asked: Asks | No
     return "\n".join(lines)
 
 
-def asks(reviews: Sequence[Mapping[str, Any]], asked: Asks | None = None) -> dict[str, Any]:
+def notice(reviews: Sequence[Mapping[str, Any]], asked: Asks | None = None) -> dict[str, Any]:
     """The same for machines. The arguments are not in it: they are in the report, which only the task's owner gets."""
     waiting = [
         {name: review[name] for name in ("id", "action", "why", "risk", "expires")} for review in reviews

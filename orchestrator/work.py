@@ -53,7 +53,7 @@ class Work(TypedDict, total=False):
     steps: list[dict[str, Any]]
     resolution: dict[str, Any]
     #: One row per proposal: {key, proposal, verdict, state, receipt?, why?, approved_by?, asked_by?}. It is open (may be applied now), waiting (for
-    #: people), approved (to be judged again), edited (another row is in its place), applied, refused, unknown or rejected.
+    #: people), approved (to be judged again), edited (the row `became` is in its place), applied, refused, unknown or rejected.
     actions: list[dict[str, Any]]
     #: What agents asked in the middle of their work and is not answered yet, by the subtask: see `orchestrator.questions`.
     questions: dict[str, dict[str, Any]]

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from meshwright.cli import reports
+from meshwright.cli import keys, reports
 from meshwright.cli.answer import Answer
 from meshwright.cli.console import (
     DEGRADED,
@@ -75,7 +75,7 @@ def ask(
 async def _ask(
     request: str, url: str, home: HomeOption, seconds: float, said: Callable[[str], None]
 ) -> Answer:
-    async with entrance(home, url) as mesh:
+    async with entrance(home, url, keys.CUSTOMER) as mesh:
         return await mesh.ask(request, seconds, said)
 
 

@@ -158,8 +158,11 @@ class Entrance:
             raise Trouble(
                 f"{self.url} does not answer ({type(error).__name__}): see its log, or try again"
             ) from None
-        self._require_welcome(response)
+        if response.status_code != 403:  # that one says why
+            self._require_welcome(response)
         document = _document(self.url, response)
+        if response.status_code == 403 and not _reason(document):
+            self._require_welcome(response)
         if response.status_code >= 400:
             raise Trouble(f"{_reason(document) or f'{path} answered {response.status_code}'}")
         return document
@@ -190,19 +193,20 @@ class Entrance:
         return Trouble(f"no mesh at {self.url}: start one with `meshwright up`")
 
 
-def entrance(home: Path, url: str = "") -> Entrance:
+def entrance(home: Path, url: str = "", who: str = keys.OPERATOR) -> Entrance:
     """The entrance of the mesh at `url`, or of the one that runs from `home`, or at the port it would have.
 
-    We come as the operator of that home, if it has a key; a stranger may still ask where the mesh is open to
-    strangers. The audience is who answers there: the entry's name.
+    We come as `who`; without a key for the customer as the operator, and without one for the operator as a stranger, who
+    may still ask where the mesh is open to strangers. The audience is who answers there: the entry's name.
     """
     place = Home.at(home)
     running = None if url else place.running()
     address = running.url if running else url or f"http://{topology.HOST}:{topology.BASE_PORT}"
     if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
         raise Trouble(f"{address!r} is no address of a mesh: it looks like http://127.0.0.1:8400")
-    known = place.key(keys.OPERATOR).exists()
-    token = (lambda name: keys.bearer(place, keys.OPERATOR, name)) if known else None
+    name = keys.OPERATOR if who == keys.CUSTOMER and not place.key(who).exists() else who
+    known = place.key(name).exists() or name != keys.OPERATOR
+    token = (lambda audience: keys.bearer(place, name, audience)) if known else None
     return Entrance(address, token, running.entry if running else "")
 
 

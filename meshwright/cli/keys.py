@@ -18,11 +18,13 @@ from meshwright.cli.console import Json, Trouble, emit, out
 from meshwright.cli.home import DEFAULT, Home, HomeOption, write_private
 
 OPERATOR = "operator"
+#: Whose requests `meshwright ask` brings: nobody who may decide about them.
+CUSTOMER = "customer"
 app = typer.Typer()
 
 
-def ensure(home: Home, names: list[str]) -> list[str]:
-    """Make the keys that are missing for `names` and the operator, and a trust.json of all.
+def ensure(home: Home, names: list[str], people: list[str] | None = None) -> list[str]:
+    """Make the keys that are missing for `names`, the customer, the operator and other people, and a trust.json of all.
 
     Returns the new names.
     """
@@ -32,15 +34,15 @@ def ensure(home: Home, names: list[str]) -> list[str]:
     trust = _read(home.trust) if home.trust.exists() else {}
     agents, operators = dict(trust.get("agents", {})), list(trust.get("operators", []))
     made = []
-    for name in [*names, OPERATOR]:
+    persons = [OPERATOR, *(people or [])]
+    for name in [*names, CUSTOMER, *persons]:
         if home.key(name).exists():
             agents[name] = {part: value for part, value in _read(home.key(name)).items() if part != "d"}
         else:
             private, agents[name] = new_key(name)
             write_private(home.key(name), private)
             made.append(name)
-    if OPERATOR not in operators:
-        operators.append(OPERATOR)
+    operators += [name for name in persons if name not in operators]
     whole = {**trust, "agents": agents, "operators": operators}
     if whole != trust:
         draft = home.trust.with_suffix(".draft")
@@ -78,18 +80,32 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 @app.command()
-def keys(home: HomeOption = DEFAULT, mesh: topology.MeshOption = None, json_: Json = False) -> None:
+def keys(
+    person: Annotated[
+        list[str] | None, typer.Option(help="One more person who may decide reviews; may be given again.")
+    ] = None,
+    home: HomeOption = DEFAULT,
+    mesh: topology.MeshOption = None,
+    json_: Json = False,
+) -> None:
     """Make the keys that are missing, and trust.json."""
     place = Home.at(home)
     names = [process.name for process in topology.load(mesh).processes]
-    made = ensure(place, names)
+    people = person or []
+    if wrong := [each for each in people if each in names or not each.isidentifier() or not each.isascii()]:
+        raise Trouble(f"{wrong[0]!r} cannot be a person: letters and digits, and no name of a process")
+    made = ensure(place, names, people)
     if json_:
         emit({"keys": str(place.keys), "trust": str(place.trust), "made": made})
         return
     text = f"made {len(made)} keys" if made else "all keys were there"
     out().print(
-        f"{text}: {len(names) + 1} in {place.keys}, trust in {place.trust}", soft_wrap=True, markup=False
+        f"{text}: {len(list(place.keys.iterdir()))} in {place.keys}, trust in {place.trust}",
+        soft_wrap=True,
+        markup=False,
     )
+    if made and place.running():
+        out().print("a mesh that runs learns of new keys when it is started again", style="dim")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`meshwright agents`, `runs` and `reviews`: looking at a mesh, and deciding what it left for a person."""
+"""`meshwright agents` and `runs`: looking at a mesh."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _STATUS = {"ready": "green", "cold": "cyan", "busy": "yellow", "stale": "yellow", "unknown": "dim"}
 
 app = typer.Typer()
-reviews = typer.Typer(invoke_without_command=True, help="What waits for a person: list, approve, reject.")
-app.add_typer(reviews, name="reviews")
 
 
 @app.command()
@@ -96,78 +94,6 @@ def runs(
                 plain(row.get("id", "")), _when(row.get("started")), outcome, _short(row.get("request", ""))
             )
         out().print(table)
-
-
-@reviews.callback()
-def list_reviews(
-    context: typer.Context, url: UrlOption = "", home: HomeOption = DEFAULT, json_: Json = False
-) -> None:
-    """What waits for a person."""
-    if context.invoked_subcommand is not None:
-        return
-    page = _look(home, url, "/reviews")
-    if json_:
-        emit(page)
-        return
-    rows = page.get("reviews", [])
-    if not rows:
-        out().print("nothing waits for a person")
-        return
-    table = _table("review", "state", "action", "amount", "why", "run")
-    for row in rows:
-        amount = "" if row.get("amount") is None else reports.money(row["amount"])
-        policy = f" [{plain(row['policy'])}]" if row.get("policy") else ""
-        table.add_row(
-            plain(row.get("id", "")), plain(row.get("state", "")), reports.call(row), amount,
-            _text(f"{plain(row.get('why', ''))}{policy}"), plain(row.get("run", "")),
-        )  # fmt: skip
-    out().print(table)
-    out().print("meshwright reviews approve ID   ·   meshwright reviews reject ID --reason WHY", style="dim")
-
-
-@reviews.command()
-def approve(
-    review: Annotated[str, typer.Argument(metavar="ID")],
-    reason: Annotated[str, typer.Option(help="Goes into the record.")] = "",
-    url: UrlOption = "",
-    home: HomeOption = DEFAULT,
-    json_: Json = False,
-) -> None:
-    """Let exactly this action be applied, once."""
-    _decide(review, "approve", reason, url, home, as_json=json_)
-
-
-@reviews.command()
-def reject(
-    review: Annotated[str, typer.Argument(metavar="ID")],
-    reason: Annotated[str, typer.Option(help="Goes into the record, and the customer is answered.")],
-    url: UrlOption = "",
-    home: HomeOption = DEFAULT,
-    json_: Json = False,
-) -> None:
-    """Refuse the action; it is not applied."""
-    _decide(review, "reject", reason, url, home, as_json=json_)
-
-
-def _decide(review: str, decision: str, reason: str, url: str, home: Path, *, as_json: bool) -> None:
-    async def work() -> dict[str, Any]:
-        async with entrance(home, url) as mesh:
-            return await mesh.tell(
-                f"/reviews/{quote(review, safe='')}", {"decision": decision, "reason": reason}
-            )
-
-    row = asyncio.run(work())
-    if as_json:
-        emit(row)
-        return
-    from rich.text import Text
-
-    words = "approved" if decision == "approve" else "rejected"
-    out().print(
-        Text.assemble((f"{words} ", "green" if decision == "approve" else "yellow"), reports.call(row))
-    )
-    if row.get("run"):
-        out().print(f"see what comes of it: meshwright runs {plain(row['run'])}", style="dim", markup=False)
 
 
 def _look(home: Path, url: str, path: str, **query: Any) -> dict[str, Any]:

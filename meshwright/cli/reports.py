@@ -200,6 +200,12 @@ def _verdict(verdict: dict[str, Any]) -> Text:
         (f"{mark} {plain(verdict.get('decision', ''))} ", style),
         call(verdict),
         f"  {money(verdict.get('amount'))}" if verdict.get("amount") is not None else "",
+        (
+            f"  {plain(verdict['state'])}"
+            if verdict.get("state") and verdict.get("decision") == "review"
+            else "",
+            "dim",
+        ),
         (f"\n{because}" if because else "", "dim"),
     )
 

@@ -81,14 +81,14 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the work came to. `waits` says what for, when something has to be decided first; `asks` says it to machines."""
+    """What the work came to. `waits` says what for, when something has to be decided first; `notice` says it to machines."""
 
     text: str = ""
     data: BaseModel | dict[str, Any] | None = None
     name: str = "answer"
     waits: str = ""
     #: What it waits for, for machines: goes with the words as a data part.
-    asks: Mapping[str, Any] | None = None
+    notice: Mapping[str, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -243,7 +243,7 @@ def _told(turn: Turn, outcome: Outcome, ms: int) -> list[Event]:
         artifact.artifact.parts.extend(parts)
         happened.append(artifact)
     if outcome.waits:
-        data = [data_part(dict(outcome.asks))] if outcome.asks is not None else []
+        data = [data_part(dict(outcome.notice))] if outcome.notice is not None else []
         asks = _message(turn, [text_part(outcome.waits), *data])
         end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, asks)
     else:

@@ -48,7 +48,7 @@ class Specialist:
         began = time.monotonic()
         notebook = await self._notebook(incoming)
         if incoming.follow_up and (why := notebook.hear(incoming.data, incoming.text)):
-            return Outcome(asks=_asked(Asks.model_validate(notebook.open)), waits=why)
+            return Outcome(notice=_asked(Asks.model_validate(notebook.open)), waits=why)
         subtask = Subtask.model_validate(notebook.subtask)
         budget, origin = incoming.budget, incoming.origin
         asking = Asking(notebook)
@@ -122,7 +122,7 @@ class Specialist:
         asks = asks.model_copy(update={"called": called[:256]})
         notebook.open, notebook.used = asks.model_dump(mode="json"), usage.tools
         await self.notebooks.keep(incoming.claim, notebook)
-        return Outcome(asks=_asked(asks), waits=_in_words(asks), metadata=notes)
+        return Outcome(notice=_asked(asks), waits=_in_words(asks), metadata=notes)
 
     async def _leave(self, incoming: Incoming, notebook: Notebook) -> None:
         """The work is over. Whoever still waits for an answer that was to come through us hears that none will."""

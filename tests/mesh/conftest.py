@@ -208,10 +208,15 @@ def start_team(tmp_path: Path) -> StartTeam:
 
     @asynccontextmanager
     async def start(
-        *, at_once: int = 400, queue: int = 1000, warm: float = 0, **playbooks: Playbook
+        *,
+        at_once: int = 400,
+        queue: int = 1000,
+        warm: float = 0,
+        operators: tuple[str, ...] = ("operator",),
+        **playbooks: Playbook,
     ) -> AsyncIterator[Team]:
         names = {"orchestrator", "aggregator", "workshop", *PLAYBOOKS, *playbooks}
-        ring, mesh, workshop = Keyring(*names), InProcess({}), Workshop()
+        ring, mesh, workshop = Keyring(*names, operators=operators), InProcess({}), Workshop()
         agents = {**PLAYBOOKS, **playbooks}
         settings = Settings.model_validate(
             {

@@ -101,10 +101,11 @@ class Queue:
         )
 
     async def log(self, kind: str = "") -> list[dict[str, Any]]:
-        """What the audit log says, in order: {kind, actor, action, body}."""
-        rows = await self.database.execute("SELECT kind, actor, action, body FROM audit_log")
-        found = [{**dict(row), "body": json.loads(row["body"])} for row in rows]
-        return [row for row in found if not kind or row["kind"] == kind]
+        """What the audit log says of reviews, in order: {kind, actor, action, body}."""
+        rows = [dict(row) for row in await self.database.execute("SELECT * FROM audit_log")]
+        rows.sort(key=lambda row: row.get("seq", 0))
+        found = [{**row, "body": json.loads(row.get("payload") or row["body"])} for row in rows]
+        return [row for row in found if row["kind"].startswith(kind or "review.")]
 
     async def signals(self, run: str) -> int:
         """How often the run was told something."""

@@ -214,3 +214,22 @@ async def test_what_a_reviewer_sees_is_what_runs_with_nothing_hidden(queue: Any)
     (row,) = (await queue.http("ann", "GET", "/reviews")).json()["reviews"]
     assert (row["odd"], row["shown"]) == (True, page["shown"])
     assert "evidence" not in row
+
+
+async def test_two_people_at_once_are_two_approvals_and_the_run_is_told_once(queue: Any) -> None:
+    for number in range(10):
+        await queue.put(f"k{number}", run="r", needed=2, arguments={"thing": number})
+    pairs = [(f"k{n}", who) for n in range(10) for who in ("ann", "bob", "Ann")]
+    answers = await asyncio.gather(*(queue.say(who, key, "approve") for key, who in pairs))
+    assert sorted(answer.status_code for answer in answers) == [200] * 20 + [409] * 10
+    assert {await stands(queue, f"k{n}") for n in range(10)} == {"approve"}
+    assert await queue.signals("r") == 10
+
+
+async def test_a_decision_of_which_nothing_would_come_leaves_no_trace(queue: Any) -> None:
+    await queue.put("k1")
+    await queue.database.execute("UPDATE tasks SET work='ended'")
+    answer = await queue.say("ann", "k1", "approve")
+    assert (answer.status_code, "nothing would come of" in answer.text) == (409, True)
+    assert (await queue.reviews.one("k1"))["approvals"] == []
+    assert [row["kind"] for row in await queue.log()] == ["review.opened"]

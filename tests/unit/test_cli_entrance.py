@@ -148,6 +148,10 @@ async def test_an_answer_that_is_none_is_one_line_of_trouble(response: httpx.Res
         (httpx.Response(404, json={"error": "no such review"}), "^no such review$"),
         (httpx.Response(500, json={}), "^/reviews/1 answered 500$"),
         (httpx.Response(403, json={}), "does not let us in"),
+        (
+            httpx.Response(403, json={"error": {"message": "another person has to"}}),
+            "^another person has to$",
+        ),
     ],
 )
 async def test_a_refused_decision_says_why(response: httpx.Response, said: str) -> None:

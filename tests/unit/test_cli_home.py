@@ -19,7 +19,7 @@ RUNNING = Running(1, "front", {"front": "http://127.0.0.1:9000"}, 1.5)
 
 def test_keys_are_made_once_and_are_for_their_user_only(tmp_path: Path) -> None:
     home = Home.at(tmp_path / "home")
-    assert ensure(home, ["front"]) == ["front", "operator"]
+    assert ensure(home, ["front"]) == ["front", "customer", "operator"]
     before = home.key("front").read_bytes()
     assert ensure(home, ["front", "clerk"]) == ["clerk"]
     assert home.key("front").read_bytes() == before
@@ -36,9 +36,22 @@ def test_trust_holds_public_keys_only_and_keeps_what_others_added(tmp_path: Path
     home.trust.write_text(json.dumps(trust))
     ensure(home, ["front", "clerk"])
     after = json.loads(home.trust.read_text())
-    assert set(after["agents"]) == {"front", "clerk", "operator", "partner"}
+    assert set(after["agents"]) == {"front", "clerk", "customer", "operator", "partner"}
     assert after["operators"] == ["operator", "partner"]
     assert not any("d" in jwk for jwk in after["agents"].values())
+
+
+def test_people_are_operators_and_the_customer_is_none(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    ensure(home, ["front"])
+    assert ensure(home, ["front"], ["ann", "bob"]) == ["ann", "bob"]
+    document = json.loads(home.trust.read_text())
+    assert document["operators"] == ["operator", "ann", "bob"]
+    trust = Trust.from_document("front", document)
+    for name in ("ann", "customer"):
+        assert trust.caller(f"Bearer {bearer(home, name, 'front')}").operator is (name == "ann")
+        assert trust.is_operator(name) is (name == "ann")
+    assert not trust.is_operator("")
 
 
 def test_the_operators_token_is_good_for_the_one_it_names(tmp_path: Path) -> None:
