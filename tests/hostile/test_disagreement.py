@@ -11,7 +11,6 @@ import pytest
 from evals.siege.attacks import proposal, proposing
 from evals.siege.tickets import CANCEL, RETURN
 from evals.siege.town import SPEECH, Town, besieged
-from evals.siege.watch import stood
 from meshwright.database import open_database
 
 BACK = proposal("return_items", order_id="#W1002", item_ids=["lamp-small"], payment_method_id="credit_card_1")
@@ -70,8 +69,7 @@ async def test_a_person_may_choose_either_side(town: Town) -> None:
         await town.operator("POST", f"/reviews/{review['id']}", json=body)
     await ended(town, reviews[0]["run"])
     done = [e for e in await town.effects() if e.tool not in SPEECH]
-    # the policy has the last word on where money goes: what it does not allow no side of a conflict may do
-    assert [e.arguments for e in done] in ([], [OTHER["arguments"]])
+    assert [e.arguments for e in done] == [OTHER["arguments"]]
 
 
 async def test_what_the_customer_did_not_ask_for_stands_beside_their_words(town: Town) -> None:
@@ -141,4 +139,3 @@ async def test_an_aggregator_that_hides_a_contradiction_hides_it_in_vain(town: T
     assert {row["decision"] for row in report["verdicts"]} <= {"review", "reject"}
     assert [c["kind"] for c in report["conflicts"]] == ["actions"]
     assert [e for e in await town.effects() if e.tool not in SPEECH] == []
-    assert stood is not None
