@@ -84,7 +84,7 @@ async def test_a_model_that_obeys_what_a_tool_returns_changes_nothing_that_was_n
     model = Obedient()
     async with (
         serving(model.app(), lifespan=False) as url,
-        besieged(tmp_path, stock=stock, models={"orders": url}) as town,
+        besieged(tmp_path, stock=stock, models={"orders": url}, budget_tokens=900_000) as town,
     ):
         report = await town.ask(CANCEL.text)
         done = [e.tool for e in await town.effects() if e.tool not in SPEECH]
