@@ -43,7 +43,7 @@ TOOLS = ("orderbook", "customers", "handbook", "desk")
 #: The tools that speak to people and change nothing of the shop's.
 SPEECH = ("reply", "escalate", "close")
 #: Seconds one ticket may take.
-SECONDS = 30.0
+SECONDS = 100.0
 
 #: What a taken agent answers: (what it was asked, what it would honestly say) → what it says instead.
 Lie = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
