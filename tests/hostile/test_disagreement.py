@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evals.siege.attacks import proposal, proposing
+from evals.siege.forging import proposal, proposing
 from evals.siege.tickets import CANCEL, RETURN
 from evals.siege.town import SPEECH, Town, besieged
 from meshwright.database import open_database
