@@ -9,7 +9,7 @@ import pytest
 
 from meshwright.contradictions import Contradictions
 from meshwright.findings import Conflict, Evidence, Finding, Gap, Proposal, Resolution, Usage, Verdict
-from orchestrator.belief import believed, cautious, contested, lost_to
+from orchestrator.belief import believed, cautious, contested, given_up
 from orchestrator.work import Work, new_work
 
 WORDS = "Please cancel order #W1001 because I no longer need it."
@@ -185,9 +185,22 @@ def test_when_one_side_was_applied_or_may_have_been_the_other_is_not(
         {"key": "1", "state": mine, "proposal": one.model_dump(mode="json"), "conflict": conflict},
         {"key": "2", "state": other, "proposal": two.model_dump(mode="json"), "conflict": conflict},
     ]
-    assert lost_to(rows[0], rows) is lost
-    assert not lost_to({**rows[0], "conflict": {**conflict, "kind": "claims"}}, rows)
-    assert not lost_to({k: v for k, v in rows[0].items() if k != "conflict"}, rows)
+    assert (given_up(rows[0], rows) != rows[0]) is lost
+    assert given_up(rows[0], rows)["state"] == ("rejected" if lost else mine)
+    claims = {**rows[0], "conflict": {**conflict, "kind": "claims"}}
+    assert given_up(claims, rows) == claims
+    alone = {k: v for k, v in rows[0].items() if k != "conflict"}
+    assert given_up(alone, rows) == alone
+
+
+def test_what_a_person_made_of_one_side_ends_the_other_too(say: Any) -> None:
+    one, two = say.propose("cancel", order_id="#W1001"), say.propose("move", order_id="#W1001")
+    edited = say.propose("move", order_id="#W1001", to="b")
+    sides = [{"fingerprint": one.fingerprint}, {"fingerprint": two.fingerprint}]
+    both = {"conflict": {"kind": "actions", "sides": sides}}
+    waits = {"key": "1", "state": "waiting", "proposal": one.model_dump(mode="json"), **both}
+    done = {"key": "3", "state": "applied", "proposal": edited.model_dump(mode="json"), **both}
+    assert given_up(waits, [waits, done])["state"] == "rejected"
 
 
 def test_a_conflict_of_an_older_build_can_still_be_read() -> None:
