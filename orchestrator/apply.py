@@ -16,7 +16,7 @@ from meshwright.deadline import Deadline
 from meshwright.errors import MeshError, ToolRefused
 from meshwright.findings import Gap, Proposal
 from meshwright.grants.grant import Grant
-from orchestrator.belief import OTHER_SIDE, lost_to
+from orchestrator.belief import given_up
 from orchestrator.gate import action_key
 from orchestrator.work import SHARES, Drive, Work
 
@@ -34,8 +34,7 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     gaps = list(state["gaps"])
     for row in state["actions"]:
-        if lost_to(row, [*rows, *state["actions"]]):
-            row = {**row, "state": "rejected", "why": OTHER_SIDE}
+        row = given_up(row, [*rows, *state["actions"]])
         if row["state"] == "open":
             row = await carry_out(drive, row, drive.by.share(SHARES.apply))
             action = row["proposal"]["action"]
@@ -49,7 +48,7 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
                 )
                 gaps.append(Gap(what=action, why=f"{how}: {row['why']}"[:4000]).model_dump(mode="json"))
         rows.append(row)
-    return {"actions": rows, "gaps": gaps}
+    return {"actions": [given_up(row, rows) for row in rows], "gaps": gaps}
 
 
 async def carry_out(drive: Drive, row: dict[str, Any], by: Deadline) -> dict[str, Any]:

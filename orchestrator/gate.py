@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -70,13 +71,8 @@ async def _judged(
     """The row with its verdict, and what follows from it."""
     proposal = Proposal.model_validate(row["proposal"])
     approvals = len(_approvers(row))
-    judgement = await _weighed(
-        *(drive, state, proposal, approvals, ask),
-        moved=_moved(rows, row["key"]),
-        conflict=bool(row.get("conflict")),
-        by_person={name for name, source in row.get("provenance", {}).items() if source == PERSON},
-    )
-    verdict = cautious(judgement.verdict, row.get("conflict"), approvals)
+    judgement = await _weighed(drive, state, proposal, approvals, ask, _moved(rows, row["key"]), row)
+    verdict = judgement.verdict
     await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
     if verdict.decision == "review":
         await drive.reviews.open(
@@ -107,7 +103,7 @@ async def judge(drive: Drive, state: Work, proposal: Proposal, approvals: int = 
     """The policy's verdict on one proposal, of which `approvals` people have approved; it stands in the audit log."""
     ask = _looking_up(drive, state)
     moved = _moved(state["actions"], action_key(state["id"], proposal))
-    return (await _weighed(drive, state, proposal, approvals, ask, moved=moved)).verdict
+    return (await _weighed(drive, state, proposal, approvals, ask, moved, {})).verdict
 
 
 async def _weighed(
@@ -116,25 +112,25 @@ async def _weighed(
     proposal: Proposal,
     approvals: int,
     ask: Ask,
-    *,
     moved: int,
-    conflict: bool = False,
-    by_person: Collection[str] = (),
+    row: Mapping[str, Any],
 ) -> Judgement:
+    """The verdict and what it was made of; the log has it. `row` is the action's, as far as there is one."""
     policy: Policy = drive.policy
+    conflict: Mapping[str, Any] | None = row.get("conflict")
     skills = {part["id"]: part["skill"] for part in state["plan"]}
     # what a person has edited is still within what the agent of that part of the request may propose
-    finding = state["findings"].get(proposal.subtask, {})
+    heard = state["findings"].get(proposal.subtask, {}).get("agent") or row.get("asked_by", {}).get("peer")
     known = {
         "proposal": proposal.arguments,
         "proposal_confidence": proposal.confidence,
         "amount": proposal.amount,
-        "agent": finding.get("agent") or proposal.proposed_by,
-        "by_person": by_person,
+        "agent": heard or proposal.proposed_by,
+        "by_person": {name for name, source in row.get("provenance", {}).items() if source == PERSON},
         "skill": skills.get(proposal.subtask, ""),
         "subject": state["subject"],
         "words": state["request"],
-        "conflict": conflict,
+        "conflict": bool(conflict),
         "request": {
             "unread": state["unread"],
             "topic": state["topic"],
@@ -143,6 +139,7 @@ async def _weighed(
         },
     }
     judgement = await policy.weigh(proposal.action, known, ask, approvals)
+    judgement = replace(judgement, verdict=cautious(judgement.verdict, conflict, approvals))
     await drive.store.record(drive.claim, _entry(state["id"], proposal, judgement, policy, approvals))
     return judgement
 
