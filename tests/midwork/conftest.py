@@ -145,7 +145,7 @@ class Team:
     ring: Keyring
     workshop: Workshop
     settings: Settings
-    playbooks: dict[str, Playbook]
+    playbooks: dict[str, Playbook | Agent]
 
     async def peer(self, name: str, skill: str) -> Any:
         directory = Directory([f"http://{name}"], self.mesh.client(), self.ring.identity("operator"))
@@ -207,7 +207,8 @@ class Team:
         """Another process of an agent, on the same store."""
         peers = "http://returns" if name == "orders" else ""
         settings = self.settings.model_copy(update={"peers": (peers,) if peers else ()})
-        agent = Agent(name, playbook=self.playbooks[name])
+        book = self.playbooks[name]
+        agent = book if isinstance(book, Agent) else Agent(name, playbook=book)
         return agent_app(agent, settings, self.ring.identity(name), self.mesh.client())
 
     def orchestrator(self) -> Any:
@@ -222,9 +223,11 @@ def start_team(tmp_path: Path) -> StartTeam:
     """Start a team around the body: `orders` may ask `returns`; `playbooks` are their functions."""
 
     @asynccontextmanager
-    async def start(database: str = "", **playbooks: Playbook) -> AsyncIterator[Team]:
+    async def start(
+        database: str = "", model: str = "", **playbooks: Playbook | Agent
+    ) -> AsyncIterator[Team]:
         (tmp_path / "policy.toml").write_text(POLICY)
-        books: dict[str, Playbook] = {
+        books: dict[str, Playbook | Agent] = {
             "triage": split,
             "orders": idle,
             "returns": idle,
@@ -245,6 +248,7 @@ def start_team(tmp_path: Path) -> StartTeam:
                 "refresh": 3600,
                 "warm": 0,
                 **({"database": database} if database else {}),
+                **({"model": "openai/scripted", "model_url": model, "model_key": "k"} if model else {}),
             }
         )
         team = Team(mesh, ring, workshop, settings, books)
