@@ -28,7 +28,15 @@ from meshwright.outbound.answers import read
 from meshwright.outbound.peer import Answer, Peer
 from orchestrator.gate import action_key
 from orchestrator.letters import sent
-from orchestrator.questions import MAX_QUESTIONS, answer_to, answerable, entry, open_questions
+from orchestrator.questions import (
+    MAX_QUESTIONS,
+    answer_to,
+    answerable,
+    entry,
+    open_questions,
+    rejected,
+    withheld,
+)
 from orchestrator.work import SHARES, Drive, Trail, Work, code_of
 
 #: Kept back from the first peer's time while there is another to ask, so that asking it still makes sense.
@@ -83,7 +91,16 @@ async def delegate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
             placed = {**state, "questions": questions}
             questions[part["id"]] = entry(placed, part["id"], result.peer, result.asks, before, key)
             await drive.say(f"{result.peer['name']}: {result.step['why']}")
-    return {"findings": findings, "steps": steps, "questions": questions}
+    gaps = list(state["gaps"])
+    for name, why in withheld({**state, "questions": questions}).items():
+        what = questions[name]["asks"]["proposal"]["action"]
+        gaps.append(
+            Gap(
+                what=what, why=f"{questions[name]['agent']} proposed it: {why}"[:8000], subtask=name
+            ).model_dump()
+        )
+        questions[name] = rejected(questions[name], why)
+    return {"findings": findings, "steps": steps, "questions": questions, "gaps": gaps}
 
 
 def ready(state: Work) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from meshwright.errors import InvalidRequest
 from meshwright.extension import canonical
-from meshwright.findings import Answers, Asks, Settled
+from meshwright.findings import Answers, Asks, Proposal, Settled
 from meshwright.parts import read_as
 
 #: What one subtask may ask. Then it is a gap, and the peer's task is cancelled.
@@ -53,12 +53,53 @@ def entry(
     proposal = asks.proposal.model_copy(update={"proposed_by": peer["agent"], "subtask": part})
     row["asks"]["proposal"] = proposal.model_dump(mode="json")
     row["key"] = key
-    if not proposal.supported:  # as in a finding: what nothing supports is not passed on
-        why = "nothing supports it: a proposal needs evidence"
-        row["answer"] = Answers(id=asks.id, settled=Settled(state="rejected", why=why)).model_dump(
-            mode="json", exclude_none=True
-        )
     return row
+
+
+def withheld(state: State) -> dict[str, str]:
+    """The subtasks whose proposal does not get to the gate, and why: the last check that findings have is theirs too.
+
+    What nothing supports is not passed on; and of what agents want at the same time with the same object, neither side passes.
+    """
+    proposed = {
+        part: Proposal.model_validate(row["asks"]["proposal"])
+        for part, row in open_questions(state).items()
+        if row["asks"].get("proposal") and not row.get("answer")
+    }
+    undecided = [
+        Proposal.model_validate(row["proposal"])
+        for row in state["actions"]
+        if row["state"] in ("open", "waiting", "approved")
+    ]
+    why = {}
+    for part, proposal in proposed.items():
+        others = [other for name, other in proposed.items() if name != part] + undecided
+        if not proposal.supported:
+            why[part] = "nothing supports it: a proposal needs evidence"
+        elif against := next((other for other in others if _contradict(proposal, other)), None):
+            what = f"{against.action} {canonical(against.arguments)}"[:400]
+            why[part] = f"it contradicts what {against.proposed_by} proposes ({what}): a person decides"
+    return why
+
+
+def _contradict(one: Proposal, other: Proposal) -> bool:
+    """Whether two proposals want different things of the same object: from two agents, or the same action in two ways."""
+    if canonical([one.action, one.arguments]) == canonical([other.action, other.arguments]):
+        return False
+    apart = one.proposed_by != other.proposed_by or one.action == other.action
+    return apart and bool(_objects(one) & _objects(other))
+
+
+def _objects(proposal: Proposal) -> set[str]:
+    """What a proposal is about: what it says itself, and every object that its arguments name by id."""
+    ids = {f"{k}:{v}" for k, v in proposal.arguments.items() if k.endswith("_id") and isinstance(v, str)}
+    return ids | ({proposal.about} if proposal.about else set())
+
+
+def rejected(row: Mapping[str, Any], why: str) -> dict[str, Any]:
+    """The entry with its answer: that its proposal is rejected."""
+    settled = Answers(id=row["asks"]["id"], settled=Settled(state="rejected", why=why))
+    return {**row, "answer": settled.model_dump(mode="json", exclude_none=True)}
 
 
 def to_be_judged(state: State) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:

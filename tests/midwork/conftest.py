@@ -63,7 +63,7 @@ class Receipt(BaseModel):
 class Workshop:
     """Things that have a price and a colour, and a journal of what was done to them."""
 
-    prices: dict[str, int] = field(default_factory=lambda: {"t1": 10, "t2": 500})
+    prices: dict[str, int] = field(default_factory=lambda: {"t1": 10, "t2": 500, "t3": 30, "t4": 40})
     colours: dict[str, str] = field(default_factory=dict)
     done: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     looks: int = 0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from meshwright.agent import Job
+from meshwright.budget import Amount
 from meshwright.errors import InvalidRequest
 from meshwright.findings import Finding, Proposal, Subtask
 from orchestrator.questions import MAX_QUESTIONS
@@ -161,15 +162,50 @@ async def test_questions_of_several_parts_are_settled_together_and_none_waits_fo
 ) -> None:
     book = painting(propose)
     async with start_team(orders=book, returns=book, accounts=book) as team:
-        report = await team.report("orders t1 red\nreturns t1 blue\naccounts t1 gold")
+        report = await team.report("orders t1 red\nreturns t3 blue\naccounts t4 gold")
         assert len(team.workshop.actions("paint")) == 3
     assert report["outcome"] == "done"
+
+
+async def test_of_two_agents_that_want_different_things_of_the_same_neither_passes(
+    start_team: Any, propose: Any
+) -> None:
+    book = painting(propose)
+    async with start_team(orders=book, returns=book) as team:
+        report = await team.report("orders t1 red\nreturns t1 blue")
+        assert team.workshop.actions("paint") == []
+    assert report["outcome"] == "escalated"
+    assert sum("it contradicts what" in gap["why"] for gap in report["gaps"]) == 2
+
+
+async def test_two_agents_that_want_the_same_of_the_same_get_it_once(start_team: Any, propose: Any) -> None:
+    book = painting(propose)
+    async with start_team(orders=book, returns=book) as team:
+        report = await team.report("orders t1 red\nreturns t1 red")
+        assert team.workshop.actions("paint") == [{"thing_id": "t1", "colour": "red"}]
+    assert report["outcome"] == "done"
+
+
+async def test_an_answer_comes_with_fresh_time_and_tokens_and_what_was_spent_is_charged(
+    start_team: Any, propose: Any
+) -> None:
+    async def playbook(subtask: Subtask, job: Job) -> Finding:
+        given.append((job.budget.limit > 0, job.by.remaining > 1))
+        await (await job.budget.hold(1, 50)).settle(Amount(50))
+        settled = await job.propose(propose("t1", "red"))
+        return Finding(reply=settled.state)
+
+    given: list[tuple[bool, bool]] = []
+    async with start_team(orders=playbook) as team:
+        report = await team.report("orders paint it")
+    assert given == [(True, True)] * 2
+    assert report["usage"]["tokens"] == 100
 
 
 async def test_two_proposals_at_once_are_answered_one_after_the_other(start_team: Any, propose: Any) -> None:
     async def playbook(subtask: Subtask, job: Job) -> Finding:
         both = await asyncio.gather(
-            job.propose(propose("t1", "red")), job.propose(propose("t1", "blue")), return_exceptions=True
+            job.propose(propose("t1", "red")), job.propose(propose("t3", "blue")), return_exceptions=True
         )
         return Finding(reply=" ".join(each.state for each in both))  # type: ignore[union-attr]
 
@@ -202,8 +238,7 @@ async def test_no_except_or_group_of_a_playbook_swallows_a_question(start_team: 
 async def test_a_risky_proposal_waits_for_a_person_while_the_rest_of_the_ticket_goes_on(
     start_team: Any, propose: Any
 ) -> None:
-    seen: list[Any] = []
-    async with start_team(orders=painting(propose, seen), returns=painting(propose)) as team:
+    async with start_team(orders=painting(propose), returns=painting(propose)) as team:
         task = await team.sent("orders t2 gold\nreturns t1 red")
         assert task["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
         assert team.workshop.actions("paint") == [{"thing_id": "t1", "colour": "red"}]
