@@ -150,7 +150,7 @@ async def test_at_every_statement_one_effect_one_question_one_answer(
             before = len(team.workshop.actions("paint")), await tasks_of(team)
             async with story(team, tmp_path, f"{after}-{dies}", directory, toolbox) as on:
                 asked = await lived("ask", dies, "", on)
-                assert asked["__interrupt__"], dies
+                assert asked.get("__interrupt__"), (dies, asked["gaps"], asked["steps"])
                 ended = await lived("answer", dies, "wooden", on)
             if dies == 0:
                 writes = [asked["writes"], ended["writes"]]

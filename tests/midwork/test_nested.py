@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
 from meshwright.agent import Job
+from meshwright.deadline import Deadline
 from meshwright.errors import PeerError, ToolRefused
 from meshwright.findings import Finding, Subtask
 from meshwright.testing import lifespan_of
@@ -144,3 +146,27 @@ async def test_it_works_on_both_engines(start_team: Any, propose: Any, url: str)
         report = await team.ended(task["id"])
         assert len(team.workshop.actions("paint")) == 1
     assert report["reply"].startswith("applied, frame wooden. It is red, large.")
+
+
+async def test_who_comes_back_to_a_task_hears_what_it_asks_meanwhile(start_team: Any, propose: Any) -> None:
+    began, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow(subtask: Subtask, job: Job) -> Finding:
+        began.set()
+        await gate.wait()
+        return Finding(reply=(await job.propose(propose("t1", "red"))).state)
+
+    async with start_team(returns=slow) as team:
+        subtask = {"id": "s", "skill": "order-return", "instruction": "t1 red"}
+        message = {"messageId": "m1", "role": "ROLE_USER", "parts": [{"data": {"subtask": subtask}}]}
+        how = {"returnImmediately": True}
+        task = (await team.rpc("returns", "SendMessage", {"message": message, "configuration": how}))["task"]
+        await began.wait()
+        peer = await team.peer("returns", "order-return")
+        by = Deadline.after(10)
+        coming = asyncio.ensure_future(peer.ask({}, by=by, remote=task["id"], hears=True))
+        while not any(b"SubscribeToTask" in request.content for request in team.mesh.seen):
+            await asyncio.sleep(0)
+        gate.set()
+        assert (await coming).asks.proposal.action == "paint"
+        assert by.remaining > 5
