@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from meshwright.extension import canonical
 from meshwright.findings import Proposal, Verdict
 from meshwright.policy.rules import Policy
-from orchestrator.questions import to_be_judged
+from orchestrator.questions import so_far, to_be_judged
 from orchestrator.work import SHARES, Drive, Work
 
 #: The tag of skills that propose changes.
@@ -28,7 +28,7 @@ async def gate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         if key in known:
             continue
         known.add(key)
-        verdict = await judge(drive, state, proposal)
+        verdict = await judge(drive, so_far(state) if asked_by else state, proposal)
         await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
         states = {"apply": "open", "review": "waiting", "reject": "rejected"}
         rows.append(

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from meshwright.errors import InvalidRequest
 from meshwright.extension import canonical
 from meshwright.findings import Answers, Asks, Proposal, Settled
 from meshwright.parts import read_as
+
+if TYPE_CHECKING:
+    from orchestrator.work import Work
 
 #: What one subtask may ask. Then it is a gap, and the peer's task is cancelled.
 MAX_QUESTIONS = 8
@@ -110,6 +113,12 @@ def to_be_judged(state: State) -> Iterator[tuple[dict[str, Any], dict[str, Any] 
             yield row["asks"]["proposal"], {**asked_by, "via": row["asks"]["via"]}
     for content in state["resolution"].get("proposals", []):
         yield content, None
+
+
+def so_far(state: Work) -> Work:
+    """The state with the gaps of the findings that are there: in the middle of work they are not put together yet."""
+    found = [gap for finding in state["findings"].values() for gap in finding["gaps"]]
+    return cast("Work", {**state, "gaps": [*state["gaps"], *found]})
 
 
 def answer_to(state: State, part: str) -> Answers | None:

@@ -181,7 +181,6 @@ async def test_who_dies_in_the_middle_of_a_proposal_is_gone_on_from(tmp_path: Pa
         ("orders", "orders-after"),
         ("returns", "returns-after"),
         ("orchestrator", "paint"),
-        ("orchestrator", "orders-after"),
     ]
     async with team_in(tmp_path) as (team, places):
         for number, (victim, place) in enumerate(cases):

@@ -15,6 +15,15 @@ from meshwright.testing import ScriptedModel, lifespan_of
 # LiteLLM and what it brings warn about themselves at import; that is theirs to mend.
 pytestmark = [pytest.mark.usefixtures("model_clients"), pytest.mark.filterwarnings("ignore")]
 
+
+@pytest.fixture(autouse=True, scope="module")
+def warm() -> None:
+    """Import LiteLLM before a deadline is measured."""
+    import litellm
+
+    assert litellm is not None
+
+
 LOOK = {"tool": "look_at", "arguments": {"thing_id": "t1"}}
 DONE = json.dumps({"reply": "It is painted."})
 
