@@ -14,10 +14,13 @@ from typing import Any
 from meshwright.contradictions import Contradictions, against_the_words, distinct, unsettled
 from meshwright.evidence import Words, standing
 from meshwright.findings import Conflict, Finding, Gap, Proposal, Resolution, Verdict
+from orchestrator.questions import undecided
 from orchestrator.work import Work
 
 #: What becomes of an action when another one, which excludes it, was or may have been carried out.
 OTHER_SIDE = "the other side was chosen"
+#: States of an action that may be done, and is not.
+UNDECIDED = ("open", "approved", "waiting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,17 @@ def contested(state: Work, proposal: Proposal) -> dict[str, Any] | None:
     return min(found, key=lambda conflict: conflict["kind"] != "actions", default=None)
 
 
-def against_the_request(proposal: Proposal, state: Work, table: Contradictions) -> dict[str, Any] | None:
-    """The conflict between a proposal in the middle of work, which no aggregator saw, and what the customer wrote."""
+def in_the_middle(proposal: Proposal, state: Work, table: Contradictions) -> dict[str, Any] | None:
+    """The conflict that a proposal in the middle of work is in, which no aggregator saw: with another that is not done yet, or with
+    what the customer wrote."""
+    others = [
+        *(row["asks"]["proposal"] for row in undecided(state).values()),
+        *(row["proposal"] for row in state["actions"] if row["state"] in UNDECIDED),
+    ]
+    others = [Proposal.model_validate(other) for other in others]
+    for group in table.groups(distinct([proposal, *others])):
+        if any(one.fingerprint == proposal.fingerprint for one in group):
+            return unsettled(group[0].about or group[0].action, group).model_dump(mode="json")
     why = table.unasked(proposal, state["request"])
     return against_the_words(proposal, state["request"], why).model_dump(mode="json") if why else None
 
@@ -136,7 +148,7 @@ def cautious(verdict: Verdict, conflict: Mapping[str, Any] | None, approvals: in
 def given_up(row: dict[str, Any], rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """An action row that is not decided yet, rejected if another side of its conflict was applied, or may have been."""
     names = _sides(row)
-    if row["state"] not in ("open", "approved", "waiting") or not names:
+    if row["state"] not in UNDECIDED or not names:
         return row
     lost = any(
         other["key"] != row["key"]

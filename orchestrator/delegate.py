@@ -12,23 +12,23 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from meshwright.deadline import Deadline
-from meshwright.errors import (
-    BreakerOpen,
-    DeadlineExceeded,
-    LeaseLost,
-    MeshError,
-    NoPeer,
-    PeerCold,
-    PeerTimedOut,
-    StoreUnavailable,
-)
+from meshwright.errors import LeaseLost, MeshError, NoPeer, StoreUnavailable
 from meshwright.extension import canonical
 from meshwright.findings import Asks, Finding, Gap, Part, Subtask
 from meshwright.outbound.answers import read
 from meshwright.outbound.peer import Answer, Peer
 from orchestrator.gate import action_key
 from orchestrator.letters import sent
-from orchestrator.questions import MAX_QUESTIONS, answer_to, answerable, entry, open_questions
+from orchestrator.questions import (
+    MAX_QUESTIONS,
+    answer_to,
+    answerable,
+    entry,
+    open_questions,
+    rejected,
+    withheld,
+)
+from orchestrator.steps import ms_since, outcome_of, step_of
 from orchestrator.work import SHARES, Drive, Trail, Work, code_of
 
 #: Kept back from the first peer's time while there is another to ask, so that asking it still makes sense.
@@ -85,7 +85,16 @@ async def delegate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
             placed = {**state, "questions": questions}
             questions[part["id"]] = entry(placed, part["id"], result.peer, result.asks, before, key)
             await drive.say(f"{result.peer['name']}: {result.step['why']}")
-    return {"findings": findings, "steps": steps, "questions": questions}
+    gaps = list(state["gaps"])
+    for name, why in withheld({**state, "questions": questions}).items():
+        what = questions[name]["asks"]["proposal"]["action"]
+        gaps.append(
+            Gap(
+                what=what, why=f"{questions[name]['agent']} proposed it: {why}"[:8000], subtask=name
+            ).model_dump()
+        )
+        questions[name] = rejected(questions[name], why)
+    return {"findings": findings, "steps": steps, "questions": questions, "gaps": gaps}
 
 
 def ready(state: Work) -> list[dict[str, Any]]:
@@ -136,11 +145,11 @@ async def _told(drive: Drive, state: Work, part: dict[str, Any], by: Deadline, s
     except (LeaseLost, StoreUnavailable):
         raise
     except MeshError as error:
-        trail.add(row["name"], _outcome(error), _ms(began))
+        trail.add(row["name"], outcome_of(error), ms_since(began))
         trail.lacks(code_of(error), "gap")
         await drive.outbox.let_go(row["letter"])
         why = f"it asked in the middle of its work, and was lost when it was answered: {error}"
-        return Asked(None, why, _step(subtask, None, "gap", why, trail, _ms(began)))
+        return Asked(None, why, step_of(subtask, None, "gap", why, trail, ms_since(began)))
     return _came(subtask, peer, key, answer, found, trail, began, "went on with the answer")
 
 
@@ -159,14 +168,14 @@ def _came(
 ) -> Asked:
     """What a peer came back with, as a result: its finding, or what it asks."""
     asks, outcome = answer.asks, "asked" if answer.asks is not None else outcome
-    trail.add(peer.name, "asked back" if asks is not None else "answered", _ms(began))
+    trail.add(peer.name, "asked back" if asks is not None else "answered", ms_since(began))
     if asks is not None:
         why = (
             f"asks: {asks.question.text}"
             if asks.question
             else f"proposes {asks.proposal and asks.proposal.action}"
         )
-    step = _step(subtask, peer.name, outcome, why, trail, _ms(began), found)
+    step = step_of(subtask, peer.name, outcome, why, trail, ms_since(began), found)
     where = {
         "agent": peer.process,
         "name": peer.name,
@@ -179,7 +188,7 @@ def _came(
 
 def unanswered(subtask: Subtask, why: str) -> Asked:
     """What becomes of a subtask that nobody is asked for."""
-    return Asked(None, why, _step(subtask, None, "gap", why, Trail(degraded=["gap"]), 0))
+    return Asked(None, why, step_of(subtask, None, "gap", why, Trail(degraded=["gap"]), 0))
 
 
 def _critical(state: Work, need: str) -> bool:
@@ -214,7 +223,7 @@ async def ask(
         owners, why = [], str(error)
         trail.lacks(code_of(error))
     for name, standing in drive.directory.passed_over(subtask.skill):
-        trail.add(name, f"passed over: {_outcome(standing)}", 0)
+        trail.add(name, f"passed over: {outcome_of(standing)}", 0)
         trail.lacks(code_of(standing), "alternate")
     spares = (
         [peer for peer in drive.directory.fallbacks(subtask.skill) if peer not in owners] if stand_in else []
@@ -237,7 +246,7 @@ async def ask(
             raise  # about our own hold on the run, not about the peer
         except MeshError as error:
             why = str(error)
-            trail.add(peer.name, _outcome(error), _ms(started))
+            trail.add(peer.name, outcome_of(error), ms_since(started))
             trail.lacks(code_of(error))
             continue
         if spare or place:
@@ -248,17 +257,7 @@ async def ask(
         reason = f"stands in: {why}" if spare else f"offers {subtask.skill}"
         return _came(*(subtask, peer, key, answer, part, trail, began, reason), outcome=outcome, spare=spare)
     trail.lacks("gap")
-    return Asked(None, why, _step(subtask, None, "gap", why, trail, _ms(began)))
-
-
-def _outcome(error: MeshError) -> str:
-    if isinstance(error, BreakerOpen):
-        return "breaker open"
-    if isinstance(error, PeerTimedOut | DeadlineExceeded):
-        return "timed out"
-    if isinstance(error, PeerCold):
-        return "cold"
-    return str(error)
+    return Asked(None, why, step_of(subtask, None, "gap", why, trail, ms_since(began)))
 
 
 def _finding(part: dict[str, Any], result: Asked) -> Finding:
@@ -277,32 +276,3 @@ def _finding(part: dict[str, Any], result: Asked) -> Finding:
     return finding.model_copy(
         update={"subtask": subtask, "agent": result.agent, "gaps": gaps, "proposals": proposals}
     )
-
-
-def _step(
-    subtask: Subtask,
-    peer: str | None,
-    outcome: str,
-    why: str,
-    trail: Trail,
-    ms: int,
-    part: Part | None = None,
-) -> dict[str, Any]:
-    usage = getattr(part, "usage", None)
-    return {
-        "subtask": subtask.id,
-        "skill": subtask.skill,
-        "peer": peer or "",
-        "outcome": outcome,
-        "why": why[:600],
-        "mode": getattr(part, "mode", ""),
-        "ms": ms,
-        "attempts": trail.attempts,
-        "degraded": trail.degraded,
-        "tools": list(usage.tools) if usage else [],
-        "told": sorted(subtask.context),
-    }
-
-
-def _ms(since: float) -> int:
-    return int((time.monotonic() - since) * 1000)

@@ -17,8 +17,8 @@ from meshwright.findings import Proposal, Verdict
 from meshwright.policy import Judgement, Policy
 from meshwright.policy.facts import Ask
 from meshwright.policy.provenance import PERSON
-from orchestrator.belief import against_the_request, cautious, contested
-from orchestrator.questions import to_be_judged
+from orchestrator.belief import cautious, contested, in_the_middle
+from orchestrator.questions import so_far, to_be_judged
 from orchestrator.work import SHARES, Drive, Work
 
 #: The tag of skills that propose changes.
@@ -58,7 +58,7 @@ def _fresh(drive: Drive, state: Work) -> list[dict[str, Any]]:
         conflict = contested(state, proposal)
         if asked_by is not None:
             row["asked_by"] = asked_by
-            conflict = against_the_request(proposal, state, drive.contradictions)
+            conflict = in_the_middle(proposal, state, drive.contradictions)
         if conflict:
             row["conflict"] = conflict
         rows.append(row)
@@ -134,7 +134,7 @@ async def _weighed(
         "request": {
             "unread": state["unread"],
             "topic": state["topic"],
-            "open_ends": open_ends(drive, state),
+            "open_ends": open_ends(drive, so_far(state) if row.get("asked_by") else state),
             "moved_cents": moved,
         },
     }

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from meshwright.errors import InvalidRequest
 from meshwright.evidence import Words, standing
 from meshwright.extension import canonical
 from meshwright.findings import Answers, Asks, Settled
 from meshwright.parts import read_as
+
+if TYPE_CHECKING:
+    from orchestrator.work import Work
 
 #: What one subtask may ask. Then it is a gap, and the peer's task is cancelled.
 MAX_QUESTIONS = 8
@@ -54,22 +57,49 @@ def entry(
     proposal = asks.proposal.model_copy(update={"proposed_by": peer["agent"], "subtask": part})
     row["asks"]["proposal"] = proposal.model_dump(mode="json")
     row["key"] = key
-    if not standing(proposal.evidence, asks.called, Words(state["request"])):  # as in a finding
-        why = "no evidence that holds supports it: a tool that was called, or the customer's own words"
-        row["answer"] = Answers(id=asks.id, settled=Settled(state="rejected", why=why)).model_dump(
-            mode="json", exclude_none=True
-        )
     return row
+
+
+def withheld(state: State) -> dict[str, str]:
+    """The subtasks whose proposal does not get to the gate, and why: what nothing supports is not passed on, as in a finding."""
+    words = Words(state["request"])
+    why = "no evidence that holds supports it: a tool that was called, or the customer's own words"
+    asked = {part: Asks.model_validate(row["asks"]) for part, row in undecided(state).items()}
+    return {
+        part: why
+        for part, asks in asked.items()
+        if asks.proposal is not None and not standing(asks.proposal.evidence, asks.called, words)
+    }
+
+
+def undecided(state: State) -> dict[str, dict[str, Any]]:
+    """The questions that propose something of which nobody has said anything yet."""
+    return {
+        part: row
+        for part, row in open_questions(state).items()
+        if row["asks"].get("proposal") and not row.get("answer")
+    }
+
+
+def rejected(row: Mapping[str, Any], why: str) -> dict[str, Any]:
+    """The entry with its answer: that its proposal is rejected."""
+    settled = Answers(id=row["asks"]["id"], settled=Settled(state="rejected", why=why))
+    return {**row, "answer": settled.model_dump(mode="json", exclude_none=True)}
 
 
 def to_be_judged(state: State) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
     """Proposals for the gate, and by whom they were asked for in the middle of work; None for those of the resolution."""
-    for part, row in open_questions(state).items():
-        if row["asks"].get("proposal") and not row.get("answer"):
-            asked_by = {"subtask": part, "peer": row["agent"], "remote": row["remote"]}
-            yield row["asks"]["proposal"], {**asked_by, "via": row["asks"]["via"]}
+    for part, row in undecided(state).items():
+        asked_by = {"subtask": part, "peer": row["agent"], "remote": row["remote"]}
+        yield row["asks"]["proposal"], {**asked_by, "via": row["asks"]["via"]}
     for content in state["resolution"].get("proposals", []):
         yield content, None
+
+
+def so_far(state: Work) -> Work:
+    """The state with the gaps of the findings that are there: in the middle of work they are not put together yet."""
+    found = [gap for finding in state["findings"].values() for gap in finding["gaps"]]
+    return cast("Work", {**state, "gaps": [*state["gaps"], *found]})
 
 
 def answer_to(state: State, part: str) -> Answers | None:

@@ -46,10 +46,14 @@ class Specialist:
         from meshwright.inbound.executor import Outcome
 
         began = time.monotonic()
-        notebook = await self._notebook(incoming)
-        if incoming.follow_up and (why := notebook.hear(incoming.data, incoming.text)):
-            return Outcome(notice=_asked(Asks.model_validate(notebook.open)), waits=why)
-        subtask = Subtask.model_validate(notebook.subtask)
+        if incoming.follow_up:
+            notebook = await self._kept(incoming)
+            if why := notebook.hear(incoming.data, incoming.text):
+                return Outcome(notice=_asked(Asks.model_validate(notebook.open)), waits=why)
+            subtask = Subtask.model_validate(notebook.subtask)
+        else:
+            subtask = self._subtask(incoming)
+            notebook = Notebook(text=incoming.text, message=incoming.message_id)
         budget, origin = incoming.budget, incoming.origin
         asking = Asking(notebook)
         tools = self._toolbox.session(by=incoming.by, ticket=incoming.run, priority=origin.priority)
@@ -80,6 +84,7 @@ class Specialist:
         usage = used()
         notes: dict[str, Any] = {"usage": {**usage.model_dump(), "micros": budget.paid}}
         if asking.put is not None or answer is None:
+            notebook.subtask = subtask.model_dump(mode="json")
             return await self._asked(incoming, asking, usage, notes)
         await self._leave(incoming, notebook)
         if "usage" in type(answer).model_fields:
@@ -98,11 +103,8 @@ class Specialist:
 
         return Model.from_settings(self._settings)
 
-    async def _notebook(self, incoming: Incoming) -> Notebook:
-        """The task's, or a new one with its first message."""
-        if not incoming.follow_up:
-            subtask = self._subtask(incoming).model_dump(mode="json")
-            return Notebook(subtask, incoming.text, incoming.message_id)
+    async def _kept(self, incoming: Incoming) -> Notebook:
+        """The notebook of a task that waited for this message. Raises InvalidRequest."""
         found = await self.notebooks.find(incoming.task_id) if self.notebooks is not None else None
         if found is None:
             raise InvalidRequest("this task asked nothing; send a new message without taskId")

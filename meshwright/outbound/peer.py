@@ -231,6 +231,8 @@ class Peer:
             async with aclosing(events):  # type: ignore[type-var]
                 async for event in events:
                     await seen.take(event)
+                    if seen.settled and seen.asks_back:
+                        return  # a subscription goes on while its task waits for us
         except PeerUnreachable as lost:
             if not seen.there:
                 raise

@@ -72,7 +72,7 @@ class Receipt(BaseModel):
 class Workshop:
     """Things that have a price and a colour, and a journal of what was done to them."""
 
-    prices: dict[str, int] = field(default_factory=lambda: {"t1": 10, "t2": 500})
+    prices: dict[str, int] = field(default_factory=lambda: {"t1": 10, "t2": 500, "t3": 30, "t4": 40})
     colours: dict[str, str] = field(default_factory=dict)
     done: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     looks: int = 0
@@ -154,7 +154,7 @@ class Team:
     ring: Keyring
     workshop: Workshop
     settings: Settings
-    playbooks: dict[str, Playbook]
+    playbooks: dict[str, Playbook | Agent]
 
     async def peer(self, name: str, skill: str) -> Any:
         directory = Directory([f"http://{name}"], self.mesh.client(), self.ring.identity("operator"))
@@ -216,7 +216,8 @@ class Team:
         """Another process of an agent, on the same store."""
         peers = "http://returns" if name == "orders" else ""
         settings = self.settings.model_copy(update={"peers": (peers,) if peers else ()})
-        agent = Agent(name, playbook=self.playbooks[name])
+        book = self.playbooks[name]
+        agent = book if isinstance(book, Agent) else Agent(name, playbook=book)
         return agent_app(agent, settings, self.ring.identity(name), self.mesh.client())
 
     def orchestrator(self) -> Any:
@@ -231,8 +232,10 @@ def start_team(tmp_path: Path) -> StartTeam:
     """Start a team around the body: `orders` may ask `returns`; `playbooks` are their functions."""
 
     @asynccontextmanager
-    async def start(database: str = "", **playbooks: Playbook) -> AsyncIterator[Team]:
-        books: dict[str, Playbook] = {
+    async def start(
+        database: str = "", model: str = "", **playbooks: Playbook | Agent
+    ) -> AsyncIterator[Team]:
+        books: dict[str, Playbook | Agent] = {
             "triage": split,
             "orders": idle,
             "returns": idle,
@@ -253,6 +256,7 @@ def start_team(tmp_path: Path) -> StartTeam:
                 "refresh": 3600,
                 "warm": 0,
                 **({"database": database} if database else {}),
+                **({"model": "openai/scripted", "model_url": model, "model_key": "k"} if model else {}),
             }
         )
         team = Team(mesh, ring, workshop, settings, books)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from meshwright.agent import Job
+from meshwright.budget import Amount
 from meshwright.errors import InvalidRequest
 from meshwright.findings import Finding, Proposal, Subtask
 from orchestrator.questions import MAX_QUESTIONS
@@ -161,15 +162,60 @@ async def test_questions_of_several_parts_are_settled_together_and_none_waits_fo
 ) -> None:
     book = painting(propose)
     async with start_team(orders=book, returns=book, accounts=book) as team:
-        report = await team.report("orders t1 red\nreturns t1 blue\naccounts t1 gold")
+        report = await team.report("orders t1 red\nreturns t3 blue\naccounts t4 gold")
         assert len(team.workshop.actions("paint")) == 3
     assert report["outcome"] == "done"
+
+
+async def test_of_two_agents_that_want_different_things_of_the_same_a_person_chooses_one(
+    start_team: Any, propose: Any
+) -> None:
+    seen: list[Any] = []
+    book = painting(propose, seen)
+    async with start_team(orders=book, returns=book) as team:
+        task = await team.sent("orders t1 red\nreturns t1 blue")
+        assert team.workshop.actions("paint") == []
+        reviews = (await team.operator("GET", "/reviews")).json()["reviews"]
+        assert len(reviews) == 2
+        blue = next(each for each in reviews if each["arguments"]["colour"] == "blue")
+        shown = (await team.operator("GET", f"/reviews/{blue['id']}")).json()
+        assert {side["arguments"]["colour"] for side in shown["conflict"]["sides"]} == {"red", "blue"}
+        await team.operator(
+            "POST", f"/reviews/{blue['id']}", json={"decision": "approve", "hash": blue["hash"]}
+        )
+        await team.ended(task["id"])
+        assert team.workshop.actions("paint") == [{"thing_id": "t1", "colour": "blue"}]
+    assert sorted(state for _, state, *_ in seen) == ["applied", "rejected"]
+
+
+async def test_two_agents_that_want_the_same_of_the_same_get_it_once(start_team: Any, propose: Any) -> None:
+    book = painting(propose)
+    async with start_team(orders=book, returns=book) as team:
+        report = await team.report("orders t1 red\nreturns t1 red")
+        assert team.workshop.actions("paint") == [{"thing_id": "t1", "colour": "red"}]
+    assert report["outcome"] == "done"
+
+
+async def test_an_answer_comes_with_fresh_time_and_tokens_and_what_was_spent_is_charged(
+    start_team: Any, propose: Any
+) -> None:
+    async def playbook(subtask: Subtask, job: Job) -> Finding:
+        given.append((job.budget.limit > 0, job.by.remaining > 1))
+        await (await job.budget.hold(1, 50)).settle(Amount(50))
+        settled = await job.propose(propose("t1", "red"))
+        return Finding(reply=settled.state)
+
+    given: list[tuple[bool, bool]] = []
+    async with start_team(orders=playbook) as team:
+        report = await team.report("orders paint it")
+    assert given == [(True, True)] * 2
+    assert report["usage"]["tokens"] == 100
 
 
 async def test_two_proposals_at_once_are_answered_one_after_the_other(start_team: Any, propose: Any) -> None:
     async def playbook(subtask: Subtask, job: Job) -> Finding:
         both = await asyncio.gather(
-            job.propose(propose("t1", "red")), job.propose(propose("t1", "blue")), return_exceptions=True
+            job.propose(propose("t1", "red")), job.propose(propose("t3", "blue")), return_exceptions=True
         )
         return Finding(reply=" ".join(each.state for each in both))  # type: ignore[union-attr]
 
@@ -202,8 +248,7 @@ async def test_no_except_or_group_of_a_playbook_swallows_a_question(start_team: 
 async def test_a_risky_proposal_waits_for_a_person_while_the_rest_of_the_ticket_goes_on(
     start_team: Any, propose: Any
 ) -> None:
-    seen: list[Any] = []
-    async with start_team(orders=painting(propose, seen), returns=painting(propose)) as team:
+    async with start_team(orders=painting(propose), returns=painting(propose)) as team:
         task = await team.sent("orders t2 gold\nreturns t1 red")
         assert task["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
         assert team.workshop.actions("paint") == [{"thing_id": "t1", "colour": "red"}]
@@ -217,7 +262,9 @@ async def test_what_a_person_approves_is_applied_and_the_agent_goes_on_where_it_
         task = await team.sent("orders t2 gold")
         assert task["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
         (review,) = (await team.operator("GET", "/reviews")).json()["reviews"]
-        await team.operator("POST", f"/reviews/{review['id']}", json={"decision": "approve"})
+        await team.operator(
+            "POST", f"/reviews/{review['id']}", json={"decision": "approve", "hash": review["hash"]}
+        )
         report = await team.ended(task["id"])
         assert team.workshop.actions("paint") == [{"thing_id": "t2", "colour": "gold"}]
     assert seen == [("grey", "applied", "gold", {"summary": "t2 is gold", "replayed": False}, "")]

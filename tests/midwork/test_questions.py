@@ -127,7 +127,9 @@ async def test_a_question_and_a_review_wait_side_by_side(start_team: Any, propos
         task = await team.sent("red", taskId=task["id"])
         assert words_of(task).startswith("one proposal waits")
         (review,) = (await team.operator("GET", "/reviews")).json()["reviews"]
-        await team.operator("POST", f"/reviews/{review['id']}", json={"decision": "approve"})
+        await team.operator(
+            "POST", f"/reviews/{review['id']}", json={"decision": "approve", "hash": review["hash"]}
+        )
         report = await team.ended(task["id"])
     assert report["reply"].startswith("colour=red\nt2 is applied.")
 
