@@ -33,7 +33,7 @@ from orchestrator.graph import RECURSION_LIMIT, build
 from orchestrator.purse import Purse
 from orchestrator.questions import put
 from orchestrator.resume import ready_to_go_on
-from orchestrator.work import GRAPH_VERSION, Drive, Word, new_work
+from orchestrator.work import GRAPH_VERSION, Drive, Said, new_work
 
 
 class Mortal:
@@ -98,7 +98,7 @@ class Story:
         begin: Any = None if await ready_to_go_on(graph, config) else new_work(self._key, self._text)
         if words:
             asked = put((await graph.aget_state(config)).values)
-            drive = replace(drive, word=Word(asked.id, words) if asked else None)
+            drive = replace(drive, word=Said(asked.id, words) if asked else None)
         state: dict[str, Any] = await graph.ainvoke(begin, config, context=drive, durability="sync")
         return {**state, "writes": mortal.writes}
 
