@@ -56,7 +56,7 @@ def verify(
 ) -> None:
     """Read the whole log. Exit code 1, and the first entry that is wrong, if it is not what was written and signed."""
     place = Home.at(home)
-    where = _anchor(place, anchor)
+    where = _anchor(place, database, anchor)
 
     async def act(open_: Database) -> dict[str, Any]:
         from meshwright.audit.anchor import Kept
@@ -165,7 +165,9 @@ def prove(
         from meshwright.audit.proof import prove as proof_of
 
         await require_schema(open_)
-        return await proof_of(open_, seq, _kept(_anchor(place, anchor), _keys(place, key)) or Kept())
+        return await proof_of(
+            open_, seq, _kept(_anchor(place, database, anchor), _keys(place, key)) or Kept()
+        )
 
     for proof in each([_url(place, database)], act).values():
         emit(proof)
@@ -206,7 +208,7 @@ def export(
         from meshwright.audit.proof import exported
 
         await require_schema(open_)
-        kept = _kept(_anchor(place, anchor), _keys(place, key))
+        kept = _kept(_anchor(place, database, anchor), _keys(place, key))
         async for line in exported(open_, kept):
             sys.stdout.write(line + "\n")
         return {}
@@ -219,10 +221,12 @@ def _url(home: Home, database: str) -> str:
     return database or f"sqlite:///{home.path / topology.load().entry}.db"
 
 
-def _anchor(home: Home, path: Path | None) -> Anchor:
+def _anchor(home: Home, database: str, path: Path | None) -> Anchor:
+    """Where the process itself puts its checkpoints, unless another place is named."""
     from meshwright.audit.anchor import Anchor
+    from meshwright.settings import Settings
 
-    return Anchor(path or home.path / f"audit-{topology.load().entry}.checkpoints")
+    return Anchor(path or Settings(home=home.path, database=database).audit_files(topology.load().entry)[0])
 
 
 def _kept(anchor: Anchor, keys: list[Verifier]) -> Kept | None:

@@ -103,6 +103,18 @@ def test_the_collected_output_of_the_process_is_an_anchor_too(
     assert next(iter(said(capsys).values()))["signed"] == 12
 
 
+def test_the_checkpoints_beside_another_database_file_are_found(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{home}/orchestrator.db"
+    ensure(Home.at(tmp_path / "other"), ["orchestrator"])
+    key = str(home / "trust.json")
+    assert run(["audit", "verify", "--home", str(tmp_path / "other"), "--database", url, "--key", key]) == 0
+    capsys.readouterr()
+    assert run(["audit", "verify", "--home", str(tmp_path / "other"), "--database", url]) == 1
+    assert "it is signed by no key that is known" in capsys.readouterr().out
+
+
 def test_a_proof_is_checked_with_the_key_alone(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
