@@ -12,7 +12,7 @@ from meshwright.contradictions import PERSON, distinct, folded, side_of
 from meshwright.evidence import weight
 from meshwright.findings import Claim, Conflict, Finding, Proposal, Side
 
-#: Of each kind of conflict, how many are written down one by one.
+#: Of each kind of conflict, how many are written down one by one; and of one subject, how many values.
 MOST = 32
 
 
@@ -74,6 +74,8 @@ def disputed_claims(case: Case, proposals: Sequence[Proposal]) -> list[Dispute]:
         for finding, claim in claims:
             option = next((o for o in options if same(o.key, claim.value)), None)
             if option is None:
+                if len(options) == MOST:
+                    continue
                 options.append(option := Option(claim.value, subject.partition(":")[0]))
             option.skills.add(case.skill_of(finding.subtask))
             side = Side(agent=finding.agent, value=claim.value, confidence=claim.confidence)

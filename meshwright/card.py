@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from a2a.types import AgentCard, AgentInterface
 
 MAX_BYTES = 262_144
+#: Characters of a card's name and of a skill's id: they stand in plans, reports and errors.
+MAX_NAME = 120
 PROTOCOL_VERSION, LEGACY_VERSION = "1.0", "0.3"
 #: Where the two bindings live, below an agent's base address.
 JSONRPC_PATH, REST_PATH = "/", "/rest"
@@ -94,6 +96,11 @@ def parse_card(document: Any) -> AgentCard:
     for skill in card.skills:
         if not (skill.id.strip() and skill.name.strip() and skill.description.strip()):
             raise CardError(f"skill {skill.id!r} needs an id, a name and a description")
+    for said in (card.name, *ids):
+        if len(said) > MAX_NAME or not said.isprintable():
+            raise CardError(
+                f"a name is one line of at most {MAX_NAME} characters that can be seen: {said[:40]!r}"
+            )
     if len(set(ids)) != len(ids):
         raise CardError("two skills have the same id")
     return card

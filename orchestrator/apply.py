@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 
 from meshwright.errors import MeshError, ToolRefused
 from meshwright.findings import Gap
-from orchestrator.belief import OTHER_SIDE, lost_to
+from orchestrator.belief import given_up
 from orchestrator.work import SHARES, Drive, Work
 
 
@@ -18,8 +18,7 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     gaps = list(state["gaps"])
     for row in state["actions"]:
-        if lost_to(row, [*rows, *state["actions"]]):
-            row = {**row, "state": "rejected", "why": OTHER_SIDE}
+        row = given_up(row, [*rows, *state["actions"]])
         if row["state"] != "open":
             rows.append(row)
             continue
@@ -37,7 +36,7 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         else:
             await drive.say(f"applied {proposal['action']}: {receipt.get('summary', '')}"[:300])
             rows.append({**row, "state": "applied", "receipt": receipt})
-    return {"actions": rows, "gaps": gaps}
+    return {"actions": [given_up(row, rows) for row in rows], "gaps": gaps}
 
 
 def _gap(proposal: dict[str, Any], why: str) -> dict[str, Any]:

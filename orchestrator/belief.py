@@ -127,15 +127,22 @@ def cautious(verdict: Verdict, conflict: Mapping[str, Any] | None, approvals: in
     return verdict.model_copy(update=stricter)
 
 
-def lost_to(row: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether an action that is not decided yet is in a conflict of which another side was applied, or may have been."""
-    conflict = row.get("conflict") or {}
-    if conflict.get("kind") != "actions" or row["state"] not in ("open", "approved", "waiting"):
-        return False
-    others = {side["fingerprint"] for side in conflict["sides"]}
-    return any(
+def given_up(row: dict[str, Any], rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """An action row that is not decided yet, rejected if another side of its conflict was applied, or may have been."""
+    names = _sides(row)
+    if row["state"] not in ("open", "approved", "waiting") or not names:
+        return row
+    lost = any(
         other["key"] != row["key"]
         and other["state"] in ("applied", "unknown")
-        and Proposal.model_validate(other["proposal"]).fingerprint in others
+        # one that a person has edited is no side any more, but it stands for one
+        and (_sides(other) & names or Proposal.model_validate(other["proposal"]).fingerprint in names)
         for other in rows
     )
+    return {**row, "state": "rejected", "why": OTHER_SIDE} if lost else row
+
+
+def _sides(row: Mapping[str, Any]) -> set[str]:
+    """The fingerprints of the actions that exclude one another in the conflict of a row; none without one."""
+    conflict = row.get("conflict") or {}
+    return {s["fingerprint"] for s in conflict["sides"]} if conflict.get("kind") == "actions" else set()

@@ -46,7 +46,7 @@ def merge() -> Merge:
         sent = [f.model_dump(mode="json") if isinstance(f, Finding) else f for f in findings]
         details = {"words": WORDS, **details, "findings": sent}
         subtask = Subtask(id="merge", skill="merge-findings", instruction="merge", details=details)
-        job = Job(Deadline.after(10), NoTools(), peers=Alone(), model=model)
+        job = Job(Deadline.after(60), NoTools(), peers=Alone(), model=model)
         answer = await playbook(subtask, job)
         return Resolution.model_validate_json(answer.model_dump_json())
 
