@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from evals.siege.attacks import attacks
+from evals.siege.attacks import KINDS, SUBTLE, attacks
 from evals.siege.town import besieged
 from evals.siege.watch import Seen, stood
 
@@ -27,13 +27,14 @@ def main() -> None:
     parser.add_argument("--attacks", type=int, default=500)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--kind", default="", help="only this kind")
+    parser.add_argument("--subtle", action="store_true", help="those that are known to get through")
     given = parser.parse_args()
     logging.disable(
         logging.ERROR
     )  # agents that cannot say what they want to say fail, and their servers say so
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mesh-siege-") as folder:
-        seen = asyncio.run(_siege(Path(folder), given.attacks, given.seed, given.kind))
+        seen = asyncio.run(_siege(Path(folder), given))
     got_through = [each for each in seen if each.wrong]
     for each in got_through:
         print(f"{each.attack.kind}: {each.attack.taken}: {each.wrong}")
@@ -49,11 +50,11 @@ def main() -> None:
     raise SystemExit(1 if got_through else 0)
 
 
-async def _siege(home: Path, number: int, seed: int, kind: str) -> list[Seen]:
+async def _siege(home: Path, given: argparse.Namespace) -> list[Seen]:
+    kinds = SUBTLE if given.subtle else KINDS
+    chosen = {name: make for name, make in kinds.items() if given.kind in ("", name)}
     async with besieged(home) as town:
-        return [
-            await stood(town, attack) for attack in attacks(number, seed) if not kind or attack.kind == kind
-        ]
+        return [await stood(town, attack) for attack in attacks(given.attacks, given.seed, chosen)]
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import copy
 import json
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -36,14 +36,14 @@ from orchestrator.server import orchestrator_app
 from shop.database import Shop
 from shop.effects import Effect, journal
 from shop.importer import import_shop
-from shop.testing import document, folder
+from shop.testing import HANDBOOK, document, folder
 
 AGENTS = ("triage", "orders", "returns", "accounts", "advisor", "standby", "aggregator")
 TOOLS = ("orderbook", "customers", "handbook", "desk")
 #: The tools that speak to people and change nothing of the shop's.
 SPEECH = ("reply", "escalate", "close")
 #: Seconds one ticket may take.
-SECONDS = 30.0
+SECONDS = 100.0
 
 #: What a taken agent answers: (what it was asked, what it would honestly say) → what it says instead.
 Lie = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
@@ -111,11 +111,19 @@ class Town:
 
 
 @asynccontextmanager
-async def besieged(home: Path, **more: Any) -> AsyncIterator[Town]:
-    """The running town; `more` are settings of all its processes."""
+async def besieged(
+    home: Path,
+    *,
+    stock: dict[str, Any] | None = None,
+    handbook: str = HANDBOOK,
+    models: Mapping[str, str] | None = None,
+    **more: Any,
+) -> AsyncIterator[Town]:
+    """The running town; `models` gives agents a model by its address, `more` are settings of all processes."""
     pristine, shop = home / "pristine.db", home / "shop.db"
-    import_shop(folder(home / "files", stocked()), pristine)
-    import_shop(folder(home / "files", stocked()), shop)
+    files = folder(home / "files", stock or stocked(), handbook)
+    import_shop(files, pristine)
+    import_shop(files, shop)
     ring, mesh = Keyring("orchestrator", "customer", *AGENTS, *TOOLS), InProcess({})
     settings = Settings.model_validate(
         {
@@ -129,7 +137,7 @@ async def besieged(home: Path, **more: Any) -> AsyncIterator[Town]:
     )
     town = Town(mesh, ring, settings, pristine)
     for name in AGENTS:
-        mesh.apps[f"http://{name}"] = _app(town, name)
+        mesh.apps[f"http://{name}"] = _app(town, name, (models or {}).get(name, ""))
     for name in TOOLS:
         server = import_module(f"{name}.server").build(settings)
         identity = ring.identity(name, open_to_strangers=False)
@@ -141,10 +149,11 @@ async def besieged(home: Path, **more: Any) -> AsyncIterator[Town]:
         yield town
 
 
-def _app(town: Town, name: str) -> Any:
+def _app(town: Town, name: str, model: str) -> Any:
     """The agent as it is shipped, until it is taken."""
     agent: Agent = import_module(f"{name}.agent").AGENT
-    identity, settings = town.ring.identity(name), town.settings.model_copy(update={"peers": ()})
+    mind = {"model": "openai/any", "model_url": model, "model_key": "k"} if model else {}
+    identity, settings = town.ring.identity(name), town.settings.model_copy(update={"peers": (), **mind})
     specialist = Specialist(agent, settings, Toolbox(settings.tools, town.mesh.client(), identity))
 
     async def work(incoming: Incoming) -> Outcome:

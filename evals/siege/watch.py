@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from evals.siege.attacks import MARK, Attack
+from evals.siege.attacks import Attack
+from evals.siege.forging import MARK
 from evals.siege.town import SPEECH, Town
 from meshwright.extension import canonical
 
