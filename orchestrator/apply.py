@@ -48,7 +48,11 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
                 )
                 gaps.append(Gap(what=action, why=f"{how}: {row['why']}"[:4000]).model_dump(mode="json"))
         rows.append(row)
-    return {"actions": [given_up(row, rows) for row in rows], "gaps": gaps}
+    left = [given_up(row, rows) for row in rows]
+    for before, row in zip(state["actions"], left, strict=True):
+        if before["state"] == "waiting" != row["state"]:
+            await drive.reviews.call_off(row["key"], state["id"], row["why"], drive.claim)
+    return {"actions": left, "gaps": gaps}
 
 
 async def carry_out(drive: Drive, row: dict[str, Any], by: Deadline) -> dict[str, Any]:

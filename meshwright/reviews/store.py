@@ -102,6 +102,15 @@ class ReviewStore:
 
         await self._database.write(op)
 
+    async def call_off(self, key: str, run: str, why: str, claim: Claim) -> None:
+        """The run does not need that decision any more. Raises LeaseLost."""
+
+        async def op(tx: Transaction) -> None:
+            await check(tx, claim)
+            await withdraw(tx, run, why, self._agent, key)
+
+        await self._database.write(op)
+
     async def one(self, key: str) -> dict[str, Any]:
         """One review with all that a person must see: what runs, why it stopped, both sides, evidence, who approved.
 
@@ -286,12 +295,12 @@ class ReviewStore:
         await append(tx, Entry(kind, by, body, review["run"], review["id"]))
 
 
-async def withdraw(tx: Transaction, run: str, why: str, by: str) -> None:
-    """The run has ended: nobody needs to decide its reviews any more."""
+async def withdraw(tx: Transaction, run: str, why: str, by: str, key: str = "") -> None:
+    """Nobody needs to decide the run's reviews any more (because it has ended), or that one."""
     rows = await tx.execute(
         "UPDATE reviews SET state='withdrawn', reason=?, decided=EPOCH(), version=version+1 WHERE run=? AND state='open'"
-        " RETURNING id",
-        *(why, run),
+        " AND ? IN ('', id) RETURNING id",
+        *(why, run, key),
     )
     for row in rows:
         await append(tx, Entry("review.withdrawn", by, {"why": redacted(why)}, run, row["id"]))

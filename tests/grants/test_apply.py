@@ -69,7 +69,9 @@ async def drive_on(url: str, counter: Any, who: str = "orchestrator") -> AsyncIt
     )
 
     async def log() -> list[tuple[str, dict[str, Any]]]:
-        rows = await store.execute("SELECT kind, action, body FROM audit_log WHERE run = ?", RUN)
+        rows = await store.execute(
+            "SELECT kind, action, payload AS body FROM audit_log WHERE run = ? ORDER BY seq", RUN
+        )
         return [(row["kind"], json.loads(row["body"])) for row in rows]
 
     try:

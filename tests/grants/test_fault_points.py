@@ -117,7 +117,9 @@ class Scene:
 
     async def log(self, run: str) -> list[tuple[str, str, dict[str, Any]]]:
         """What stands of a run in the audit log, as (kind, action, body)."""
-        rows = await self.store.execute("SELECT kind, action, body FROM audit_log WHERE run = ?", run)
+        rows = await self.store.execute(
+            "SELECT kind, action, payload AS body FROM audit_log WHERE run = ? ORDER BY seq", run
+        )
         return [(row["kind"], row["action"], json.loads(row["body"])) for row in rows]
 
     async def agrees(self, run: str, *, finished: list[str] | None = None) -> None:

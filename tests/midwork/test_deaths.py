@@ -25,6 +25,7 @@ from meshwright.outbound.directory import Directory
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.policy.rules import Policy
 from meshwright.records.runs import RunStore
+from meshwright.reviews.store import ReviewStore
 from meshwright.tasks.accept import Ask, Desk, accept
 from meshwright.tasks.outbox import Outbox
 from orchestrator.checkpoints import Checkpoints
@@ -87,7 +88,13 @@ class Story:
         drive = Drive(
             *(Deadline.after(20), Purse(mortal, Account("run", self._key, 50_000))),
             *(self._directory, self._toolbox),
-            *(Policy.load(self._team.settings.policy), RunStore(mortal), say, outbox),
+            *(
+                Policy.load(self._team.settings.policy),
+                RunStore(mortal),
+                ReviewStore(mortal, "orchestrator"),
+                say,
+                outbox,
+            ),
             *(letters, self._claim, self._key),
         )
         config: Any = {
@@ -98,7 +105,7 @@ class Story:
         begin: Any = None if await ready_to_go_on(graph, config) else new_work(self._key, self._text)
         if words:
             asked = put((await graph.aget_state(config)).values)
-            drive = replace(drive, word=Said(asked.id, words) if asked else None)
+            drive = replace(drive, said=Said(asked.id, words) if asked else None)
         state: dict[str, Any] = await graph.ainvoke(begin, config, context=drive, durability="sync")
         return {**state, "writes": mortal.writes}
 

@@ -23,13 +23,13 @@ from meshwright.inbound.identity import load_identity
 from meshwright.inbound.server import agent_app
 from meshwright.inbound.toolapp import tool_app
 from meshwright.settings import Settings
-from meshwright.testing import serving
+from meshwright.testing import policy_in, serving
 from meshwright.testing.processes import free_base
 from meshwright.toolserver import Access, Call, ToolServer
 
 HERE = Path(__file__).parent
 PATIENCE = 60.0
-POLICY = '[[rule]]\nname = "any"\nactions = ["paint"]\nsource = "test"\n'
+RULES = '@id("any") @source("test") @why("anything is painted") permit (principal, action == Action::"paint", resource);'
 COMMANDS = {
     "orders": [str(HERE / "member.py"), "orders"],
     "returns": [str(HERE / "member.py"), "returns"],
@@ -101,7 +101,7 @@ class Team:
             "KEY": self._home.key(name),
             "TRUST": self._home.trust,
             "TOOLS": self.urls["workshop"],
-            "POLICY": self._folder / "policy.toml",
+            "POLICY": self._folder / "policy",
             "DEADLINE": "50",
             "REFRESH": "1",
             "LOG_LEVEL": "WARNING",
@@ -151,7 +151,9 @@ class Team:
 
 @contextlib.asynccontextmanager
 async def team_in(folder: Path) -> AsyncIterator[tuple[Team, Places]]:
-    (folder / "policy.toml").write_text(f"version = 1\n{POLICY}")
+    policy_in(
+        folder / "policy", rules=RULES, actions={"paint": "ticket: String, colour: String"}, speaks=False
+    )
     home = Home.at(folder / "home")
     names = [*COMMANDS, "triage", "aggregator", "workshop"]
     keys.ensure(home, names)

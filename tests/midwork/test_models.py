@@ -75,7 +75,7 @@ async def test_what_a_model_proposes_before_it_has_read_anything_is_not_passed_o
         async with start_team(model=model.url, orders=painter("paint")) as team:
             report = await team.report("orders paint it red")
             assert team.workshop.actions("paint") == []
-    assert "nothing supports it" in results(model)[0]
+    assert "no evidence that holds supports it" in results(model)[0]
     assert report["verdicts"] == []
 
 

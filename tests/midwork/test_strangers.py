@@ -99,7 +99,7 @@ async def test_a_stranger_that_asks_the_same_for_ever_is_left_in_the_end(start_t
 PROPOSAL = {
     "action": "paint",
     "arguments": {"thing_id": "t1", "colour": "red"},
-    "evidence": [{"source": "tool:x"}],
+    "evidence": [{"source": "ticket", "quote": "send it back"}],
 }
 
 
@@ -137,4 +137,4 @@ async def test_a_peer_that_says_who_else_proposes_proposes_itself(start_team: An
     async with start_team() as team:
         team.mesh.apps["http://returns"] = stranger.app
         report = await team.report("returns send it back")
-    assert report["verdicts"][0]["proposed_by"] == "Stranger"
+    assert report["verdicts"][0]["proposed_by"] == "http://returns"
