@@ -113,7 +113,7 @@ class Story:
 @asynccontextmanager
 async def story(team: Any, folder: Path, name: str, directory: Directory, toolbox: Toolbox) -> Any:
     database = await open_database(f"sqlite:///{folder}/{name}.db")
-    text = "orders t1 red"
+    text = "orders paint it"
     ask = Ask("\x1f", "", Message(message_id=name, parts=[Part(text=text)]), {}, 30)
     accepted = await database.write(lambda tx: accept(tx, Desk("orchestrator", "test", 3600), ask))
     assert accepted.claim is not None
