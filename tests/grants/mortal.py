@@ -31,7 +31,8 @@ from meshwright.findings import Verdict
 from meshwright.inbound.identity import Identity, Signer, Trust
 from meshwright.inbound.toolapp import tool_app
 from meshwright.outbound.toolbox import Toolbox
-from meshwright.policy.rules import Closing
+from meshwright.policy.facts import Closing
+from meshwright.policy.rules import Judgement
 from meshwright.records.runs import RunStore
 from meshwright.settings import Settings
 from meshwright.tasks.outbox import Outbox
@@ -118,11 +119,13 @@ class MortalTransport(httpx.AsyncHTTPTransport):
 class Lenient:
     """A policy that lets through whatever there is."""
 
+    digest = ""
+
     def __init__(self, closing: Closing | None) -> None:
         self.closing = closing
 
-    async def judge(self, *around: Any, **more: Any) -> Verdict:
-        return Verdict(decision="apply", policy="lenient", why="a test")
+    async def weigh(self, *around: Any) -> Judgement:
+        return Judgement(Verdict(decision="apply", policy="lenient", why="a test"), {}, {}, {})
 
 
 async def drive(order: dict[str, Any]) -> int:
@@ -148,6 +151,7 @@ async def drive(order: dict[str, Any]) -> int:
             toolbox=Toolbox([order["tools"]], http, identity),
             policy=policy,
             store=RunStore(database),
+            reviews=nobody,
             say=say,
             outbox=Outbox(database, "orchestrator", claim),
             letters={},

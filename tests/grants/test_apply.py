@@ -61,6 +61,7 @@ async def drive_on(url: str, counter: Any, who: str = "orchestrator") -> AsyncIt
         toolbox=box,
         policy=nobody,
         store=RunStore(store),
+        reviews=nobody,
         say=nobody,
         outbox=nobody,
         letters={},

@@ -217,6 +217,7 @@ async def test_a_tool_server_that_dies_at_any_moment_of_a_write_makes_it_once_an
                 toolbox=Toolbox([url], http, here.ring.identity("orchestrator")),
                 policy=nobody,
                 store=RunStore(here.store),
+                reviews=nobody,
                 say=nobody,
                 outbox=nobody,
                 letters={},
