@@ -79,7 +79,7 @@ def proposes(*things: str) -> Any:
     async def painter(subtask: Subtask, job: Job) -> Finding:
         if subtask.skill == "order-status":
             return Finding(reply="I looked.")
-        evidence = [Evidence(source="tool:workshop.look_at", quote="thing")]
+        evidence = [Evidence(source="ticket", quote="paint")]
         return Finding(
             reply="They can be painted.",
             proposals=[
@@ -172,7 +172,10 @@ async def test_an_edit_that_needs_people_needs_others_than_its_editor(start_team
         edited = await only(team)
         assert edited["id"] != review["id"]
         assert (edited["proposed_by"], edited["edited_from"]["arguments"]) == ("ann", review["arguments"])
-        assert (edited["provenance"], edited["amount"]) == ({"colour": "person"}, None)
+        assert (edited["provenance"], edited["amount"]) == (
+            {"colour": "person", "thing_id": "customer"},
+            None,
+        )
         assert (await say(team, "ann", edited["id"], "approve")).status_code == 403
         assert (await say(team, "bob", review["id"], "approve")).status_code == 409
         assert (await say(team, "bob", edited["id"], "approve", hash=edited["hash"])).status_code == 200
@@ -292,7 +295,7 @@ async def test_a_decision_that_comes_as_a_message_of_no_operator_is_refused_in_w
         word = {"review": asked["id"], "decision": "approve", "reason": "I say so"}
         follow_up = await client.send(word, "I approve", task=task["id"])
         assert follow_up["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
-        assert words_of(follow_up).startswith("only an operator decides reviews. one proposal waits")
+        assert words_of(follow_up).startswith("only an operator decides reviews\none proposal waits")
         alone = await client.send(word)
         assert (alone["status"]["state"], words_of(alone)) == (
             "TASK_STATE_REJECTED",
@@ -339,7 +342,7 @@ async def test_who_asked_may_reject_or_edit_by_message_on_the_task_itself(start_
             "arguments": {"thing_id": "t1", "colour": "gold"},
         }
         told = await ann.send(word, task=task["id"])
-        assert "paint: edited. what people decided is being done" in words_of(told)
+        assert "paint: edited\nwhat people decided is being done" in words_of(told)
         await ann.ended(task["id"])
         assert team.workshop.actions("paint") == [{"thing_id": "t1", "colour": "gold"}]
 
