@@ -14,6 +14,7 @@ from meshwright.errors import DeadlineExceeded, InvalidRequest, NotFound, Overlo
 from meshwright.findings import Gap
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.ledger import Account
+from meshwright.records.tracing import in_run
 from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.turn import Postponed
 from meshwright.wallet import daily
@@ -69,7 +70,8 @@ class Driver:
                 )
         else:
             await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
-        return await self._drive(run, incoming)
+        with in_run(run["id"]):
+            return await self._drive(run, incoming)
 
     async def unheard(self, incoming: Incoming, why: Overloaded) -> Outcome:
         """The answer to a request that cannot be worked on in time: that nothing was done, for a person to take over.

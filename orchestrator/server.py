@@ -18,6 +18,7 @@ from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
 from meshwright.policy.rules import Policy
+from meshwright.records import semconv
 from meshwright.records.runs import RunStore, end_with_task
 from meshwright.settings import Settings
 from meshwright.shipped import shipped
@@ -102,6 +103,7 @@ def orchestrator_app(
         unheard=unheard,
         on_end=end_with_task,
         deliveries={"cancel": call_off},
+        operation=semconv.INVOKE_WORKFLOW,
     )
 
 

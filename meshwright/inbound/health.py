@@ -43,6 +43,11 @@ class Readiness:
     def ready(self) -> bool:
         return not self._waiting and not self.draining
 
+    def sources(self) -> list[Source]:
+        """Where all numbers of this process come from."""
+        places = self.places
+        return [*([] if places is None else [lambda: of_places(places)]), *self.metrics]
+
     def routes(self) -> list[Route]:
         async def livez(request: Request) -> JSONResponse:
             return JSONResponse({"alive": True, "name": self.name})
@@ -66,8 +71,6 @@ class Readiness:
             return JSONResponse({**body, **self.details()}, 200 if self.ready else 503)
 
         async def metrics(request: Request) -> Response:
-            places = self.places
-            own: list[Source] = [] if places is None else [lambda: of_places(places)]
-            return Response(exposition([*own, *self.metrics]), media_type=CONTENT_TYPE)
+            return Response(exposition(self.sources()), media_type=CONTENT_TYPE)
 
         return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]

@@ -111,6 +111,10 @@ class Trust:
         keys = {name: OKPKey.import_key(dict(jwk)) for name, jwk in document.get("agents", {}).items()}
         return cls(me, keys, frozenset(document.get("operators", ())), open_to_strangers=open_to_strangers)
 
+    @property
+    def knows_somebody(self) -> bool:
+        return bool(self._keys)
+
     def caller(self, authorization: str | None) -> Caller:
         """Who an Authorization header names. Raises Unauthenticated, always in the same words."""
         if not authorization:

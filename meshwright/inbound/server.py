@@ -33,6 +33,7 @@ from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
+from meshwright.records import semconv
 from meshwright.settings import Settings
 from meshwright.tasks.book import OnEnd, TaskBook
 from meshwright.tasks.courier import Courier, Deliver
@@ -105,10 +106,11 @@ def a2a_app(
     unheard: Unheard | None = None,
     on_end: OnEnd | None = None,
     deliveries: Mapping[str, Deliver] | None = None,
+    operation: str = semconv.INVOKE_AGENT,
 ) -> Starlette:
     """An A2A server around `work`; `routes` come before those of A2A.
 
-    For `revive` and `unheard` see the Executor, for `on_end` the TaskBook, for `deliveries` (besides webhooks) the Courier. Its `state.drain` is for
+    For `revive`, `unheard` and `operation` see the Executor, for `on_end` the TaskBook, for `deliveries` (besides webhooks) the Courier. Its `state.drain` is for
     a signal handler: work is no longer taken, and what cannot be finished in time is handed over.
     """
     card = offered(card, settings.grpc_port)
@@ -120,7 +122,10 @@ def a2a_app(
     operations = Sanitised(handler)
     grpc = GrpcDoor(operations, complete, settings, identity.trust)
     handler.patient = unheard is not None
-    executor = Executor(work, settings, name, handler.places, revive=revive, unheard=unheard)
+    handler.credulous = not identity.trust.knows_somebody
+    executor = Executor(
+        *(work, settings, name, handler.places), revive=revive, unheard=unheard, operation=operation
+    )
     readiness.name = name
     readiness.places = handler.places
 
@@ -131,6 +136,7 @@ def a2a_app(
 
     @asynccontextmanager
     async def whole_life(app: Starlette) -> AsyncIterator[None]:
+        app.state.readiness = readiness
         loop, draining = asyncio.get_running_loop(), set[asyncio.Task[None]]()
         app.state.drain = lambda: loop.call_soon_threadsafe(lambda: draining.add(loop.create_task(drain())))
         async with AsyncExitStack() as stack:

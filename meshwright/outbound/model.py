@@ -27,7 +27,8 @@ from meshwright.errors import (
 )
 from meshwright.outbound.lost import never_sent
 from meshwright.outbound.usage import fewest, judged, sized
-from meshwright.records.tracing import span
+from meshwright.records import semconv
+from meshwright.records.tracing import CLIENT, Attributes, span
 from meshwright.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -89,10 +90,11 @@ class Model:
         used: Amount | None = None
         doubt = ""
         try:
-            with span(f"chat {self.name}", model=self.name):
+            with span(f"{semconv.CHAT} {self.name}", self._attributes(hold.room), kind=CLIENT) as told:
                 response = await self._complete(asked, by, hold.room)
-            written = fewest(_written(self.name, response))
-            used, doubt = judged(response.get("usage"), size, hold.room, written, self.price)
+                written = fewest(_written(self.name, response))
+                used, doubt = judged(response.get("usage"), size, hold.room, written, self.price)
+                told.set_attributes(_told(response, used, self.price))
         except MeshError as error:
             # It said no, or never heard of us. Anything else may have been worked on, and billed.
             if isinstance(error, PeerRefused | PeerOverloaded | BudgetExhausted) or never_sent(error):
@@ -105,6 +107,15 @@ class Model:
                 log.warning("%s: its usage is not believed: %s", self.name, doubt)
             charged = await hold.settle(used, doubt=doubt)
         return _said(self.name, response, charged.tokens)
+
+    def _attributes(self, room: int) -> Attributes:
+        """What a trace tells of a completion before it is there."""
+        return {
+            semconv.OPERATION: semconv.CHAT,
+            semconv.PROVIDER: self.name.partition("/")[0] if "/" in self.name else "openai",
+            semconv.REQUEST_MODEL: self.name,
+            semconv.MAX_TOKENS: room,
+        }
 
     async def _complete(self, asked: dict[str, Any], by: Deadline, room: int) -> dict[str, Any]:
         given = by.require()
@@ -182,6 +193,22 @@ def _written(name: str, response: Mapping[str, Any]) -> list[str]:
     except UnicodeEncodeError:
         raise PeerAnsweredBadly(name, "its answer is not text") from None
     return written
+
+
+def _told(response: Mapping[str, Any], used: Amount | None, price: Price | None) -> dict[str, Any]:
+    """What a trace tells of a completion: counts and names, never a word of it."""
+    usage = response.get("usage") or {}
+    counts = {semconv.INPUT_TOKENS: "prompt_tokens", semconv.OUTPUT_TOKENS: "completion_tokens"}
+    told: dict[str, Any] = {
+        name: usage[key] for name, key in counts.items() if isinstance(usage.get(key), int)
+    }
+    told[semconv.RESPONSE_MODEL] = str(response.get("model") or "")[:100]
+    told[semconv.FINISH_REASONS] = [
+        str(choice.get("finish_reason"))[:40] for choice in response.get("choices") or []
+    ][:8]
+    if price is not None and used is not None:
+        told[semconv.COST] = used.micros / 1_000_000
+    return told
 
 
 def _said(name: str, response: Mapping[str, Any], tokens: int) -> Said:

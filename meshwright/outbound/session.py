@@ -11,7 +11,8 @@ from meshwright.deadline import Deadline
 from meshwright.errors import PeerAnsweredBadly, PeerTimedOut, PeerUnreachable, ToolRefused
 from meshwright.extension import META_KEY, META_PRIORITY, META_TICKET, RAN_LATE, SCOPE_APPLY, effect_hash
 from meshwright.outbound.breaker import FLOOR
-from meshwright.records.tracing import span
+from meshwright.records import semconv
+from meshwright.records.tracing import CLIENT, Attributes, listened_to, span
 
 if TYPE_CHECKING:
     from meshwright.outbound.toolbox import Toolbox
@@ -53,7 +54,15 @@ class Session:
     ) -> dict[str, Any]:
         host = await self.box.host_of(tool, self.by)
         self.used.append(f"{host.name}.{tool}")
-        with span(f"execute_tool {tool}", server=host.name):
+        told: Attributes = {
+            semconv.OPERATION: semconv.EXECUTE_TOOL,
+            semconv.TOOL: tool,
+            semconv.TOOL_TYPE: "extension",
+            semconv.TOOL_SERVER: host.name,
+            semconv.DEADLINE: int(self.by.remaining * 1000),
+        }
+        key = str(meta.get(META_KEY) or (repr(arguments) if listened_to() else ""))
+        with span(f"{semconv.EXECUTE_TOOL} {tool}", told, kind=CLIENT, key=key):
             params = {"name": tool, "arguments": arguments}
             judge = functools.partial(_content, tool)
             return await self.box.rpc(host, "tools/call", params, self.by, meta, judge=judge, **more)

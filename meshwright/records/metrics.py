@@ -31,6 +31,7 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
     "meshwright_places_limit": ("gauge", "Tasks that may be worked on at the same time."),
     "meshwright_places_taken": ("gauge", "Tasks that are worked on."),
     "meshwright_places_waiting": ("gauge", "Tasks that wait for a place."),
+    "meshwright_spans_total": ("counter", "Spans of this process, by what became of them."),
     "meshwright_shed_total": ("counter", "Tasks turned away, or answered without their work, by why."),
 }
 
