@@ -144,8 +144,12 @@ def _serve(
         gc.set_threshold(50_000, 50, 100)
         gc.enable()
 
+    def left() -> None:
+        if telemetry is not None:
+            telemetry.stop()
+
     described = offered(card_of(name), settings.grpc_port) if card else None
-    front = Front(name, described, settings.public_url, made, told)
+    front = Front(name, described, settings.public_url, made, told, left)
     config = uvicorn.Config(
         watched(front, settings.watchdog),
         http=Connection,
@@ -169,8 +173,6 @@ def _serve(
 
     server.handle_exit = handle_exit  # type: ignore[method-assign]
     server.run(sockets=[listener])
-    if telemetry is not None:
-        telemetry.stop()
     if front.failure is not None:
         raise front.failure
 

@@ -178,7 +178,7 @@ class ToolServer:
         async def guarded(**arguments: Any) -> Any:
             context = arguments.pop("mcp_context")
             try:
-                with served(f"execute_tool {name}", *self._told(name, context)):
+                with served(f"execute_tool {name}", *self._told(name, context), quiet=not writes):
                     call = self._admit(name, writes, context, access)
                     if wants:
                         arguments[wants] = call

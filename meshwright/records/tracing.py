@@ -7,6 +7,7 @@ process again so tells the same spans again, and what others hung below them is 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -87,14 +88,27 @@ def turn(
 
 
 @contextmanager
-def served(name: str, carrier: Mapping[str, str], attributes: Attributes | None = None) -> Iterator[Span]:
-    """Around a call that was served at once, in the trace of its caller. Nothing is below it, so its id may be drawn."""
+def served(name: str, carrier: Mapping[str, str], attributes: Attributes, *, quiet: bool) -> Iterator[None]:
+    """Around a call that is served at once, in the trace of its caller. Nothing is below it, so its id may be drawn.
+
+    A `quiet` one that goes well has no span: it would say nothing that the caller's own does not.
+    """
+    began = time.time_ns()
     with _attached(propagate.extract(correlation.of_trace(carrier))):
         if not listened_to():
-            yield trace.INVALID_SPAN
+            yield
             return
-        with _span(name, attributes, SpanKind.SERVER, (0, 0)) as span:
-            yield span
+        if not quiet:
+            with _span(name, attributes, SpanKind.SERVER, (0, 0)):
+                yield
+            return
+        try:
+            yield
+        except BaseException as error:
+            span = _tracer.start_span(name, None, SpanKind.SERVER, dict(attributes), start_time=began)
+            failed(span, error)
+            span.end()
+            raise
 
 
 def after(headers: Mapping[str, str], task: str) -> AbstractContextManager[None]:
