@@ -6,6 +6,7 @@ has it too. From there on it travels in W3C baggage. This room imports nothing, 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -27,6 +28,11 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 def is_valid(correlation: object) -> bool:
     """Whether it can be an id of the mesh: anything else may be a text, and texts have no place in logs."""
     return isinstance(correlation, str) and _ID.fullmatch(correlation) is not None
+
+
+def as_id(text: str) -> str:
+    """`text` where it looks like an id, else a name for it: clients choose some ids, and may put a person's name or address there."""
+    return text if is_valid(text) else hashlib.sha256(text.encode(errors="replace")).hexdigest()[:32]
 
 
 def admitted(headers: Mapping[str, str], *, believed: bool) -> dict[str, str]:

@@ -53,4 +53,4 @@ class Json(logging.Formatter):
             line["correlation"] = found
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line)

@@ -33,7 +33,7 @@ INVOKE_AGENT, INVOKE_WORKFLOW, EXECUTE_TOOL, CHAT, PLAN = (
 )
 
 A2A_METHOD = "a2a.method.name"
-A2A_TASK, A2A_STATE, A2A_MESSAGE = "a2a.task.id", "a2a.task.state", "a2a.message.id"
+A2A_TASK, A2A_STATE = "a2a.task.id", "a2a.task.state"
 
 #: OpenInference's type of a span, and its values: for spans that GenAI's operations give no type in a viewer.
 KIND, CHAIN, GUARDRAIL, EVALUATOR = "openinference.span.kind", "CHAIN", "GUARDRAIL", "EVALUATOR"

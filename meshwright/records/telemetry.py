@@ -196,7 +196,7 @@ def _meters(resource: Resource, sources: Callable[[], Iterable[Source]]) -> Mete
     def observed(name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(options: CallbackOptions) -> Iterable[Observation]:
             found = (sample for source in sources() for sample in source() if sample.name == name)
-            return [Observation(sample.value, dict(sample.labels)) for sample in found]
+            return [Observation(float(sample.value), dict(sample.labels)) for sample in found]
 
         return observe
 

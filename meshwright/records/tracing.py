@@ -53,7 +53,8 @@ def span(
     what = f"{name}/{key}"
     seen = _siblings.get()
     if seen is not None:
-        what, seen[what] = f"{what}/{seen[what]}", seen[what] + 1
+        seen[what] += 1
+        what = f"{what}/{seen[what]}"
     above = trace.get_current_span().get_span_context()
     ids = (0, _placed(above, what)) if above.is_valid and seen is not None else (0, 0)
     return _span(name, attributes, kind, ids)
@@ -74,9 +75,10 @@ def turn(
     The extracted context is made current, not only the parent: else the caller's baggage would stop here.
     """
     around, ids = _around(headers, task, number)
-    for key, value in ((correlation.SESSION, session), (correlation.RUN, headers.get(HEADER_RUN, "")[:64])):
-        if value and not baggage.get_baggage(key, around):
-            around = baggage.set_baggage(key, value, around)
+    for key, own in ((correlation.SESSION, session), (correlation.RUN, headers.get(HEADER_RUN, ""))):
+        found = str(baggage.get_baggage(key, around) or "")
+        if (found or own) and found != (known := correlation.as_id(found or own)):
+            around = baggage.set_baggage(key, known, around)
     with _attached(around):
         if not listened_to():
             yield trace.INVALID_SPAN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from meshwright.errors import BreakerOpen, PeerOverloaded, PeerUnreachable
 from meshwright.inbound.places import Places
@@ -12,6 +13,7 @@ from meshwright.outbound.breaker import FAIL_MAX, Breaker
 from meshwright.outbound.hedge import Hedge
 from meshwright.outbound.retry import Retries
 from meshwright.records.metrics import FAMILIES, Sample, exposition, of_places, of_target
+from meshwright.records.telemetry import Telemetry
 
 #: A line of the format, as its description gives it.
 LINE = re.compile(
@@ -87,5 +89,6 @@ def test_every_family_is_told_by_somebody() -> None:
         places.shed,
     ):
         counter["x"] += 1
-    named = {sample.name for sample in (*of_target(breaker, retries, hedge), *of_places(places))}
+    spans = Telemetry("a", InMemorySpanExporter()).samples()
+    named = {sample.name for sample in (*of_target(breaker, retries, hedge), *of_places(places), *spans)}
     assert named == set(FAMILIES)
