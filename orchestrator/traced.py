@@ -11,6 +11,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 
 from meshwright.records import semconv
+from meshwright.records.correlation import as_id
 from meshwright.records.tracing import Attributes, listened_to, span
 from orchestrator.work import Drive, Work
 
@@ -56,7 +57,7 @@ def _verdicts(state: Work, change: Mapping[str, Any]) -> list[str]:
     """What became of each action that this step changed, as `action: state`."""
     before = {row["key"]: row["state"] for row in state["actions"]}
     return [
-        f"{row['proposal']['action']}: {row['state']}"
+        f"{as_id(row['proposal']['action'])}: {row['state']}"  # what is asked for may be a model's words
         for row in change.get("actions", [])
         if row["state"] != before.get(row["key"])
     ]

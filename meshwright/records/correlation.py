@@ -21,7 +21,7 @@ UPSTREAM = "x-mesh-upstream-trace"
 #: The id of the work in hand; empty outside of any.
 in_hand: ContextVar[str] = ContextVar("mesh.correlation", default="")
 
-_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_ID, _NAME = re.compile(r"[A-Za-z0-9._-]{8,64}"), re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -32,7 +32,7 @@ def is_valid(correlation: object) -> bool:
 
 def as_id(text: str) -> str:
     """`text` where it looks like an id, else a name for it: clients choose some ids, and may put a person's name or address there."""
-    return text if is_valid(text) else hashlib.sha256(text.encode(errors="replace")).hexdigest()[:32]
+    return text if _NAME.fullmatch(text) else hashlib.sha256(text.encode(errors="replace")).hexdigest()[:32]
 
 
 def admitted(headers: Mapping[str, str], *, believed: bool) -> dict[str, str]:
