@@ -14,13 +14,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TypeAlias
 
-from opentelemetry import baggage, context, propagate, trace
+from opentelemetry import baggage, context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
 from meshwright.extension import HEADER_RUN
-from meshwright.records import correlation, semconv
+from meshwright.records import correlation, semconv, w3c
 
 Attributes: TypeAlias = Mapping[str, AttributeValue]
 
@@ -96,7 +96,7 @@ def served(name: str, carrier: Mapping[str, str], attributes: Attributes, *, qui
     A `quiet` one that goes well has no span: it would say nothing that the caller's own does not.
     """
     began = time.time_ns()
-    with _attached(propagate.extract(correlation.of_trace(carrier))):
+    with _attached(w3c.read(carrier)):
         if not listened_to():
             yield
             return
@@ -136,14 +136,12 @@ def failed(span: Span, error: BaseException) -> None:
 
 def trace_headers() -> dict[str, str]:
     """`traceparent`, `tracestate` and `baggage` for the next hop; empty where there is nothing to carry."""
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
-    return carrier
+    return w3c.write()
 
 
 def _around(headers: Mapping[str, str], task: str, number: int) -> tuple[Context, tuple[int, int]]:
     """The context of a turn, and the ids of its span: (trace, which is 0 where it is the caller's; span)."""
-    around = propagate.extract(correlation.of_trace(headers), Context())
+    around = w3c.read(headers)
     if not correlation.is_valid(baggage.get_baggage(correlation.CORRELATION, around)):
         around = baggage.set_baggage(correlation.CORRELATION, task, around)
     above = trace.get_current_span(around).get_span_context()
