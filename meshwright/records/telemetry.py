@@ -104,10 +104,13 @@ class LateExporter(SpanExporter):
 class Telemetry:
     """What one process exports, from `start` to `stop`."""
 
-    def __init__(self, process: str, exporter: SpanExporter | None = None, *, size: int = 16_384) -> None:
+    def __init__(
+        self, process: str, exporter: SpanExporter | None = None, *, size: int = 16_384, metrics: bool = True
+    ) -> None:
         self._resource = Resource.create({"service.name": process, "service.namespace": "meshwright"})
         self._exporter = LateExporter(_otlp if exporter is None else lambda: exporter)
         self._queue = Counted(self._exporter, size)
+        self._metrics = metrics
         self._meters: MeterProvider | None = None
         self.provider = TracerProvider(
             resource=self._resource,
@@ -134,7 +137,8 @@ class Telemetry:
             raise SettingsError(
                 f"OTEL_BSP_MAX_QUEUE_SIZE: must be a number from 512 on (it is {size[:80]!r})"
             )
-        return cls(process, size=int(size))
+        to = any(environ.get(f"OTEL_EXPORTER_OTLP_{which}ENDPOINT") for which in ("", "METRICS_"))
+        return cls(process, size=int(size), metrics=to and environ.get("OTEL_METRICS_EXPORTER") != "none")
 
     def start(self) -> None:
         listen(self.provider)
@@ -150,7 +154,8 @@ class Telemetry:
         def begin() -> None:
             self._meters = _meters(self._resource, sources)
 
-        threading.Thread(target=begin, daemon=True).start()
+        if self._metrics:
+            threading.Thread(target=begin, daemon=True).start()
 
     def stop(self) -> None:
         """Send what is left, for a short while. What hangs is left to the end of the process."""
