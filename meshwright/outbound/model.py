@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 MAX_TOKENS = 2_000
 #: Of the statuses that refuse, those that may follow on work: a time that ran out, and a client that a gateway took for gone.
 UNSURE = (408, 499)
+#: No count of tokens is larger; a span has no room for what is.
+ANY_COUNT = 2**53
 
 Message = Mapping[str, Any]
 
@@ -94,7 +96,8 @@ class Model:
                 response = await self._complete(asked, by, hold.room)
                 written = fewest(_written(self.name, response))
                 used, doubt = judged(response.get("usage"), size, hold.room, written, self.price)
-                told.set_attributes(_told(response, used, self.price))
+                if told.is_recording():
+                    told.set_attributes(_told(response, used, self.price))
         except MeshError as error:
             # It said no, or never heard of us. Anything else may have been worked on, and billed.
             if isinstance(error, PeerRefused | PeerOverloaded | BudgetExhausted) or never_sent(error):
@@ -196,19 +199,23 @@ def _written(name: str, response: Mapping[str, Any]) -> list[str]:
 
 
 def _told(response: Mapping[str, Any], used: Amount | None, price: Price | None) -> dict[str, Any]:
-    """What a trace tells of a completion: counts and names, never a word of it."""
-    usage = response.get("usage") or {}
+    """What a trace tells of a completion: counts and names, never a word of it, and nothing that does not fit onto a span."""
+    said = response.get("usage")
+    usage = said if isinstance(said, Mapping) else {}
     counts = {semconv.INPUT_TOKENS: "prompt_tokens", semconv.OUTPUT_TOKENS: "completion_tokens"}
-    told: dict[str, Any] = {
-        name: usage[key] for name, key in counts.items() if isinstance(usage.get(key), int)
-    }
-    told[semconv.RESPONSE_MODEL] = str(response.get("model") or "")[:100]
+    found = ((name, usage.get(key)) for name, key in counts.items())
+    told: dict[str, Any] = {name: n for name, n in found if isinstance(n, int) and 0 <= n <= ANY_COUNT}
+    told[semconv.RESPONSE_MODEL] = _name(response.get("model"))
     told[semconv.FINISH_REASONS] = [
-        str(choice.get("finish_reason"))[:40] for choice in response.get("choices") or []
-    ][:8]
+        _name(choice.get("finish_reason")) for choice in (response.get("choices") or [])[:8]
+    ]
     if price is not None and used is not None:
         told[semconv.COST] = used.micros / 1_000_000
     return told
+
+
+def _name(text: object) -> str:
+    return str(text or "")[:100].encode(errors="replace").decode()
 
 
 def _said(name: str, response: Mapping[str, Any], tokens: int) -> Said:

@@ -38,6 +38,7 @@ from meshwright.outbound.seen import Seen, data_of, text_of
 from meshwright.outbound.wire import Json, wire_to
 from meshwright.parts import MEDIA_TYPE
 from meshwright.records import semconv
+from meshwright.records.correlation import as_id
 from meshwright.records.tracing import CLIENT, Attributes, span, trace_headers
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Peer:
                     try:
                         return await self._once(message, headers, seen, by, origin, accepts)
                     finally:
-                        told.set_attribute(semconv.A2A_TASK, seen.remote)
+                        told.set_attribute(semconv.A2A_TASK, as_id(seen.remote) if seen.remote else "")
 
         def safe(error: MeshError) -> bool:
             return not seen.there and (self._takes_once or unheard(error))

@@ -54,6 +54,7 @@ def followed(first: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, 
     return {**of_trace(first), **{name: value for name, value in headers.items() if name != "baggage"}}
 
 
-def of_trace(headers: Mapping[str, str]) -> dict[str, str]:
-    """Those that carry a trace."""
-    return {name: headers[name] for name in TRACE if name in headers}
+def of_trace(headers: Mapping[str, object]) -> dict[str, str]:
+    """Those that carry a trace. In MCP's `_meta` a caller can write anything under their names."""
+    found = ((name, headers.get(name)) for name in TRACE)
+    return {name: value for name, value in found if isinstance(value, str)}

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from meshwright.records.correlation import UPSTREAM, admitted, followed
+from meshwright.records.correlation import UPSTREAM, admitted, followed, of_trace
 from meshwright.records.logs import Json, Text
 from meshwright.records.tracing import turn
 
@@ -35,6 +35,10 @@ def test_a_later_message_keeps_the_id_of_the_first_and_may_have_a_parent_of_its_
     found = followed(HEADERS, {"traceparent": own, "baggage": "mesh.correlation.id=another-one"})
     assert (found["traceparent"], found["baggage"]) == (own, HEADERS["baggage"])
     assert followed(HEADERS, {})["traceparent"] == PARENT
+
+
+def test_what_is_no_text_carries_no_trace() -> None:
+    assert of_trace({"traceparent": 5, "tracestate": None, "baggage": ["a=b"]}) == {}
 
 
 def record(message: str, **more: object) -> logging.LogRecord:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from typing import Any
 
 import pytest
 
 from meshwright.budget import Budget, Price
 from meshwright.deadline import Deadline
-from meshwright.errors import PeerUnreachable
+from meshwright.errors import MeshError, PeerUnreachable
 from meshwright.outbound.model import Model
 from meshwright.records.telemetry import Telemetry
 from meshwright.testing import ScriptedModel
@@ -43,6 +45,20 @@ async def test_a_completion_has_its_tokens_and_its_price(backend: TraceBackend) 
     assert span.attributes["gen_ai.provider.name"] == "openai"
     sent = b"".join(backend.bodies)
     assert not any(word in sent for word in (b"Lovelace", b"forty-two", b"sk-secret"))
+
+
+@pytest.mark.usefixtures("model_clients")
+@pytest.mark.parametrize("lie", [10**30, -5, "many", None, 1.5])
+async def test_a_usage_that_cannot_be_costs_no_span(backend: TraceBackend, lie: object) -> None:
+    usage = {"prompt_tokens": lie, "completion_tokens": 3}
+    body = {
+        "id": "x", "object": "chat.completion", "created": 0, "model": "\ud800",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}],
+        "usage": usage,
+    }  # fmt: skip
+    with contextlib.suppress(MeshError):  # LiteLLM may not take it for an answer
+        await told(backend, [{"raw": json.dumps(body).encode()}])
+    assert [span.name for span in backend.spans] == ["chat openai/small"]
 
 
 @pytest.mark.usefixtures("model_clients")
