@@ -32,6 +32,7 @@ from meshwright.origin import Origin
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.protojson import from_dict
 from meshwright.records import correlation, semconv, tracing
+from meshwright.records.metrics import Worked
 from meshwright.tasks.events import COMPLETED, WORKING, Event, ends_in, status
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.turn import Postponed
@@ -117,6 +118,8 @@ class Executor:
     ) -> None:
         self._work = work
         self._operation = operation
+        #: What the work came to, for `/metrics`.
+        self.worked = Worked()
         self._places = places or Places(settings.queue, settings.at_once)
         self._unheard = unheard
         self._apologies = asyncio.Semaphore(APOLOGIES)
@@ -140,7 +143,9 @@ class Executor:
                     raise result
                 result = [self._failed(turn, result, int((time.monotonic() - began) * 1000))]
             if (end := ends_in(result)) is not None:
-                span.set_attribute(semconv.A2A_STATE, TaskState.Name(end.status.state))
+                state = TaskState.Name(end.status.state)
+                span.set_attribute(semconv.A2A_STATE, state)
+                self.worked.note(state, time.monotonic() - began)
         return result
 
     def _attributes(self, turn: Turn) -> tracing.Attributes:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from meshwright.records.metrics import CONTENT_TYPE, Source, exposition, of_places
+from meshwright.records.metrics import CONTENT_TYPE, Sample, Source, exposition, of_places
 
 if TYPE_CHECKING:
     from meshwright.inbound.places import Places
@@ -45,8 +45,11 @@ class Readiness:
 
     def sources(self) -> list[Source]:
         """Where all numbers of this process come from."""
-        places = self.places
-        return [*([] if places is None else [lambda: of_places(places)]), *self.metrics]
+        places, worker = self.places, self.worker
+        own: list[Source] = [] if places is None else [lambda: of_places(places)]
+        if worker is not None:
+            own.append(lambda: [Sample("meshwright_tasks_held", worker.running)])
+        return [*own, *self.metrics]
 
     def routes(self) -> list[Route]:
         async def livez(request: Request) -> JSONResponse:

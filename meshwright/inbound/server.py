@@ -128,6 +128,7 @@ def a2a_app(
     )
     readiness.name = name
     readiness.places = handler.places
+    readiness.metrics.append(executor.worked.samples)
 
     async def drain() -> None:
         readiness.draining = True

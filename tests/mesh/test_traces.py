@@ -170,6 +170,18 @@ async def test_a_failed_agent_is_seen_where_it_failed(start_team: Any, listening
     assert b"lovelace" not in b"".join(backend.bodies)
 
 
+async def test_what_was_worked_off_is_counted_and_timed(start_team: Any) -> None:
+    async with start_team() as team, team.mesh.client() as client:
+        await send(team, "paint t1 red")
+        told = (await client.get("http://orchestrator/metrics")).text.splitlines()
+    assert 'meshwright_work_total{state="TASK_STATE_COMPLETED"} 1' in told
+    assert "meshwright_tasks_held 0" in told
+    (seconds,) = [
+        float(line.split()[1]) for line in told if line.startswith("meshwright_work_seconds_total ")
+    ]
+    assert 0 < seconds < 20
+
+
 async def test_without_a_listener_the_id_is_there_all_the_same(start_team: Any) -> None:
     async with start_team() as team:
         await send(team, "paint t1 red")
