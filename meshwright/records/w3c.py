@@ -1,6 +1,6 @@
 """W3C trace context and baggage, from headers and to headers. By hand, because each hop pays for it twice.
 
-The SDK's propagators do the same and take three times as long; a test holds the two against each other. The result is a context of
+The SDK's propagators do the same and take longer; a test holds the two against each other. The result is a context of
 the SDK, so whatever else is instrumented in a process finds its parent and its baggage there.
 """
 
