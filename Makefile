@@ -4,6 +4,7 @@
 #   make test    the tests
 #   make bench   what a start costs, and a hop; make bench-hop is the hop alone, with ARGS='--only NAME'
 #   make check   ruff, its formatter, mypy --strict
+#   make bench-tracing  what the export of traces adds to a mesh's own CPU for each workflow; ARGS='--rounds N'
 #   make bench-parked  RUNS=10000 runs that wait for a person: what they cost, and that all go on
 #   make bench-audit  what the audit log costs: appends by 8 writers, entries verified in a second; ARGS='--only sqlite'
 #   make incident  a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg
@@ -30,7 +31,7 @@ PLOT ?= incident.svg
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop bench-parked bench-audit chaos incident storm wasted runaway gateway attacks evals three-files clean
+.PHONY: help demo up test check bench bench-hop bench-tracing bench-parked bench-audit chaos incident storm wasted runaway gateway attacks evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +56,9 @@ bench: $(VENV)/bench.installed
 
 bench-hop: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.hop $(ARGS)
+
+bench-tracing: $(VENV)/bench.installed
+	@$(BIN)/python -m benchmarks.tracing $(ARGS)
 
 bench-parked: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.parked --runs $(RUNS) $(ARGS)

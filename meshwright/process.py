@@ -11,21 +11,22 @@ The agent is named, not imported: the port is open, and the card served, before 
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from meshwright.records.logs import log_to_stderr
 from meshwright.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from meshwright.isolation.cradle import Cradle
+    from meshwright.records.telemetry import Telemetry
 
 #: Seconds that connections have after the grace of their work, before they are cut.
 FAREWELL = 2
@@ -92,9 +93,7 @@ def run(
     gc.disable()  # nothing that imports make is garbage; it is turned on again when they are done
     try:
         settings = Settings.from_env(os.environ)
-        logging.basicConfig(level=settings.log_level, format=f"%(asctime)s {name} %(levelname)s %(message)s")
-        for chatty in ("httpx", "mcp", "a2a"):
-            logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+        log_to_stderr(name, settings.log_level, settings.log_format)
         # What is to be forked is forked here: from the next line on there are a socket, a loop and threads.
         if fork is not None:
             fork(settings)
@@ -123,15 +122,34 @@ def _serve(
     from meshwright.inbound.listener import Listener
     from meshwright.isolation.watchdog import watched
 
+    telemetry: Telemetry | None = None
+
+    def made() -> Starlette:
+        nonlocal telemetry
+        if exports(os.environ):
+            from meshwright.records.telemetry import Telemetry
+
+            telemetry = Telemetry.from_env(name, os.environ)
+            telemetry.start()
+        return build(settings)
+
     def told() -> None:
         if front.app is None:
             server.leave()
+        elif telemetry is not None:
+            readiness = front.app.state.readiness
+            readiness.metrics.append(telemetry.samples)
+            telemetry.measure(readiness.sources)
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
         gc.enable()
 
+    def left() -> None:
+        if telemetry is not None:
+            telemetry.stop()
+
     described = offered(card_of(name), settings.grpc_port) if card else None
-    front = Front(name, described, settings.public_url, lambda: build(settings), told)
+    front = Front(name, described, settings.public_url, made, told, left)
     config = uvicorn.Config(
         watched(front, settings.watchdog),
         http=Connection,
@@ -157,6 +175,12 @@ def _serve(
     server.run(sockets=[listener])
     if front.failure is not None:
         raise front.failure
+
+
+def exports(environ: Mapping[str, str]) -> bool:
+    """Whether this process exports traces: OTEL_* are the one way to say so, and mean what they mean everywhere."""
+    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    return environ.get("OTEL_SDK_DISABLED", "").lower() != "true" and any(map(environ.get, endpoints))
 
 
 def _listener(settings: Settings) -> socket.socket:

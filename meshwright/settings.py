@@ -104,6 +104,7 @@ class Settings(BaseModel):
     kill_grace: float = Field(default=0.5, ge=0, le=60)
     #: Seconds that the event loop may stand still before the process ends; 0 for ever.
     watchdog: float = Field(default=10.0, ge=0, le=3600)
+    log_format: str = Field(default="text", pattern="^(text|json)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @classmethod

@@ -43,6 +43,9 @@ from meshwright.extension import (
 from meshwright.grants.grant import Grant, digest, read
 from meshwright.inbound.doorman import caller_of
 from meshwright.inbound.identity import Caller, Trust
+from meshwright.records import semconv
+from meshwright.records.correlation import of_trace
+from meshwright.records.tracing import served
 from meshwright.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -137,6 +140,8 @@ class ToolServer:
         server: MCPServer[Any] = MCPServer(
             self.name, version=self.version, instructions=self._instructions or None, log_level="WARNING"
         )
+        # The SDK's own spans say less than ours, put the words of an error on a span, and do not carry the baggage on.
+        server.middleware[:] = [m for m in server.middleware if type(m).__name__ != "OpenTelemetryMiddleware"]
         for tool, writes in self._tools:
             hints = ToolAnnotations(
                 read_only_hint=not writes,
@@ -181,13 +186,14 @@ class ToolServer:
         async def guarded(**arguments: Any) -> Any:
             context = arguments.pop("mcp_context")
             try:
-                call = self._admit(name, writes, context, access, trust)
-                if wants:
-                    arguments[wants] = call
-                if writes:
-                    return await self._to_its_end(tool(**arguments))
-                async with asyncio.timeout(call.by.require()):
-                    return await tool(**arguments)
+                with served(f"execute_tool {name}", *self._told(name, context), quiet=not writes):
+                    call = self._admit(name, writes, context, access, trust)
+                    if wants:
+                        arguments[wants] = call
+                    if writes:
+                        return await self._to_its_end(tool(**arguments))
+                    async with asyncio.timeout(call.by.require()):
+                        return await tool(**arguments)
             except TimeoutError:
                 raise ToolError(f"{name}: {RAN_LATE}") from None
             except ToolRefused as refusal:
@@ -209,6 +215,13 @@ class ToolServer:
             parameters, return_annotation=types["return"]
         )
         return guarded
+
+    def _told(self, tool: str, context: Any) -> tuple[dict[str, str], dict[str, str]]:
+        """The trace that a call belongs to, from its headers or its `_meta`; and what a trace tells of it."""
+        request = context.request_context
+        around = {**of_trace(request.meta or {}), **of_trace(request.request.headers)}
+        told = {semconv.OPERATION: semconv.EXECUTE_TOOL, semconv.TOOL: tool, semconv.TOOL_SERVER: self.name}
+        return around, {**told, semconv.CALLER: caller_of(request.request.scope).name}
 
     def _admit(self, tool: str, writes: bool, context: Any, access: Access, trust: Trust) -> Call:
         request = context.request_context.request

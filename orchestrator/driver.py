@@ -15,6 +15,7 @@ from meshwright.errors import CallerError, DeadlineExceeded, Forbidden, InvalidR
 from meshwright.findings import Asks, Gap, Proposal
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.ledger import Account
+from meshwright.records.tracing import in_run
 from meshwright.reviews.word import Word
 from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.turn import Postponed
@@ -87,7 +88,8 @@ class Driver:
                 return await self._parked(run["id"], run["report"] or {}, note)
         else:
             await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))
-        return await self._drive(run, incoming, said)
+        with in_run(run["id"]):
+            return await self._drive(run, incoming, said)
 
     async def decide(self, key: str, word: Word, by: str) -> dict[str, Any]:
         """What an operator says of a review, through whichever door. Raises what `ReviewStore.decide` raises."""

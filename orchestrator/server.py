@@ -20,6 +20,7 @@ from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
 from meshwright.policy.rules import Policy, shipped_policy
+from meshwright.records import semconv
 from meshwright.records.runs import RunStore, end_with_task
 from meshwright.reviews.overdue import Watch
 from meshwright.reviews.store import Patience, ReviewStore
@@ -110,6 +111,7 @@ def orchestrator_app(
         unheard=unheard,
         on_end=end_with_task,
         deliveries={"cancel": directory.call_off},
+        operation=semconv.INVOKE_WORKFLOW,
     )
 
 

@@ -42,7 +42,7 @@ _OUTWARD = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 )
-_EVERYONE = ("LOG_LEVEL", "OTLP", "MAX_BODY", "AT_ONCE", "QUEUE")
+_EVERYONE = ("LOG_LEVEL", "LOG_FORMAT", "MAX_BODY", "AT_ONCE", "QUEUE")
 #: What every A2A server knows of: where its tasks are kept, and for how long a replica, a try or a task is waited for.
 _AGENTS = ("DATABASE", "LEASE", "CLAIMS", "GRACE", "RETENTION", "WARM", "WEBHOOKS")
 

@@ -31,8 +31,9 @@ from meshwright.inbound.places import Places, rank_of
 from meshwright.origin import Origin
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.protojson import from_dict
-from meshwright.records.tracing import span
-from meshwright.tasks.events import COMPLETED, WORKING, Event, status
+from meshwright.records import correlation, semconv, tracing
+from meshwright.records.metrics import Worked
+from meshwright.tasks.events import COMPLETED, WORKING, Event, ends_in, status
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.turn import Postponed
 
@@ -102,7 +103,8 @@ class Executor:
 
     `revive` is the least time, in seconds, for a turn that is taken up again. Who answers for a request to its end needs
     some, even when the caller's deadline passed meanwhile; a specialist needs none, because its caller has gone.
-    `unheard` answers where no place can be had in time; without it the task fails and says so.
+    `unheard` answers where no place can be had in time; without it the task fails and says so. `operation` is what the work is called
+    in a trace.
     """
 
     def __init__(
@@ -114,8 +116,12 @@ class Executor:
         *,
         revive: float = 0.0,
         unheard: Unheard | None = None,
+        operation: str = semconv.INVOKE_AGENT,
     ) -> None:
         self._work = work
+        self._operation = operation
+        #: What the work came to, for `/metrics`.
+        self.worked = Worked()
         self._places = places or Places(settings.queue, settings.at_once)
         self._unheard = unheard
         self._apologies = asyncio.Semaphore(APOLOGIES)
@@ -127,13 +133,38 @@ class Executor:
     async def perform(self, turn: Turn) -> Sequence[Event]:
         """The events that end the turn. Raises LeaseLost, StoreUnavailable, Postponed."""
         began = time.monotonic()
-        with span(f"invoke_agent {self._name}", turn.envelope.headers, agent=self._name, task=turn.task.id):
+        envelope, task = turn.envelope, turn.task
+        with tracing.turn(
+            *(f"{self._operation} {self._name}", envelope.headers, task.id, envelope.turn, task.context_id),
+            self._attributes(turn),
+        ) as span:
             result = await self._watched(turn)
-        if isinstance(result, _OURS):
-            raise result
-        if isinstance(result, BaseException):
-            return [self._failed(turn, result, int((time.monotonic() - began) * 1000))]
+            if isinstance(result, BaseException):
+                tracing.failed(span, result)
+                if isinstance(result, _OURS):
+                    raise result
+                result = [self._failed(turn, result, int((time.monotonic() - began) * 1000))]
+            if (end := ends_in(result)) is not None:
+                state = TaskState.Name(end.status.state)
+                span.set_attribute(semconv.A2A_STATE, state)
+                self.worked.note(state, time.monotonic() - began)
         return result
+
+    def _attributes(self, turn: Turn) -> tracing.Attributes:
+        """What a trace tells of a turn."""
+        if not tracing.listened_to():
+            return {}
+        workflow = self._operation == semconv.INVOKE_WORKFLOW
+        return {
+            semconv.OPERATION: self._operation,
+            semconv.AGENT: self._name,
+            semconv.CALLER: turn.envelope.caller,
+            semconv.CONVERSATION: correlation.as_id(turn.task.context_id),
+            semconv.A2A_TASK: turn.task.id,
+            semconv.ATTEMPT: turn.attempt,
+            semconv.DEADLINE: int(turn.envelope.seconds * 1000),
+            **({semconv.WORKFLOW: self._name, semconv.KIND: semconv.CHAIN} if workflow else {}),
+        }
 
     async def _watched(self, turn: Turn) -> list[Event] | BaseException:
         """What the work came to, or the error in its place; DeadlineExceeded when time ran out first."""
@@ -268,5 +299,5 @@ def _message(turn: Turn, parts: list[Part]) -> Message:
 
 
 def _noted(event: TaskStatusUpdateEvent, notes: Mapping[str, Any]) -> TaskStatusUpdateEvent:
-    from_dict({URI: dict(notes)}, event.metadata)
+    from_dict({URI: {"correlation": correlation.in_hand.get(), **notes}}, event.metadata)
     return event

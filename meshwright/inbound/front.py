@@ -31,6 +31,7 @@ class Front:
     """ASGI app that stands before the one that `build` makes in a thread, and hands over when that has started.
 
     `card` is None for a server without one. `told` is called once, when the app is there or could not be: then `failure` says why.
+    `left` is called in a thread when it has ended.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Front:
         public_url: str | None,
         build: Callable[[], Starlette],
         told: Callable[[], None],
+        left: Callable[[], None] = lambda: None,
     ) -> None:
         self.failure: BaseException | None = None
         self.app: Starlette | None = None
         self._build = build
         self._told = told
+        self._left = left
         self._leaving = asyncio.Event()
         readiness = Readiness("start")
         readiness.name = name
@@ -71,6 +74,7 @@ class Front:
         await receive()
         self._leaving.set()
         await asyncio.wait({living})
+        await asyncio.to_thread(self._left)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _live(self) -> None:

@@ -38,6 +38,7 @@ from meshwright.inbound.departure import Departures
 from meshwright.inbound.places import Places, rank_of
 from meshwright.inbound.told import told
 from meshwright.parts import MAX_PARTS, text_in
+from meshwright.records.correlation import admitted
 from meshwright.tasks import pushes
 from meshwright.tasks.accept import Accepted, Ask
 from meshwright.tasks.events import SETTLED, TERMINAL, state_name
@@ -88,6 +89,8 @@ class MeshRequestHandler(RequestHandler):
         self.places = Places(settings.queue, settings.at_once)
         #: Whether a message whose turn cannot come in time is taken all the same, because it gets an answer without its work.
         self.patient = False
+        #: Whether a stranger's word on traces is taken: only where nobody is known.
+        self.credulous = True
 
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
         with told(context):
@@ -224,7 +227,10 @@ class MeshRequestHandler(RequestHandler):
             _owner(context),
             caller,
             params.message,
-            {name: value for name, value in headers.items() if name.startswith(CARRIED)},
+            admitted(
+                {name: value for name, value in headers.items() if name.startswith(CARRIED)},
+                believed=bool(caller) or self.credulous,
+            ),
             by.remaining,
             push,
         )

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from meshwright.records.metrics import CONTENT_TYPE, Source, exposition, of_places
+from meshwright.records.metrics import CONTENT_TYPE, Sample, Source, exposition, of_places
 
 if TYPE_CHECKING:
     from meshwright.inbound.places import Places
@@ -43,6 +43,14 @@ class Readiness:
     def ready(self) -> bool:
         return not self._waiting and not self.draining
 
+    def sources(self) -> list[Source]:
+        """Where all numbers of this process come from."""
+        places, worker = self.places, self.worker
+        own: list[Source] = [] if places is None else [lambda: of_places(places)]
+        if worker is not None:
+            own.append(lambda: [Sample("meshwright_tasks_held", worker.running)])
+        return [*own, *self.metrics]
+
     def routes(self) -> list[Route]:
         async def livez(request: Request) -> JSONResponse:
             return JSONResponse({"alive": True, "name": self.name})
@@ -66,8 +74,6 @@ class Readiness:
             return JSONResponse({**body, **self.details()}, 200 if self.ready else 503)
 
         async def metrics(request: Request) -> Response:
-            places = self.places
-            own: list[Source] = [] if places is None else [lambda: of_places(places)]
-            return Response(exposition([*own, *self.metrics]), media_type=CONTENT_TYPE)
+            return Response(exposition(self.sources()), media_type=CONTENT_TYPE)
 
         return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]

@@ -115,6 +115,10 @@ class Trust:
         """Whether the name of a caller, as it was verified, is that of a person who may decide."""
         return bool(name) and name in self._operators
 
+    @property
+    def knows_somebody(self) -> bool:
+        return bool(self._keys)
+
     def caller(self, authorization: str | None) -> Caller:
         """Who an Authorization header names. Raises Unauthenticated, always in the same words."""
         if not authorization:

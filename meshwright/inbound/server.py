@@ -33,6 +33,7 @@ from meshwright.outbound.switchboard import Switchboard
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
+from meshwright.records import semconv
 from meshwright.settings import Settings
 from meshwright.tasks.book import OnEnd, TaskBook
 from meshwright.tasks.courier import Courier, Deliver
@@ -113,10 +114,11 @@ def a2a_app(
     on_end: OnEnd | None = None,
     deliveries: Mapping[str, Deliver] | None = None,
     answers_only: bool = False,
+    operation: str = semconv.INVOKE_AGENT,
 ) -> Starlette:
     """An A2A server around `work`; `routes` come before those of A2A.
 
-    For `revive` and `unheard` see the Executor, for `on_end` the TaskBook, for `deliveries` (besides webhooks) the Courier, for
+    For `revive`, `unheard` and `operation` see the Executor, for `on_end` the TaskBook, for `deliveries` (besides webhooks) the Courier, for
     `answers_only` the Desk. Its `state.drain` is for
     a signal handler: work is no longer taken, and what cannot be finished in time is handed over.
     """
@@ -129,9 +131,13 @@ def a2a_app(
     operations = Sanitised(handler)
     grpc = GrpcDoor(operations, complete, settings, identity.trust)
     handler.patient = unheard is not None
-    executor = Executor(work, settings, name, handler.places, revive=revive, unheard=unheard)
+    handler.credulous = not identity.trust.knows_somebody
+    executor = Executor(
+        *(work, settings, name, handler.places), revive=revive, unheard=unheard, operation=operation
+    )
     readiness.name = name
     readiness.places = handler.places
+    readiness.metrics.append(executor.worked.samples)
 
     async def drain() -> None:
         readiness.draining = True
@@ -140,6 +146,7 @@ def a2a_app(
 
     @asynccontextmanager
     async def whole_life(app: Starlette) -> AsyncIterator[None]:
+        app.state.readiness = readiness
         loop, draining = asyncio.get_running_loop(), set[asyncio.Task[None]]()
         app.state.drain = lambda: loop.call_soon_threadsafe(lambda: draining.add(loop.create_task(drain())))
         async with AsyncExitStack() as stack:

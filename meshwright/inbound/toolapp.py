@@ -46,7 +46,7 @@ def tool_app(
     readiness = Readiness()
     readiness.name = server.name
     readiness.places = places = Places(settings.queue, settings.at_once, start=START)
-    return Starlette(
+    app = Starlette(
         routes=[*readiness.routes(), Mount("/", mcp)],
         middleware=[
             Middleware(Doorman, trust=identity.trust),
@@ -55,3 +55,5 @@ def tool_app(
         ],
         lifespan=lifespan,
     )
+    app.state.readiness = readiness
+    return app

@@ -27,7 +27,8 @@ from meshwright.errors import (
 )
 from meshwright.outbound.lost import never_sent
 from meshwright.outbound.usage import fewest, judged, sized
-from meshwright.records.tracing import span
+from meshwright.records import semconv
+from meshwright.records.tracing import CLIENT, Attributes, span
 from meshwright.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 MAX_TOKENS = 2_000
 #: Of the statuses that refuse, those that may follow on work: a time that ran out, and a client that a gateway took for gone.
 UNSURE = (408, 499)
+#: No count of tokens is larger; a span has no room for what is.
+ANY_COUNT = 2**53
 
 Message = Mapping[str, Any]
 
@@ -89,10 +92,12 @@ class Model:
         used: Amount | None = None
         doubt = ""
         try:
-            with span(f"chat {self.name}", model=self.name):
+            with span(f"{semconv.CHAT} {self.name}", self._attributes(hold.room), kind=CLIENT) as told:
                 response = await self._complete(asked, by, hold.room)
-            written = fewest(_written(self.name, response))
-            used, doubt = judged(response.get("usage"), size, hold.room, written, self.price)
+                written = fewest(_written(self.name, response))
+                used, doubt = judged(response.get("usage"), size, hold.room, written, self.price)
+                if told.is_recording():
+                    told.set_attributes(_told(response, used, self.price))
         except MeshError as error:
             # It said no, or never heard of us. Anything else may have been worked on, and billed.
             if isinstance(error, PeerRefused | PeerOverloaded | BudgetExhausted) or never_sent(error):
@@ -105,6 +110,15 @@ class Model:
                 log.warning("%s: its usage is not believed: %s", self.name, doubt)
             charged = await hold.settle(used, doubt=doubt)
         return _said(self.name, response, charged.tokens)
+
+    def _attributes(self, room: int) -> Attributes:
+        """What a trace tells of a completion before it is there."""
+        return {
+            semconv.OPERATION: semconv.CHAT,
+            semconv.PROVIDER: self.name.partition("/")[0] if "/" in self.name else "openai",
+            semconv.REQUEST_MODEL: self.name,
+            semconv.MAX_TOKENS: room,
+        }
 
     async def _complete(self, asked: dict[str, Any], by: Deadline, room: int) -> dict[str, Any]:
         given = by.require()
@@ -182,6 +196,26 @@ def _written(name: str, response: Mapping[str, Any]) -> list[str]:
     except UnicodeEncodeError:
         raise PeerAnsweredBadly(name, "its answer is not text") from None
     return written
+
+
+def _told(response: Mapping[str, Any], used: Amount | None, price: Price | None) -> dict[str, Any]:
+    """What a trace tells of a completion: counts and names, never a word of it, and nothing that does not fit onto a span."""
+    said = response.get("usage")
+    usage = said if isinstance(said, Mapping) else {}
+    counts = {semconv.INPUT_TOKENS: "prompt_tokens", semconv.OUTPUT_TOKENS: "completion_tokens"}
+    found = ((name, usage.get(key)) for name, key in counts.items())
+    told: dict[str, Any] = {name: n for name, n in found if isinstance(n, int) and 0 <= n <= ANY_COUNT}
+    told[semconv.RESPONSE_MODEL] = _name(response.get("model"))
+    told[semconv.FINISH_REASONS] = [
+        _name(choice.get("finish_reason")) for choice in (response.get("choices") or [])[:8]
+    ]
+    if price is not None and used is not None:
+        told[semconv.COST] = used.micros / 1_000_000
+    return told
+
+
+def _name(text: object) -> str:
+    return str(text or "")[:100].encode(errors="replace").decode()
 
 
 def _said(name: str, response: Mapping[str, Any], tokens: int) -> Said:

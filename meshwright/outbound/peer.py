@@ -38,7 +38,9 @@ from meshwright.outbound.retry import Retries
 from meshwright.outbound.seen import Seen, data_of, text_of
 from meshwright.outbound.wire import Json, wire_to
 from meshwright.parts import MEDIA_TYPE
-from meshwright.records.tracing import span, trace_headers
+from meshwright.records import semconv
+from meshwright.records.correlation import as_id
+from meshwright.records.tracing import CLIENT, Attributes, span, trace_headers
 
 if TYPE_CHECKING:
     import httpx
@@ -136,9 +138,16 @@ class Peer:
 
         async def once() -> Answer:
             async with self.breaker.admit():
-                with span(f"invoke_agent {self.name}", agent=self.name):
+                with span(
+                    *(f"{semconv.INVOKE_AGENT} {self.name}", self._attributes(by)),
+                    kind=CLIENT,
+                    key=message_id,
+                ) as told:
                     headers = self._headers(by, tokens, micros, origin)
-                    return await self._once(message, headers, seen, by, origin, accepts, hears)
+                    try:
+                        return await self._once(message, headers, seen, by, origin, accepts, hears)
+                    finally:
+                        told.set_attribute(semconv.A2A_TASK, as_id(seen.remote) if seen.remote else "")
 
         def safe(error: MeshError) -> bool:
             if answers is not None and self.takes_once:
@@ -240,6 +249,16 @@ class Peer:
                 "%s: the stream of task %s broke off (%s); coming back to it", self.name, seen.remote, lost
             )
 
+    def _attributes(self, by: Deadline) -> Attributes:
+        """What a trace tells of a call."""
+        return {
+            semconv.OPERATION: semconv.INVOKE_AGENT,
+            semconv.AGENT: self.name,
+            semconv.CALLER: self._identity.name,
+            semconv.A2A_METHOD: "SendStreamingMessage" if self._wire.streams else "SendMessage",
+            semconv.DEADLINE: int(by.remaining * 1000),
+        }
+
     def _headers(
         self, by: Deadline, tokens: int | None, micros: int | None, origin: Origin | None
     ) -> dict[str, str]:
@@ -255,5 +274,6 @@ class Peer:
 
     async def cancel(self, task_id: str) -> None:
         """CancelTask. A task that has ended, or that the peer does not know, is as good as cancelled. Raises PeerError."""
-        headers = self._identity.authorization(self._audience) if self._audience else {}
+        authorization = self._identity.authorization(self._audience) if self._audience else {}
+        headers = {**trace_headers(), **authorization}
         await self._wire.cancel(task_id, headers)

@@ -20,7 +20,8 @@ from meshwright.extension import (
 )
 from meshwright.inbound.identity import LIFETIME
 from meshwright.outbound.breaker import FLOOR
-from meshwright.records.tracing import span
+from meshwright.records import semconv
+from meshwright.records.tracing import CLIENT, Attributes, listened_to, span
 
 if TYPE_CHECKING:
     from meshwright.grants.grant import Grant
@@ -73,7 +74,15 @@ class Session:
         self.used.append(f"{host.name}.{tool}")
         if self.priority:
             meta[META_PRIORITY] = self.priority
-        with span(f"execute_tool {tool}", server=host.name):
+        told: Attributes = {
+            semconv.OPERATION: semconv.EXECUTE_TOOL,
+            semconv.TOOL: tool,
+            semconv.TOOL_TYPE: "extension",
+            semconv.TOOL_SERVER: host.name,
+            semconv.DEADLINE: int(by.remaining * 1000),
+        }
+        key = str(meta.get(META_KEY) or (repr(arguments) if listened_to() else ""))
+        with span(f"{semconv.EXECUTE_TOOL} {tool}", told, kind=CLIENT, key=key):
             params = {"name": tool, "arguments": arguments}
             judge = functools.partial(_content, tool)
             return await self.box.rpc(host, "tools/call", params, by, meta, judge=judge, **more)

@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from meshwright.errors import PeerRefused, PeerTimedOut, PeerUnreachable
+from meshwright.records.tracing import trace_headers
 from meshwright.tasks import pushes
 from meshwright.tasks.courier import Parcel, Undeliverable
 
@@ -126,6 +127,8 @@ class Webhooks:
         parts = urlsplit(config.url)
         origin = f"{parts.scheme}://{parts.netloc}"
         headers = {"host": parts.netloc, "content-type": MEDIA_TYPE, "x-mesh-notification": parcel.id}
+        # who is told is no part of the mesh: the trace goes along, its baggage does not
+        headers |= {k: v for k, v in trace_headers().items() if k != "baggage"}
         if config.token:
             headers["x-a2a-notification-token"] = config.token
         if config.authentication.scheme:

@@ -6,8 +6,9 @@ its own, and ours are there already. Labels name peers and reasons, never a cust
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
     "meshwright_places_limit": ("gauge", "Tasks that may be worked on at the same time."),
     "meshwright_places_taken": ("gauge", "Tasks that are worked on."),
     "meshwright_places_waiting": ("gauge", "Tasks that wait for a place."),
+    "meshwright_work_total": ("counter", "Messages that were worked off, by the state the task came to."),
+    "meshwright_work_seconds_total": (
+        "counter",
+        "Seconds from the beginning of that work to its end, together.",
+    ),
+    "meshwright_tasks_held": ("gauge", "Tasks whose lease this process keeps."),
+    "meshwright_spans_total": ("counter", "Spans of this process, by what became of them."),
     "meshwright_shed_total": ("counter", "Tasks turned away, or answered without their work, by why."),
     "meshwright_audit_entries": ("gauge", "Entries of the audit log, as last looked at."),
     "meshwright_audit_signed_entries": (
@@ -91,6 +99,23 @@ def of_log(entries: int, signed: int, age: float, *, broken: bool) -> Iterator[S
     yield Sample("meshwright_audit_signed_entries", signed)
     yield Sample("meshwright_audit_checkpoint_age_seconds", age)
     yield Sample("meshwright_audit_broken", broken)
+
+
+@dataclass(slots=True)
+class Worked:
+    """What a server's work came to. The mean latency of a while is the growth of its seconds by that of its count."""
+
+    ended: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def note(self, state: str, seconds: float) -> None:
+        self.ended[state] += 1
+        self.seconds += seconds
+
+    def samples(self) -> Iterator[Sample]:
+        for state, count in sorted(self.ended.items()):
+            yield Sample("meshwright_work_total", count, (("state", state),))
+        yield Sample("meshwright_work_seconds_total", self.seconds)
 
 
 def exposition(sources: Iterable[Source]) -> str:

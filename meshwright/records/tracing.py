@@ -1,48 +1,195 @@
-"""W3C trace context from hop to hop, and one span per agent call and tool call. Policies never import this room."""
+"""Spans, and W3C trace context from hop to hop. Policies never import this room.
+
+A span's id is not drawn but derived from its place in the work: the trace, the span above, what it is. Who does the work of a dead
+process again so tells the same spans again, and what others hung below them is no orphan. While nobody listens nothing is built.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import TypeAlias
 
-from opentelemetry import context, propagate, trace
+from opentelemetry import baggage, context, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.util.types import AttributeValue
 
-_tracer = trace.get_tracer("meshwright")
-#: What a caller sends of its trace.
-_CARRIED = frozenset({"traceparent", "tracestate", "baggage"})
-_NOTHING = nullcontext()
+from meshwright.extension import HEADER_RUN
+from meshwright.records import correlation, semconv, w3c
+
+Attributes: TypeAlias = Mapping[str, AttributeValue]
+
+CLIENT = SpanKind.CLIENT
+#: The ids of the span that is being started, for the provider's generator: (trace, span); 0 is "draw one".
+given: ContextVar[tuple[int, int]] = ContextVar("mesh.given", default=(0, 0))
+#: How many spans of one name have begun below the span in hand.
+_siblings: ContextVar[Counter[str] | None] = ContextVar("mesh.siblings", default=None)
+_NOTHING = nullcontext(trace.INVALID_SPAN)
+_tracer, _has_listener = trace.get_tracer("meshwright"), False
+
+
+def listen(provider: trace.TracerProvider | None) -> None:
+    """From now on spans go to `provider`; with None to whichever is set for the whole process, if one is."""
+    global _tracer, _has_listener
+    _tracer, _has_listener = trace.get_tracer("meshwright", tracer_provider=provider), provider is not None
+
+
+def listened_to() -> bool:
+    """Whether somebody gets the spans; until then one is a call for nothing."""
+    return _has_listener or not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 def span(
-    name: str, carrier: Mapping[str, str] | None = None, **attributes: str
-) -> AbstractContextManager[None]:
-    """A span around a piece of work; with `carrier` (the caller's headers) it continues the caller's trace.
-
-    The extracted context is made current, not only the parent: else the caller's baggage would stop here.
-    """
-    if carrier is not None and _CARRIED.isdisjoint(carrier) and not _listened_to():
+    name: str, attributes: Attributes | None = None, *, kind: SpanKind = SpanKind.INTERNAL, key: str = ""
+) -> AbstractContextManager[Span]:
+    """A span around a piece of work. `key` tells it from others of its name, where their order may be another the next time."""
+    if not listened_to():
         return _NOTHING
-    return _span(name, carrier, attributes)
+    what = f"{name}/{key}"
+    seen = _siblings.get()
+    if seen is not None:
+        seen[what] += 1
+        what = f"{what}/{seen[what]}"
+    above = trace.get_current_span().get_span_context()
+    ids = (0, _placed(above, what)) if above.is_valid and seen is not None else (0, 0)
+    return _span(name, attributes, kind, ids)
 
 
 @contextmanager
-def _span(name: str, carrier: Mapping[str, str] | None, attributes: Mapping[str, str]) -> Iterator[None]:
-    token = context.attach(propagate.extract(dict(carrier))) if carrier is not None else None
-    try:
-        with _tracer.start_as_current_span(name, attributes={f"mesh.{k}": v for k, v in attributes.items()}):
+def turn(
+    name: str,
+    headers: Mapping[str, str],
+    task: str,
+    number: int,
+    session: str,
+    attributes: Attributes | None = None,
+) -> Iterator[Span]:
+    """Around the work on the message `number` of a task: in the trace of its caller, or in the task's own if there is none.
+
+    All that is needed comes from what is stored of the task, so a second process that takes it up goes on in the same trace.
+    The extracted context is made current, not only the parent: else the caller's baggage would stop here.
+    """
+    around, ids = _around(headers, task, number)
+    for key, own in ((correlation.SESSION, session), (correlation.RUN, headers.get(HEADER_RUN, ""))):
+        found = str(baggage.get_baggage(key, around) or "")
+        if (found or own) and found != (known := correlation.as_id(found or own)):
+            around = baggage.set_baggage(key, known, around)
+    with _attached(around):
+        if not listened_to():
+            yield trace.INVALID_SPAN
+            return
+        with _span(name, attributes, SpanKind.SERVER, ids) as span:
+            if theirs := headers.get(correlation.UPSTREAM):
+                span.set_attribute(semconv.UPSTREAM, theirs)
+            yield span
+
+
+@contextmanager
+def served(name: str, carrier: Mapping[str, str], attributes: Attributes, *, quiet: bool) -> Iterator[None]:
+    """Around a call that is served at once, in the trace of its caller. Nothing is below it, so its id may be drawn.
+
+    A `quiet` one that goes well has no span: it would say nothing that the caller's own does not.
+    """
+    began = time.time_ns()
+    with _attached(w3c.read(carrier)):
+        if not listened_to():
             yield
-    finally:
-        if token is not None:
-            context.detach(token)
+            return
+        if not quiet:
+            with _span(name, attributes, SpanKind.SERVER, (0, 0)):
+                yield
+            return
+        try:
+            yield
+        except BaseException as error:
+            span = _tracer.start_span(name, None, SpanKind.SERVER, dict(attributes), start_time=began)
+            failed(span, error)
+            span.end()
+            raise
 
 
-def _listened_to() -> bool:
-    """Whether somebody has set a provider, who gets the spans; until then one is a call for nothing."""
-    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+def after(headers: Mapping[str, str], task: str) -> AbstractContextManager[None]:
+    """Around what is sent for a task when its work is over: a child of the work on its first message."""
+    around, (trace_id, span_id) = _around(headers, task, 1)
+    if listened_to():
+        above = trace.get_current_span(around).get_span_context()
+        around = trace.set_span_in_context(_remote(trace_id or above.trace_id, span_id), around)
+    return _attached(around)
+
+
+def in_run(run: str) -> AbstractContextManager[None]:
+    """Around what is done for `run`."""
+    trace.get_current_span().set_attribute(correlation.RUN, run)
+    return _attached(baggage.set_baggage(correlation.RUN, run))
+
+
+def failed(span: Span, error: BaseException) -> None:
+    """Mark a span as failed: with the kind of the error, never with its words."""
+    span.set_attribute(semconv.ERROR_TYPE, type(error).__name__)
+    span.set_status(StatusCode.ERROR)
 
 
 def trace_headers() -> dict[str, str]:
-    """`traceparent`, `tracestate` and `baggage` for the next hop; empty while nothing is traced."""
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
-    return carrier
+    """`traceparent`, `tracestate` and `baggage` for the next hop; empty where there is nothing to carry."""
+    return w3c.write()
+
+
+def _around(headers: Mapping[str, str], task: str, number: int) -> tuple[Context, tuple[int, int]]:
+    """The context of a turn, and the ids of its span: (trace, which is 0 where it is the caller's; span)."""
+    around = w3c.read(headers)
+    if not correlation.is_valid(baggage.get_baggage(correlation.CORRELATION, around)):
+        around = baggage.set_baggage(correlation.CORRELATION, task, around)
+    above = trace.get_current_span(around).get_span_context()
+    if above.is_valid:
+        return around, (0, _placed(above, f"turn/{task}/{number}"))
+    own = int.from_bytes(hashlib.sha256(task.encode()).digest()[:16]) or 1
+    root = _placed(SpanContext(own, 0, is_remote=False), f"turn/{task}/1")
+    if number == 1:
+        return around, (own, root)
+    around = trace.set_span_in_context(_remote(own, root), around)
+    return around, (0, _placed(_remote(own, root).get_span_context(), f"turn/{task}/{number}"))
+
+
+def _placed(above: SpanContext, what: str) -> int:
+    name = f"{above.trace_id:x}/{above.span_id:x}/{what}"
+    return int.from_bytes(hashlib.sha256(name.encode(errors="replace")).digest()[:8]) or 1
+
+
+def _remote(trace_id: int, span_id: int) -> NonRecordingSpan:
+    flags = TraceFlags(TraceFlags.SAMPLED)
+    return NonRecordingSpan(SpanContext(trace_id, span_id, is_remote=True, trace_flags=flags))
+
+
+@contextmanager
+def _attached(around: Context) -> Iterator[None]:
+    found = baggage.get_baggage(correlation.CORRELATION, around)
+    hand = correlation.in_hand.set(str(found) if correlation.is_valid(found) else "")
+    token = context.attach(around)
+    try:
+        yield
+    finally:
+        context.detach(token)
+        correlation.in_hand.reset(hand)
+
+
+@contextmanager
+def _span(name: str, attributes: Attributes | None, kind: SpanKind, ids: tuple[int, int]) -> Iterator[Span]:
+    own = given.set(ids)
+    span = _tracer.start_span(name, kind=kind, attributes=dict(attributes or {}))
+    given.reset(own)
+    token = context.attach(trace.set_span_in_context(span))
+    below = _siblings.set(Counter())
+    try:
+        yield span
+    except BaseException as error:
+        failed(span, error)
+        raise
+    finally:
+        _siblings.reset(below)
+        context.detach(token)
+        span.end()

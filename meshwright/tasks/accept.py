@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
 
 from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
+from meshwright.records.correlation import followed, of_trace
 from meshwright.tasks.events import WORKING, stamp, state_name, store, stored
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.pushes import keep, kept_first
@@ -133,6 +134,7 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
     if ask.message.context_id and ask.message.context_id != message.context_id:
         raise InvalidRequest(f"the task {about} does not belong to the context {ask.message.context_id!r}")
     turn: int = row["asked"]
+    ask = replace(ask, headers=followed(await trace_of(tx, about), ask.headers))
     sql, values = _into_inbox(desk, ask, message, about, digest, turn)
     if not await tx.execute(f"{sql} RETURNING turn", *values):
         raise Met  # the same message, accepted elsewhere in this very moment: undo, and look again
@@ -176,10 +178,10 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
     )
     if not rows:
         return False
-    message = Message(message_id=name, task_id=task_id)
+    message, trace = Message(message_id=name, task_id=task_id), json.dumps(await trace_of(tx, task_id))
     await tx.execute(
         "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, '{}', 0.0)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0.0)",
         *(
             agent,
             rows[0]["owner"],
@@ -189,11 +191,18 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
             task_id,
             rows[0]["asked"],
             message.SerializeToString(),
+            trace,
         ),
     )
     tx.wake(agent)
     tx.wake(task_id)
     return True
+
+
+async def trace_of(tx: Transaction, task_id: str) -> dict[str, str]:
+    """The headers of the trace in which a task began."""
+    rows = await tx.execute("SELECT headers FROM inbox WHERE task_id = ? AND turn = 1", task_id)
+    return of_trace(json.loads(rows[0]["headers"])) if rows else {}
 
 
 _NEW_MESSAGE = (

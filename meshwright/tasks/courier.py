@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshwright.errors import MeshError, StoreUnavailable
+from meshwright.records.tracing import after
+from meshwright.tasks.accept import trace_of
 
 if TYPE_CHECKING:
     from meshwright.database import Row, Transaction, Value
@@ -151,8 +153,10 @@ class Courier:
     async def deliver(self, parcel: Parcel) -> None:
         """Deliver one parcel and note what became of it."""
         try:
-            async with asyncio.timeout(TAKEN * 0.8):
-                await self._deliveries[parcel.kind](parcel)
+            headers = await self._book.database.read(lambda tx: trace_of(tx, parcel.task_id))
+            with after(headers, parcel.task_id):
+                async with asyncio.timeout(TAKEN * 0.8):
+                    await self._deliveries[parcel.kind](parcel)
         except Undeliverable as error:
             await self._mark(parcel, "dead", str(error))
         except (MeshError, TimeoutError) as error:

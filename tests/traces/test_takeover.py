@@ -1,0 +1,115 @@
+"""A real mesh of twelve processes: the orchestrator is killed in the middle, a person decides in another one's life; one trace."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from meshwright.testing import RunningMesh, running_mesh
+from meshwright.testing.backend import TraceBackend
+from shop.demo import tickets
+
+#: Seconds that any one thing may take.
+PATIENCE = 40
+
+
+async def until(look: Callable[[], Awaitable[Any]]) -> Any:
+    """What `look` finds, once it finds something. Nobody answers while a process is not there."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                if found := await look():
+                    return found
+            except httpx.TransportError:
+                pass
+            await asyncio.sleep(0)
+
+
+class Desk:
+    """The operator of a running mesh."""
+
+    def __init__(self, mesh: RunningMesh, http: httpx.AsyncClient) -> None:
+        self._mesh, self._http = mesh, http
+
+    async def request(self, method: str, path: str, **more: Any) -> Any:
+        headers = {**self._mesh.operator().authorization("orchestrator"), "a2a-version": "1.0"}
+        url = self._mesh.urls["orchestrator"] + path
+        answer = await self._http.request(method, url, headers=headers, **more)
+        return answer.json() if answer.status_code == 200 else None
+
+    async def call(self, method: str, params: dict[str, Any]) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return (await self.request("POST", "/", json=body) or {}).get("result")
+
+    async def state(self, task_id: str, *wanted: str) -> str:
+        task = await self.call("GetTask", {"id": task_id})
+        state = str(task["status"]["state"]) if task else ""
+        return state if state in wanted else ""
+
+    def kill(self, name: str, how: signal.Signals) -> None:
+        os.kill(self._mesh.pids()[name], how)
+
+
+@asynccontextmanager
+async def desk_of(home: Path, backend: TraceBackend) -> AsyncIterator[Desk]:
+    running = running_mesh(home, env=backend.environment())
+    mesh = await asyncio.to_thread(running.__enter__)
+    try:
+        async with httpx.AsyncClient(timeout=PATIENCE) as http:
+            yield Desk(mesh, http)
+    finally:
+        await asyncio.to_thread(running.__exit__, None, None, None)
+
+
+async def test_one_trace_through_a_kill_and_a_review_and_nothing_in_it_that_was_said(
+    tmp_path: Path, backend: TraceBackend
+) -> None:
+    async def arrived(name: str, **attributes: Any) -> bool:
+        found = [s for s in backend.spans if s.name == name and attributes.items() <= s.attributes.items()]
+        return bool(found)
+
+    async with desk_of(tmp_path, backend) as desk:
+        ticket = tickets(tmp_path / "shop.db", 7)[7]  # the one that a person has to look at
+        desk.kill("accounts", signal.SIGSTOP)
+        message = {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": ticket}]}
+        sent = await desk.call(
+            "SendMessage", {"message": message, "configuration": {"returnImmediately": True}}
+        )
+        task = sent["task"]["id"]
+        await until(lambda: arrived("plan"))
+        desk.kill("orchestrator", signal.SIGKILL)
+        desk.kill("accounts", signal.SIGCONT)
+        await until(lambda: desk.state(task, "TASK_STATE_INPUT_REQUIRED"))
+        await until(lambda: arrived("review"))
+        desk.kill("orchestrator", signal.SIGKILL)
+        (review,) = (await until(lambda: desk.request("GET", "/reviews")))["reviews"]
+        await until(
+            lambda: desk.request(
+                "POST", f"/reviews/{review['id']}", json={"decision": "approve", "reason": "ok"}
+            )
+        )
+        await until(lambda: desk.state(task, "TASK_STATE_COMPLETED"))
+
+    assert backend.wrong == []
+    (root,) = {span.id: span for span in backend.spans if not span.parent}.values()
+    assert root.attributes["a2a.task.id"] == root.attributes["mesh.correlation.id"] == task
+    assert root.attributes["mesh.attempt"] == 2
+    assert {span.trace for span in backend.spans} == {root.trace}
+    assert backend.orphans() == []
+    processes = {span.process for span in backend.spans}
+    assert processes >= {"orchestrator", "triage", "accounts", "orders", "aggregator", "orderbook", "desk"}
+
+    said = b"".join(backend.bodies)
+    keys = [json.loads(file.read_text())["d"] for file in (tmp_path / "keys").glob("*.json")]
+    assert len(keys) >= 12
+    words = [word for word in ticket.replace(",", " ").split() if "@" in word or len(word) > 9]
+    for secret in (*keys, *words, "Bearer", "eyJ"):
+        assert secret.strip(".?!;:").encode() not in said, secret
