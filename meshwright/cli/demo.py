@@ -93,7 +93,7 @@ async def _tell(
 ) -> list[Told]:
     """Put the tickets to the mesh, one after the other, showing each as it is answered."""
     told = []
-    door = Entrance(running.url, lambda name: keys.bearer(home, keys.OPERATOR, name), running.entry)
+    door = Entrance(running.url, lambda name: keys.bearer(home, keys.CUSTOMER, name), running.entry)
     async with door as mesh:
         for number, ticket in enumerate(requests, 1):
             began = time.monotonic()
