@@ -163,6 +163,49 @@ async def test_an_edit_that_the_policy_allows_is_applied_and_what_was_proposed_i
         assert (report["outcome"], report["verdicts"][1]["proposed_by"]) == ("done", "ann")
 
 
+async def test_what_needs_two_people_is_done_when_two_have_approved_and_its_grant_names_both(
+    start_team: Any,
+) -> None:
+    async with start_team(operators=PEOPLE) as team, team.mesh.client() as http:
+        team.workshop.prices["t2"] = 5000
+        client = Client(team, http)
+        task = await client.send("paint t2 gold")
+        review = await only(team)
+        assert (review["needed"], review["risk"]) == (2, "high")
+        for again in (200, 409):  # the same person twice is one person
+            answer = await say(team, "ann", review["id"], "approve", hash=review["hash"])
+            assert answer.status_code == again
+        assert (await only(team))["state"] == "open"
+        assert team.workshop.actions("paint") == []
+        assert (await say(team, "bob", review["id"], "approve", hash=review["hash"])).status_code == 200
+        await client.ended(task["id"])
+        assert team.workshop.actions("paint") == [{"thing_id": "t2", "colour": "gold"}]
+        (write,) = (call for call in team.workshop.calls if call.grant.tool == "paint")
+        assert sorted(write.grant.approvers) == ["ann", "bob"]
+
+
+async def test_what_needs_more_people_by_the_time_it_is_approved_waits_for_the_others(
+    start_team: Any,
+) -> None:
+    async with start_team(operators=PEOPLE) as team, team.mesh.client() as http:
+        client = Client(team, http)
+        task = await client.send("paint t2 gold")
+        review = await only(team)
+        assert review["needed"] == 1
+        team.workshop.prices["t2"] = 5000
+        assert (await say(team, "ann", review["id"], "approve", hash=review["hash"])).status_code == 200
+        again = await only(team)
+        assert (again["id"], again["needed"], [each["by"] for each in again["approvals"]]) == (
+            review["id"],
+            2,
+            ["ann"],
+        )
+        assert team.workshop.actions("paint") == []
+        assert (await say(team, "bob", review["id"], "approve", hash=review["hash"])).status_code == 200
+        await client.ended(task["id"])
+        assert team.workshop.actions("paint") == [{"thing_id": "t2", "colour": "gold"}]
+
+
 async def test_an_edit_that_needs_people_needs_others_than_its_editor(start_team: Any) -> None:
     async with start_team(operators=PEOPLE) as team, team.mesh.client() as http:
         client = Client(team, http)

@@ -271,6 +271,24 @@ async def test_what_a_person_approves_is_applied_and_the_agent_goes_on_where_it_
     assert report["outcome"] == "done"
 
 
+async def test_what_a_person_edits_is_told_to_the_agent_with_what_was_done_instead(
+    start_team: Any, propose: Any
+) -> None:
+    seen: list[Any] = []
+    async with start_team(orders=painting(propose, seen)) as team:
+        task = await team.sent("orders t2 gold")
+        (review,) = (await team.operator("GET", "/reviews")).json()["reviews"]
+        edit = {"decision": "edit", "reason": "red suits it", "hash": review["hash"]}
+        edit["arguments"] = {"thing_id": "t1", "colour": "red"}  # which nobody has to approve
+        assert (await team.operator("POST", f"/reviews/{review['id']}", json=edit)).status_code == 200
+        report = await team.ended(task["id"])
+        assert team.workshop.actions("paint") == [{"thing_id": "t1", "colour": "red"}]
+    ((_, state, _, receipt, why),) = seen
+    assert (state, receipt["summary"]) == ("applied", "t1 is red")
+    assert "edited by reviewer: red suits it" in why
+    assert [verdict["state"] for verdict in report["verdicts"]] == ["edited", "applied"]
+
+
 async def test_what_a_person_rejects_is_told_to_the_agent_with_their_reason(
     start_team: Any, propose: Any
 ) -> None:
