@@ -113,7 +113,7 @@ async def _evaluate(cases: list[TicketCase], arguments: argparse.Namespace, fold
 
 
 async def _entry(mesh: RunningMesh, http: httpx.AsyncClient) -> Peer:
-    directory = Directory([mesh.urls["orchestrator"]], http, mesh.operator())
+    directory = Directory([mesh.urls["orchestrator"]], http, mesh.customer())
     if await directory.wait_for([ENTRY], Deadline.after(20)):
         raise CannotRun(f"the mesh offers no skill {ENTRY}")
     return directory.candidates(ENTRY)[0]

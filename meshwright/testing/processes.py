@@ -34,9 +34,16 @@ class RunningMesh:
     healthy_s: float
 
     def operator(self) -> Identity:
-        """The identity of this machine's operator, as the CLI uses it."""
-        jwk = json.loads((self.home / "keys" / "operator.json").read_text())
-        return Identity("operator", Signer.from_jwk("operator", jwk), Trust("operator", {}))
+        """The identity of this machine's operator, as the CLI decides reviews."""
+        return self._person("operator")
+
+    def customer(self) -> Identity:
+        """The identity of who asks, as `meshwright ask` comes: nobody approves what they asked for."""
+        return self._person("customer")
+
+    def _person(self, name: str) -> Identity:
+        jwk = json.loads((self.home / "keys" / f"{name}.json").read_text())
+        return Identity(name, Signer.from_jwk(name, jwk), Trust(name, {}))
 
     def pids(self) -> dict[str, int]:
         """The process ids by name, read from the process table by the module each runs."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from meshwright.inbound.identity import Identity
 from meshwright.testing import RunningMesh, running_mesh
 from meshwright.testing.backend import TraceBackend
 from shop.demo import tickets
@@ -34,20 +35,21 @@ async def until(look: Callable[[], Awaitable[Any]]) -> Any:
 
 
 class Desk:
-    """The operator of a running mesh."""
+    """A running mesh, as its customer calls it and its operator asks it."""
 
     def __init__(self, mesh: RunningMesh, http: httpx.AsyncClient) -> None:
         self._mesh, self._http = mesh, http
 
-    async def request(self, method: str, path: str, **more: Any) -> Any:
-        headers = {**self._mesh.operator().authorization("orchestrator"), "a2a-version": "1.0"}
+    async def request(self, method: str, path: str, *, who: Identity | None = None, **more: Any) -> Any:
+        identity = who or self._mesh.operator()
+        headers = {**identity.authorization("orchestrator"), "a2a-version": "1.0"}
         url = self._mesh.urls["orchestrator"] + path
         answer = await self._http.request(method, url, headers=headers, **more)
         return answer.json() if answer.status_code == 200 else None
 
     async def call(self, method: str, params: dict[str, Any]) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        return (await self.request("POST", "/", json=body) or {}).get("result")
+        return (await self.request("POST", "/", who=self._mesh.customer(), json=body) or {}).get("result")
 
     async def state(self, task_id: str, *wanted: str) -> str:
         task = await self.call("GetTask", {"id": task_id})
