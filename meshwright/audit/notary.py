@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TextIO
 from meshwright.audit.anchor import Anchor, Kept, line_of
 from meshwright.audit.log import GENESIS, TOPIC
 from meshwright.audit.merkle import Tree
-from meshwright.audit.note import Notesigner, signer_of
-from meshwright.audit.privacy import hold
+from meshwright.audit.note import Notesigner, seed_of, signer_of
+from meshwright.audit.privacy import derive, hold
 from meshwright.errors import StoreUnavailable
 from meshwright.records.metrics import Sample, of_log
 from meshwright.settings import Settings, SettingsError
@@ -201,10 +201,15 @@ async def notarized(database: Database, name: str, settings: Settings) -> AsyncI
         yield None
         return
     anchor, secret = settings.audit_files(name)
+    own = (
+        settings.key
+        if settings.audit_secret is None and not settings.database_of(name).startswith("sqlite:")
+        else None
+    )
     try:
-        hold(secret)
+        derive(seed_of(own)) if own is not None else hold(secret)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"MESHWRIGHT_AUDIT_SECRET: {error}") from None
+        raise SettingsError(f"{'MESHWRIGHT_KEY' if own else 'MESHWRIGHT_AUDIT_SECRET'}: {error}") from None
     key = settings.audit_key or settings.key
     if key is None:
         log.warning(

@@ -140,6 +140,11 @@ def signer_of(name: str, path: Path) -> Notesigner:
     return Notesigner.from_jwk(origin_of(name), json.loads(path.read_text()))
 
 
+def seed_of(path: Path) -> bytes:
+    """The secret part of a key in a file. Raises OSError or ValueError."""
+    return _part(json.loads(path.read_text()), "d")
+
+
 def _part(jwk: Mapping[str, Any], part: str) -> bytes:
     value = jwk.get(part)
     if jwk.get("crv") != "Ed25519" or not isinstance(value, str):
