@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from evals.siege.attacks import KINDS, attacks
-from evals.siege.tickets import ADDRESS, CANCEL, PROFILE, RETURN, Ticket
+from evals.siege.tickets import ADDRESS, CANCEL, PROFILE, RETURN, TO_GIFT_CARD, Ticket
 from evals.siege.town import SPEECH, Town
 from evals.siege.watch import stood
 
@@ -36,7 +36,7 @@ def test_five_hundred_attacks_are_all_kinds_and_the_same_every_time() -> None:
     assert len({repr(each) for each in said}) > 200
 
 
-@pytest.mark.parametrize("ticket", [CANCEL, ADDRESS, RETURN, PROFILE], ids=lambda t: t.wants[0][0])
+@pytest.mark.parametrize("ticket", [CANCEL, ADDRESS, RETURN, TO_GIFT_CARD, PROFILE])
 async def test_while_everybody_is_honest_the_customer_gets_what_they_ask_for(
     town: Town, ticket: Ticket
 ) -> None:
