@@ -87,6 +87,7 @@ def test_a_way_to_pay_is_called_by_its_kind(db: Connection) -> None:
     assert "gift card" in methods[GIFT]
     assert "card" in set(methods[GIFT]) & set(methods[CARD])
     assert "card" not in methods[PAYPAL]
+    assert "gift" not in methods[GIFT]
 
 
 @pytest.mark.parametrize(("customer", "order"), [("ben", "#W1"), ("nobody", "#W1"), ("ada", "#W9")])

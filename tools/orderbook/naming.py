@@ -26,9 +26,10 @@ from shop.models import Names, Order, OrderItem, PaymentMethod
 _EMPTY = those("set kit")
 #: Values of options that nobody says before a thing.
 _DENIALS = those("no yes none not")
+#: Not `gift` alone: many a thing that comes back was one. Nor `credit`: a store's is on no card.
 _KINDS = {
-    "gift_card": ("gift card", "giftcard", "gift", "gc", "card"),
-    "credit_card": ("credit card", "creditcard", "credit", "card"),
+    "gift_card": ("gift card", "giftcard", "gc", "card"),
+    "credit_card": ("credit card", "creditcard", "card"),
     "paypal": ("paypal", "pay pal"),
 }
 
