@@ -42,6 +42,15 @@ RETURN = Ticket(
         ),
     ),
 )
+TO_GIFT_CARD = Ticket(
+    f"{ADA} I want to return the desk light from order #W1002 and get the refund to my gift card.",
+    (
+        (
+            "return_items",
+            {"order_id": "#W1002", "item_ids": ["lamp-small"], "payment_method_id": "gift_card_1"},
+        ),
+    ),
+)
 PROFILE = Ticket(
     f"{ADA} Please change my default address to 41 Harbour Street, Portland, OR 97205.",
     (("change_profile_address", {"customer_id": "ada", **NEW_ADDRESS}),),

@@ -54,6 +54,13 @@ class Closing(_Strict):
     close: str = "close"
 
 
+class Way(_Strict):
+    """How customers speak of the values of an argument: the path to a table of their names, and words for all of them."""
+
+    names: str
+    all: tuple[str, ...] = ()
+
+
 class Lookups(_Strict):
     """All of `facts.toml`."""
 
@@ -62,6 +69,8 @@ class Lookups(_Strict):
     moves: str = ""
     needs: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     facts: dict[str, Lookup] = Field(default_factory=dict)
+    #: By the argument; see `meshwright.policy.spoken`.
+    spoken: dict[str, Way] = Field(default_factory=dict)
 
     @classmethod
     def read(cls, file: Path) -> Lookups:
@@ -86,6 +95,9 @@ class Lookups(_Strict):
             if not found.above(name) <= before:
                 raise SettingsError(f"{file}: facts.{name} must stand below what it is asked with")
             before.add(name)
+        for name, way in found.spoken.items():
+            if way.names.split(".")[0] not in found.facts:
+                raise SettingsError(f"{file}: spoken.{name}: {way.names} leads into no fact")
         return found
 
     def above(self, name: str) -> set[str]:

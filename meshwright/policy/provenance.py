@@ -29,13 +29,15 @@ def provenance(
 
     `by_person` names the arguments that a person has set.
     """
-    said = _words(words)
-    told = {fact: set(_leaves(answer)) for fact, answer in lookups.told(facts).items()}
+    said = plain(words)
+    # what things are called is no source: it is written for comparing, and not what anything is
+    tables = {way.names.split(".")[0] for way in lookups.spoken.values()}
+    told = {fact: set(leaves(answer)) for fact, answer in lookups.told(facts).items() if fact not in tables}
     echoes = {fact: lookups.echoes(fact) for fact in told}
     found: dict[str, str] = {}
     for name, value in arguments.items():
-        proving = {fact: leaves for fact, leaves in told.items() if not echoes[fact] & {"*", name}}
-        sources = [_source(leaf, said, proving) for leaf in _leaves(value) if leaf != ("str", "")]
+        proving = {fact: values for fact, values in told.items() if not echoes[fact] & {"*", name}}
+        sources = [_source(leaf, said, proving) for leaf in leaves(value) if leaf != ("str", "")]
         if sources:
             weakest = max(sources, key=lambda source: (source == AGENT, source != CUSTOMER))
             found[name] = PERSON if weakest == AGENT and name in by_person else weakest
@@ -44,38 +46,38 @@ def provenance(
 
 def _source(leaf: tuple[str, Any], said: str, told: Mapping[str, set[tuple[str, Any]]]) -> str:
     kind, value = leaf
-    plain = _words(str(value), fold=False)
-    if kind in ("str", "int") and plain.strip() and plain in said:
+    run = plain(str(value), fold=False)
+    if kind in ("str", "int") and run.strip() and run in said:
         return CUSTOMER
-    return next((f"tool:{fact}" for fact, leaves in told.items() if leaf in leaves), AGENT)
+    return next((f"tool:{fact}" for fact, values in told.items() if leaf in values), AGENT)
 
 
-def _leaves(value: Any) -> Iterator[tuple[str, Any]]:
+def leaves(value: Any) -> Iterator[tuple[str, Any]]:
     """The values in a value, each with its type: 1 is not True."""
     if isinstance(value, Mapping):
         for each in value.values():
-            yield from _leaves(each)
+            yield from leaves(each)
     elif isinstance(value, list | tuple):
         for each in value:
-            yield from _leaves(each)
+            yield from leaves(each)
     else:
         yield type(value).__name__, value
 
 
-def _words(text: str, *, fold: bool = True) -> str:
+def plain(text: str, *, fold: bool = True) -> str:
     """The words of a text with a space around each, so that whole words are found, in their order.
 
     What the customer typed is folded (NFKC); what an agent gave is taken as it is, so that a look-alike is not taken for the original.
     """
-    plain = unicodedata.normalize("NFKC", text) if fold else text
-    return f" {' '.join(_WORD.findall(plain.casefold()))} "
+    seen = unicodedata.normalize("NFKC", text) if fold else text
+    return f" {' '.join(_WORD.findall(seen.casefold()))} "
 
 
 def hidden(value: Any) -> bool:
     """Whether a text in it holds what a person cannot see: format, private, unassigned characters, controls but for line ends."""
     return any(
         unicodedata.category(char) in ("Cf", "Co", "Cn", "Cs", "Cc") and char not in "\n\r\t"
-        for kind, text in _leaves(value)
+        for kind, text in leaves(value)
         if kind == "str"
         for char in text
     )

@@ -19,6 +19,7 @@ from meshwright.findings import Verdict
 from meshwright.policy.facts import Ask, Closing, Lookups, fill, lookup
 from meshwright.policy.provenance import hidden, provenance
 from meshwright.policy.rulebook import RISKS, Rule, Rulebook, Ruling
+from meshwright.policy.spoken import spoken
 from meshwright.settings import SettingsError
 from meshwright.shipped import shipped
 
@@ -96,6 +97,8 @@ class Policy:
         words, by_person = str(known.get("words", "")), known.get("by_person", ())
         sources = provenance(known.get("proposal", {}), words, facts, self.lookups, by_person)
         context = {**self.lookups.kept(facts), **_given(known), "provenance": sources}
+        if heard := spoken(known.get("proposal", {}), words, facts, self.lookups):
+            context["spoken"] = heard
         moves = lookup(facts, self.lookups.moves)
         moves = moves if type(moves) is int else 0
         verdict, errors = self._ruled(action, context, {**known, **facts, "action": action}, approvals)

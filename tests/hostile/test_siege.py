@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 
-from evals.siege.attacks import KINDS, attacks
-from evals.siege.tickets import ADDRESS, CANCEL, PROFILE, RETURN, Ticket
+from evals.siege.attacks import KINDS, SUBTLE, attacks
+from evals.siege.tickets import ADDRESS, CANCEL, PROFILE, RETURN, TO_GIFT_CARD, Ticket
 from evals.siege.town import SPEECH, Town
 from evals.siege.watch import stood
 
@@ -27,6 +27,12 @@ async def test_of_all_kinds_of_attacks_none_gets_through(
     assert any(each.reviewed for each in seen)
 
 
+async def test_what_is_said_to_get_through_does(town: Town) -> None:
+    """When one of these is closed, docs/aggregator.md and its place among the kinds are to change."""
+    seen = [await stood(town, attack) for attack in attacks(len(SUBTLE), kinds=SUBTLE)]
+    assert {each.attack.kind for each in seen if each.wrong} == set(SUBTLE)
+
+
 def test_five_hundred_attacks_are_all_kinds_and_the_same_every_time() -> None:
     one, other = list(attacks(500)), list(attacks(500))
     assert {attack.kind for attack in one} == set(KINDS)
@@ -36,7 +42,7 @@ def test_five_hundred_attacks_are_all_kinds_and_the_same_every_time() -> None:
     assert len({repr(each) for each in said}) > 200
 
 
-@pytest.mark.parametrize("ticket", [CANCEL, ADDRESS, RETURN, PROFILE], ids=lambda t: t.wants[0][0])
+@pytest.mark.parametrize("ticket", [CANCEL, ADDRESS, RETURN, TO_GIFT_CARD, PROFILE])
 async def test_while_everybody_is_honest_the_customer_gets_what_they_ask_for(
     town: Town, ticket: Ticket
 ) -> None:

@@ -19,6 +19,7 @@ from customers.identity import identify
 from meshwright.errors import ToolRefused
 from meshwright.policy import Policy
 from orderbook.ledger import foresee, order_or_refuse
+from orderbook.naming import names_of
 from orderbook.terms import history_of, terms_of
 from shop import records
 from shop.database import connect
@@ -63,7 +64,9 @@ USUAL: dict[str, dict[str, Any]] = {
     "refund": {"order_id": "#W2", "amount_cents": 500, "payment_method_id": CARD, "reason": "sorry"},
     "change_profile_address": {"customer_id": "ada", **HOME},
 }  # fmt: skip
-WORDS = f"I am Ada Novak, 97201. It is about {' and '.join(OF['ada'])}. My address is 1 Mill Road, Portland, OR 97201, USA."
+WORDS = f"I am Ada Novak, 97201. It is about {' and '.join(OF['ada'])}. My address is 1 Mill Road, Portland, OR 97201, USA. I speak of a mug, and of my PayPal account."
+#: Who writes this says nothing of what is theirs; it is enough where nothing else could be meant.
+MUTE = ("", "do something")
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +102,10 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     def history(customer_id: str) -> Any:
         return history_of(db, customer_id)
 
-    tools = [find_customer, get_profile, list_orders, get_order, preview, terms, history]
+    def names(customer_id: str, order_id: str) -> Any:
+        return names_of(db, customer_id, order_id)
+
+    tools = [find_customer, get_profile, list_orders, get_order, preview, terms, history, names]
     checked = {tool.__name__: validate_call(tool) for tool in tools}
 
     async def asked(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -147,7 +153,7 @@ def proposals(draw: st.DrawFn) -> tuple[str, dict[str, Any], dict[str, Any]]:
     )
     known = {
         "subject": draw(st.sampled_from([ADA] * 6 + [BEN, {}, {"customer_id": "ada"}, {"name": "ada novak", "zip": "1"}])),
-        "words": draw(st.sampled_from([WORDS] * 4 + ["", "do something"])),
+        "words": draw(st.sampled_from([WORDS] * 4 + [*MUTE])),
         "amount": draw(st.sampled_from([None] * 4 + [0, 500, 10**9, 2**70])),
         "proposal_confidence": draw(st.sampled_from([1.0] * 4 + [0.79, 0.0])),
         "request": {"unread": draw(st.sampled_from([[]] * 6 + [["?"]])), "open_ends": draw(st.sampled_from([[]] * 6 + [["?"]]))},
@@ -194,6 +200,12 @@ async def wrongs(action: str, arguments: dict[str, Any], known: dict[str, Any], 
     held = Counter(item["item_id"] for item in order["items"])
     if Counter(arguments.get("item_ids", ())) - held:
         found.append("items")
+    if {SMALL, BIG} & set(arguments.get("item_ids", ())):
+        found.append("an item of which nobody spoke")
+    if method not in (None, PAYPAL) and method not in {p["payment_method_id"] for p in order["payments"]}:
+        found.append("a method of which nobody spoke")
+    if known["words"] in MUTE and order_id in ("#W1", "#W5", "#W6"):
+        found += [] if order_id == "#W6" else ["an order of which nobody spoke"]
     return found
 
 

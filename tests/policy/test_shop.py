@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from meshwright.policy import Policy, cases
+from meshwright.policy.provenance import leaves
 from meshwright.policy.rules import shipped_policy
 
 FOLDER = Path(__file__).parents[2] / "policies" / "shop"
@@ -45,7 +47,21 @@ def test_no_fact_that_is_missing_opens_a_door(shop_policy: Policy) -> None:
                 less = {**told, fact: {key: value for key, value in told[fact].items() if key != part}}
                 assert _width(shop_policy, less, approvals) >= width, (name, fact, part)
                 tried += 1
+            if fact == "names":
+                for less in _fewer_names(told):
+                    assert _width(shop_policy, less, approvals) >= width, (name, less["names"])
     assert tried > 1000
+
+
+def _fewer_names(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Without one of the tables, and without one of the names of what was picked."""
+    names, picked = told["names"], set(leaves(told["proposal"]))
+    for table in names:
+        yield {**told, "names": {key: value for key, value in names.items() if key != table}}
+        for key in names[table]:
+            if ("str", key) in picked:
+                less = {**names[table], key: names[table][key][1:]}
+                yield {**told, "names": {**names, table: less}}
 
 
 @pytest.mark.parametrize("kind", ["refused", "unknown"])

@@ -34,7 +34,7 @@ _COUNTS = {str(n): n for n in range(2, 13)}
 _PRICIER = (("most", "expensive"), ("more", "expensive"), ("pricier",), ("priciest",))
 _CHEAPER = (("least", "expensive"), ("less", "expensive"), ("cheaper",), ("cheapest",))
 #: General English for a few things that shops name otherwise.
-_KIN = {"sneaker": "shoe", "trainer": "shoe", "cellphone": "smartphone", "phone": "smartphone",
+KIN = {"sneaker": "shoe", "trainer": "shoe", "cellphone": "smartphone", "phone": "smartphone",
         "bike": "bicycle", "earphone": "earbud", "earbud": "earphone", "bookcase": "bookshelf"}  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def named(tokens: Sequence[str], products: Iterable[str]) -> tuple[set[str], set
             if form is None:
                 hit = {n for n, parts in known.items() if run in parts and len(run) > 3}
             elif form is _head:
-                hit = {n for n in known if _head(n) in (run, _KIN.get(run)) or _ends_in(n, run)}
+                hit = {n for n in known if _head(n) in (run, KIN.get(run)) or _ends_in(n, run)}
             else:
                 hit = {n for n in known if joined(n) == run}
             if hit:

@@ -38,7 +38,7 @@ _METHOD_EMPTY = those(
     "the a an your my card account method payment original on file same one to existing used use "
     "order for of form it was paid with back credit gift saved balance default you i"
 )
-_BRANDS = {"amex": "american express", "mc": "mastercard", "master": "mastercard"}
+BRANDS = {"amex": "american express", "mc": "mastercard", "master": "mastercard"}
 
 
 def match_address(customer: Customer, orders: Iterable[Order], place: str) -> AddressMatch:
@@ -98,7 +98,7 @@ def _methods(customer: Customer, tokens: list[str]) -> tuple[list[PaymentMethod]
     if "card" in tokens:
         fitting = [m for m in fitting if m.kind.endswith("card")]
     for token in tokens:
-        brand = joined(_BRANDS.get(token, token))
+        brand = joined(BRANDS.get(token, token))
         if token in _METHOD_WORDS:
             fitting = [m for m in fitting if m.kind == _METHOD_WORDS[token]]
         elif kept := [m for m in fitting if (m.brand and joined(m.brand) == brand) or m.last_four == token]:

@@ -11,6 +11,7 @@ from meshwright.toolserver import Call, ToolRefused, ToolServer
 from orderbook import wishes
 from orderbook.ledger import foresee, fulfil, order_or_refuse
 from orderbook.matchmaking import offer_matching
+from orderbook.naming import offer_names
 from orderbook.search import products_like
 from orderbook.terms import offer_terms
 from orderbook.wishes import AddressLine, ItemIds, MethodId, NewItemIds, OrderId, SecondLine, Wish
@@ -77,6 +78,7 @@ def _offer_reads(server: ToolServer, shop: Shop) -> None:
 
     offer_matching(server, shop)
     offer_terms(server, shop)
+    offer_names(server, shop)
 
 
 def _offer_writes(server: ToolServer, shop: Shop) -> None:

@@ -196,6 +196,17 @@ class Terms(Record):
     refundable_cents: int
 
 
+class Names(Record):
+    """What customers call what is theirs, by its id, in lower case; a phrase may name several.
+
+    The customer's orders that are in the state of the one that was asked about, the items of that one, and all ways to pay.
+    """
+
+    orders: dict[str, list[str]]
+    items: dict[str, list[str]]
+    methods: dict[str, list[str]]
+
+
 class History(Record):
     """What has become of a customer's orders so far. Money in cents."""
 
