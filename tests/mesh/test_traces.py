@@ -134,7 +134,7 @@ async def test_a_run_that_waited_for_a_person_goes_on_in_its_trace_in_another_pr
     start_team: Any, listening: Listening
 ) -> None:
     async with listening() as backend:
-        async with start_team() as team:
+        async with start_team(operators=("operator", "ann")) as team:
             task = await send(team, "paint t2 gold")
             (review,) = (await team.operator("GET", "/reviews")).json()["reviews"]
             reborn = orchestrator_app(team.settings, team.ring.identity("orchestrator"), team.mesh.client())
@@ -142,7 +142,9 @@ async def test_a_run_that_waited_for_a_person_goes_on_in_its_trace_in_another_pr
             async with lifespan_of(reborn):
                 while (await team.operator("GET", "/readyz")).status_code != 200:
                     await asyncio.sleep(0)
-                await team.operator("POST", f"/reviews/{review['id']}", json={"decision": "approve"})
+                yes = {"decision": "approve"}
+                answer = await team.operator("POST", f"/reviews/{review['id']}", name="ann", json=yes)
+                assert answer.status_code == 200
                 while (await team.operator("GET", f"/runs/{review['run']}")).json()["outcome"] == "waiting":
                     await asyncio.sleep(0)
     root = require_whole(backend)
