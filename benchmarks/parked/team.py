@@ -39,7 +39,7 @@ async def split(subtask: Subtask, job: Job) -> Split:
 
 
 async def painter(subtask: Subtask, job: Job) -> Finding:
-    evidence = [Evidence(source="tool:workshop.look_at", quote="thing")]
+    evidence = [Evidence(source="ticket", quote=subtask.instruction)]
     arguments = {"thing": subtask.instruction, "run": job.run}
     return Finding(
         reply="It can be painted.",
