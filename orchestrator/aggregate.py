@@ -14,6 +14,7 @@ from meshwright.audit.privacy import arguments, redacted
 from meshwright.findings import Finding, Gap, Resolution, Subtask
 from orchestrator.belief import Believed, believed
 from orchestrator.delegate import ask
+from orchestrator.gate import SELF
 from orchestrator.work import SHARES, Drive, Work
 
 #: The skill that merges findings.
@@ -93,7 +94,7 @@ async def _record(drive: Drive, state: Work, true: Believed) -> None:
     entries = [
         Entry(
             kind="proposal.dropped",
-            actor="orchestrator",
+            actor=SELF,
             body={"tool": one.action, "arguments": arguments(one.arguments), "why": why},
             run=run,
             once=f"dropped:{run}:{turn}:{one.fingerprint}",
@@ -121,7 +122,7 @@ async def _record(drive: Drive, state: Work, true: Believed) -> None:
             "sides": sides,
         }
         once = f"conflict:{run}:{turn}:{number}"
-        entries.append(Entry(kind="conflict.settled", actor="orchestrator", body=body, run=run, once=once))
+        entries.append(Entry(kind="conflict.settled", actor=SELF, body=body, run=run, once=once))
     if entries:
         await drive.store.record(drive.claim, *entries)
 

@@ -17,10 +17,8 @@ from meshwright.errors import MeshError, ToolRefused
 from meshwright.findings import Gap, Proposal
 from meshwright.grants.grant import Grant
 from orchestrator.belief import given_up
-from orchestrator.gate import action_key
+from orchestrator.gate import SELF, action_key, approvers
 from orchestrator.work import SHARES, Drive, Work
-
-ACTOR = "orchestrator"
 
 
 class Ungated(Exception):
@@ -60,7 +58,7 @@ async def carry_out(drive: Drive, row: dict[str, Any], by: Deadline) -> dict[str
 
     Raises Ungated, and LeaseLost or StoreUnavailable where the log cannot be written: without an intent in the log nothing is asked.
     """
-    people = _approvers(row)
+    people = approvers(row)
     _require_allowed(drive.run, row, people)
     proposal, verdict = row["proposal"], row["verdict"]
     grant = Grant.of(
@@ -78,7 +76,7 @@ async def carry_out(drive: Drive, row: dict[str, Any], by: Deadline) -> dict[str
         "verdict": {name: verdict.get(name) for name in ("decision", "policy")},
         "approvers": list(people),
     }
-    await drive.store.record(drive.claim, Entry("grant.issued", ACTOR, intent, drive.run, grant.key))
+    await drive.store.record(drive.claim, Entry("grant.issued", SELF, intent, drive.run, grant.key))
     tools = drive.toolbox.session(by=by, ticket=drive.run, priority=drive.origin.priority)
     try:
         receipt = await tools.apply(grant, proposal["arguments"])
@@ -103,14 +101,8 @@ async def note(drive: Drive, row: dict[str, Any], grant: str = "") -> None:
         "receipt": privacy.arguments(receipt),  # its words may name a street: of them only a hash
         "why": privacy.redacted(row.get("why", "")),
     }
-    entry = Entry(f"effect.{state}", ACTOR, body, drive.run, row["key"], once=f"outcome:{row['key']}:{state}")
+    entry = Entry(f"effect.{state}", SELF, body, drive.run, row["key"], once=f"outcome:{row['key']}:{state}")
     await drive.store.record(drive.claim, entry)
-
-
-def _approvers(row: dict[str, Any]) -> tuple[str, ...]:
-    """Who approved it. Runs of 0.1.0 hold one name."""
-    names = row.get("approved_by") or ()
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _require_allowed(run: str, row: dict[str, Any], people: tuple[str, ...]) -> None:
@@ -120,10 +112,10 @@ def _require_allowed(run: str, row: dict[str, Any], people: tuple[str, ...]) -> 
     """
     verdict = row["verdict"]
     needed = max(int(verdict.get("approvals", 0)), int(verdict["decision"] == "review"))
-    if row["state"] != "open" or verdict["decision"] == "reject" or len(set(people)) < needed:
+    if row["state"] != "open" or verdict["decision"] == "reject" or len(people) < needed:
         raise Ungated(
             f"{row['proposal']['action']} ({row['key']}) is {row['state']}, its verdict {verdict['decision']},"
-            f" approved by {len(set(people))} of {needed}"
+            f" approved by {len(people)} of {needed}"
         )
     if row["key"] != action_key(run, Proposal.model_validate(row["proposal"])):
         raise Ungated(f"{row['proposal']['action']} ({row['key']}) is not what was judged under this key")

@@ -70,7 +70,7 @@ async def _judged(
 ) -> dict[str, Any]:
     """The row with its verdict, and what follows from it."""
     proposal = Proposal.model_validate(row["proposal"])
-    approvals = len(_approvers(row))
+    approvals = len(approvers(row))
     judgement = await _weighed(drive, state, proposal, approvals, ask, _moved(rows, row["key"]), row)
     verdict = judgement.verdict
     await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
@@ -88,15 +88,16 @@ async def _judged(
         "moves": judgement.moves,
     }
     if approvals and verdict.decision == "reject":
-        names = ", ".join(sorted(_approvers(row)))
+        names = ", ".join(approvers(row))
         judged["why"] = f"approved by {names}, and then not possible any more: {verdict.why}"
     return judged
 
 
-def _approvers(row: dict[str, Any]) -> set[str]:
-    """The different people who have approved, whoever proposed it not among them."""
-    names = row.get("approved_by", [])
-    return set([names] if isinstance(names, str) else names) - {row["proposal"].get("proposed_by", "")}
+def approvers(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The different people who have approved, whoever proposed it not among them. Runs of 0.1.0 hold one name."""
+    names = row.get("approved_by") or ()
+    people = set([names] if isinstance(names, str) else names)
+    return tuple(sorted(people - {row["proposal"].get("proposed_by", "")}))
 
 
 async def judge(drive: Drive, state: Work, proposal: Proposal, approvals: int = 0) -> Verdict:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import uuid
 from typing import TYPE_CHECKING
 
@@ -156,14 +157,16 @@ class Worker:
         """The heartbeat, and the look into the queue: as often as is needed, and whenever the bell rings."""
         with self.book.feed.bell(self.book.agent) as bell:
             while True:
-                pause = self._lease / 3
+                pause, began = self._lease / 3, asyncio.get_running_loop().time()
                 try:
                     if self._held:
                         await self._renew()
                     if not self.draining and len(self._runs) < self._at_once:
-                        soon = await self._take()
+                        soon = await self._take(began + pause)
                         if not self._held:
                             pause = self._rest(soon)
+                        elif asyncio.get_running_loop().time() >= began + pause:
+                            continue  # what we hold is renewed before more is taken
                 except StoreUnavailable as error:
                     log.warning("%s; trying again", error)
                 # not wait_for: in Python 3.11 it can swallow a cancellation that comes together with the bell
@@ -199,8 +202,12 @@ class Worker:
             await self.book.database.write(lambda tx: lease.abandon(tx, forgotten))
         self._strays = strays
 
-    async def _take(self) -> float | None:
-        """Claim what there is. Returns when there will be more, as `next_claim` does."""
+    async def _take(self, until: float = math.inf) -> float | None:
+        """Claim what there is. Returns when there will be more, as `next_claim` does.
+
+        Not beyond `until`, a time of the loop: to take a long queue lasts longer than a lease where there is much to do, and what
+        was taken first would run out meanwhile, in the hands of a process that works on it.
+        """
         database, agent = self.book.database, self.book.agent
 
         async def look(tx: Transaction) -> float | None:
@@ -216,6 +223,8 @@ class Worker:
             for claim in claims:
                 with contextlib.suppress(LeaseLost):
                     await self._open(claim)
+            if asyncio.get_running_loop().time() >= until:
+                break
         return soon
 
     async def _open(self, claim: Claim) -> None:

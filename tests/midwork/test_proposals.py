@@ -188,6 +188,25 @@ async def test_of_two_agents_that_want_different_things_of_the_same_a_person_cho
     assert sorted(state for _, state, *_ in seen) == ["applied", "rejected"]
 
 
+async def test_nobody_is_asked_any_more_about_the_side_that_was_not_chosen(
+    start_team: Any, propose: Any
+) -> None:
+    book = painting(propose)
+    async with start_team(orders=book, returns=book, accounts=book) as team:
+        await team.sent("orders t1 red\nreturns t1 blue\naccounts t2 gold")
+        reviews = {
+            r["arguments"]["colour"]: r for r in (await team.operator("GET", "/reviews")).json()["reviews"]
+        }
+        word = {"decision": "approve", "hash": reviews["blue"]["hash"]}
+        await team.operator("POST", f"/reviews/{reviews['blue']['id']}", json=word)
+        red = reviews["red"]
+        while red["state"] == "open":
+            red = (await team.operator("GET", f"/reviews/{red['id']}")).json()
+        assert (red["state"], red["reason"]) == ("withdrawn", "the other side was chosen")
+        (left,) = (await team.operator("GET", "/reviews")).json()["reviews"]
+        assert left["arguments"]["colour"] == "gold"
+
+
 async def test_two_agents_that_want_the_same_of_the_same_get_it_once(start_team: Any, propose: Any) -> None:
     book = painting(propose)
     async with start_team(orders=book, returns=book) as team:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -152,9 +153,9 @@ class Replica:
             "UPDATE tasks SET lease_until = 0.0 WHERE holder = ? AND work = 'running'", self.worker.holder
         )
 
-    async def take(self) -> None:
-        """One look into the queue, now."""
-        await self.worker._take()
+    async def take(self, until: float = math.inf) -> None:
+        """One look into the queue, now; it ends at `until`, a time of the loop."""
+        await self.worker._take(until)
 
 
 def request(text: str, *, wait: bool = True, **more: Any) -> SendMessageRequest:

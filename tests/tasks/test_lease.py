@@ -14,6 +14,7 @@ from meshwright.tasks import lease
 from meshwright.tasks.events import status
 from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.snapshot import Claim
+from meshwright.tasks.worker import TAKE
 
 DONE = TaskState.TASK_STATE_COMPLETED
 
@@ -27,6 +28,19 @@ async def test_a_task_whose_holder_died_is_finished_by_another(start: Any) -> No
     await two.take()
     end = await two.rest(task.id)
     assert (end.status.state, end.artifacts[0].parts[0].text) == (DONE, "echo hold")
+
+
+async def test_a_queue_that_takes_longer_to_take_than_a_lease_lasts_is_left_for_the_heartbeat(
+    start: Any,
+) -> None:
+    full = await start(at_once=0)
+    for number in range(TAKE + 5):
+        await full.send(f"hold {number}", wait=False)
+    two = await start()
+    await two.take(until=0.0)  # the time is up as soon as it looks
+    assert two.worker.running == TAKE
+    await two.take()
+    assert two.worker.running == TAKE + 5
 
 
 async def test_who_was_paused_and_wakes_up_can_write_nothing(start: Any) -> None:
