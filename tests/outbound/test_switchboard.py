@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from meshwright.database import Database, open_database
+from meshwright.database import Database, Transaction, open_database
 from meshwright.errors import BreakerOpen, PeerTimedOut, PeerUnreachable
 from meshwright.outbound.breaker import FAIL_MAX, RESET_SECONDS, Breaker
-from meshwright.outbound.switchboard import Switchboard
+from meshwright.outbound.switchboard import TOPIC, Switchboard
 from meshwright.testing import ManualClock
 
 ADDRESS = "http://sick"
@@ -50,12 +50,21 @@ class Replica:
 class Replicas:
     """Several of them, and the time that they and the database go by."""
 
-    def __init__(self, clock: ManualClock, replicas: list[Replica]) -> None:
-        self.clock, self.all = clock, replicas
+    def __init__(self, clock: ManualClock, replicas: list[Replica], world: Database) -> None:
+        self.clock, self.all, self._world = clock, replicas, world
 
     async def an_interval_passes(self) -> None:
+        """For all of them: one that was just reading what stood there before hears it again."""
         self.clock.advance(RESET_SECONDS)
-        await self.all[0].database.execute("UPDATE breakers SET until = until - ?", RESET_SECONDS)
+
+        async def op(tx: Transaction) -> None:
+            await tx.execute("UPDATE breakers SET until = until - ?", RESET_SECONDS)
+            tx.wake(TOPIC)
+
+        await self._world.write(op)
+        async with asyncio.timeout(20):
+            while any(replica.breaker.retry_in for replica in self.all):
+                await self._world.execute("SELECT 1")
 
     async def opened(self) -> None:
         """The first finds the peer sick, and all hear it."""
@@ -75,12 +84,14 @@ def replicas(url: str) -> Start:
         clock = ManualClock()
         async with AsyncExitStack() as stack:
             found = []
+            world = await open_database(url)
+            stack.push_async_callback(world.close)
             for number in range(count):
                 database = await open_database(url)
                 stack.push_async_callback(database.close)
                 found.append(Replica(database, clock, agents[number] if agents else "orchestrator"))
                 stack.push_async_callback(found[-1].board.aclose)
-            yield Replicas(clock, found)
+            yield Replicas(clock, found, world)
 
     return start
 
