@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.types import Interrupt, Send
 
+from meshwright.records import decisions
 from meshwright.tasks.lease import check
 from meshwright.tasks.snapshot import Claim
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
 
     from meshwright.database import Database, Row, Transaction
+    from meshwright.records.minutes import Minutes
 
 #: Of the JSON below. Rises when an older build could not read it.
 FORMAT = 1
@@ -36,7 +38,10 @@ _INTERRUPTS, _ERRORS, _SENDS = "__interrupt__", "__error__", "__pregel_tasks"
 
 
 class Checkpoints(BaseCheckpointSaver[int]):
-    """A saver over the mesh's database. `config["configurable"]["claim"]` proves each write; without one nothing is written."""
+    """A saver over the mesh's database. `config["configurable"]["claim"]` proves each write; without one nothing is written.
+
+    What was decided in a step (`config["configurable"]["minutes"]`) is kept with its checkpoint.
+    """
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -61,6 +66,8 @@ class Checkpoints(BaseCheckpointSaver[int]):
                 _json(value, f"channel {channel!r}")  # raises for the one that is off, with its name
             raise
         notes = _json(get_checkpoint_metadata(config, metadata), "the metadata")
+        minutes: Minutes | None = config["configurable"].get("minutes")
+        decided = minutes.open if minutes is not None else []
 
         async def op(tx: Transaction) -> None:
             await check(tx, claim)
@@ -69,6 +76,7 @@ class Checkpoints(BaseCheckpointSaver[int]):
                 " ON CONFLICT (thread, place, id) DO UPDATE SET body = excluded.body, notes = excluded.notes",
                 *(thread, place, checkpoint["id"], parent, body, notes),
             )
+            await decisions.write(tx, decided)
             for table, column in (("run_checkpoints", "id"), ("run_writes", "checkpoint")):
                 await tx.execute(
                     f"DELETE FROM {table} WHERE thread = ? AND place = ? AND {column} < ?",
@@ -78,6 +86,8 @@ class Checkpoints(BaseCheckpointSaver[int]):
                 )
 
         await self._database.write(op)
+        if minutes is not None:
+            minutes.kept(decided)
         return _config(thread, place, checkpoint["id"])
 
     async def aput_writes(

@@ -121,6 +121,16 @@ def arguments(args: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+def is_personal(field: str) -> bool:
+    """Whether a field is about a person, by its name."""
+    return _PERSONAL.search(field.lower()) is not None
+
+
+def is_id_field(field: str) -> bool:
+    """Whether a field holds ids, by its name."""
+    return _ID_FIELD.fullmatch(field) is not None
+
+
 def _named(field: str) -> str:
     return field if _FIELD.fullmatch(field) else KEYED + keyed(field)
 
@@ -132,11 +142,11 @@ def _shown(field: str, value: Any, depth: int) -> Any:
         return {_named(str(name)): _shown(f"{field}_{name}", each, depth + 1) for name, each in value.items()}
     if depth < DEEP and isinstance(value, list) and len(value) <= MANY:
         return [_shown(field, each, depth + 1) for each in value]
-    if not _PERSONAL.search(field.lower()):
+    if not is_personal(field):
         # a telephone number can be a number, too
         if isinstance(value, int | float) and math.isfinite(value) and abs(value) < 1e9:
             return value
-        if isinstance(value, str) and _ID_FIELD.fullmatch(field) and _ID.fullmatch(value):
+        if isinstance(value, str) and is_id_field(field) and _ID.fullmatch(value):
             return value
     return KEYED + keyed(value if isinstance(value, str) else _json(value))
 

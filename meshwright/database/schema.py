@@ -146,6 +146,19 @@ NOTEBOOKS = (
     "CREATE TABLE notebooks (task_id TEXT PRIMARY KEY, body TEXT NOT NULL, updated DOUBLE PRECISION NOT NULL)",
 )
 
+#: Every decision, as its JSON; the other columns are for finding it. `digest` is the SHA-256 of the body. One that a peer made and told us of has
+#: `heard` 1: the peer has the row itself.
+DECISIONS = (
+    """CREATE TABLE decisions (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, agent TEXT NOT NULL, at DOUBLE PRECISION NOT NULL, correlation TEXT NOT NULL,
+        run TEXT NOT NULL, task_id TEXT NOT NULL, action TEXT NOT NULL, outcome TEXT NOT NULL, heard BIGINT NOT NULL,
+        digest TEXT NOT NULL, body TEXT NOT NULL)""",
+    "CREATE INDEX decisions_by_correlation ON decisions (correlation)",
+    "CREATE INDEX decisions_by_run ON decisions (run) WHERE run <> ''",
+    "CREATE INDEX decisions_by_action ON decisions (action) WHERE action <> ''",
+    "CREATE INDEX decisions_by_time ON decisions (at)",
+)
+
 VERSIONS = (
     Version(1, "runs, reviews, tasks, messages, checkpoints", 1, (*RUNS, *TASKS, *MESSAGES, *CHECKPOINTS)),
     Version(2, "budgets", 1, (*BUDGETS,)),
@@ -153,4 +166,5 @@ VERSIONS = (
     Version(4, "audit", 1, AUDIT, SQLITE, POSTGRES),
     Version(5, "reviews: claims, votes, edits, times", 1, (*REVIEWS,)),
     Version(6, "notebooks", 1, (*NOTEBOOKS,)),
+    Version(7, "decisions", 1, (*DECISIONS,)),
 )

@@ -33,6 +33,7 @@ from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.protojson import from_dict
 from meshwright.records import correlation, semconv, tracing
 from meshwright.records.metrics import Worked
+from meshwright.records.minutes import Minutes
 from meshwright.tasks.events import COMPLETED, WORKING, Event, ends_in, status
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.turn import Postponed
@@ -74,6 +75,7 @@ class Incoming:
     follow_up: bool = False
     resumed: bool = False
     claim: Claim | None = None
+    minutes: Minutes = field(default_factory=lambda: Minutes(""))
 
     @property
     def run(self) -> str:
@@ -239,6 +241,7 @@ class Executor:
             follow_up=envelope.turn > 1,
             resumed=not envelope.fresh,
             claim=turn.claim,
+            minutes=turn.minutes,
         )
 
     def _failed(self, turn: Turn, error: BaseException, ms: int) -> Event:

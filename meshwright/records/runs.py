@@ -9,6 +9,8 @@ from typing import Any
 from meshwright.audit.log import Entry, append
 from meshwright.database import Database, Row, Transaction
 from meshwright.errors import NotFound
+from meshwright.records import decisions
+from meshwright.records.minutes import Minutes
 from meshwright.reviews.store import withdraw
 from meshwright.tasks.lease import check
 from meshwright.tasks.snapshot import Claim
@@ -28,9 +30,12 @@ class RunStore:
             *(run, task_id, caller, request.replace("\0", "\ufffd"), "working", graph_version, time.time()),
         )
 
-    async def save(self, run: str, state: str, report: dict[str, Any], claim: Claim) -> None:
-        """Where the run stands now. A run that has ended stays as it ended. Raises LeaseLost."""
+    async def save(
+        self, run: str, state: str, report: dict[str, Any], claim: Claim, minutes: Minutes | None = None
+    ) -> None:
+        """Where the run stands now, and what was decided meanwhile. A run that has ended stays as it ended. Raises LeaseLost."""
         going_on = state in ("working", "waiting")
+        decided = minutes.open if minutes is not None else []
 
         async def op(tx: Transaction) -> None:
             await check(tx, claim)
@@ -40,17 +45,24 @@ class RunStore:
             )
             if not going_on:
                 await withdraw(tx, run, f"the request has ended: it is {state}", "orchestrator")
+            await decisions.write(tx, decided)
 
         await self._database.write(op)
+        if minutes is not None:
+            minutes.kept(decided)
 
-    async def record(self, claim: Claim, *entries: Entry) -> None:
-        """Entries for the audit log, in a transaction of their own. Raises LeaseLost."""
+    async def record(self, claim: Claim, *entries: Entry, minutes: Minutes | None = None) -> None:
+        """Entries for the audit log and what was decided, in a transaction of their own. Raises LeaseLost."""
+        decided = minutes.open if minutes is not None else []
 
         async def op(tx: Transaction) -> None:
             await check(tx, claim)
             await append(tx, *entries)
+            await decisions.write(tx, decided)
 
         await self._database.write(op)
+        if minutes is not None:
+            minutes.kept(decided)
 
     async def ended_at_once(
         self,

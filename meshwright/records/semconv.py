@@ -49,3 +49,10 @@ OUTCOME = "mesh.outcome"
 VERDICTS = "mesh.verdicts"
 #: The trace of a caller whose word on it is not taken.
 UPSTREAM = "mesh.upstream.traceparent"
+#: The ids of the decisions that were made in a span, and what the last of them was.
+DECISIONS = "mesh.decisions"
+DECISION_KIND, DECISION_OUTCOME = "mesh.decision.kind", "mesh.decision.outcome"
+DECISION_SELECTED, DECISION_STRATEGY = "mesh.decision.selected", "mesh.decision.strategy"
+POLICY = "mesh.policy.id"
+#: How many pieces of context were passed on, and how many were not.
+CONTEXT_PASSED, CONTEXT_OMITTED = "mesh.context.passed.count", "mesh.context.omitted.count"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TypeAlias
@@ -126,6 +126,22 @@ def in_run(run: str) -> AbstractContextManager[None]:
     """Around what is done for `run`."""
     trace.get_current_span().set_attribute(correlation.RUN, run)
     return _attached(baggage.set_baggage(correlation.RUN, run))
+
+
+def here() -> tuple[str, str]:
+    """The ids, in hex, of the trace and the span in hand, as far as somebody listens; else empty."""
+    if not listened_to():
+        return "", ""
+    now = trace.get_current_span().get_span_context()
+    return (f"{now.trace_id:032x}", f"{now.span_id:016x}") if now.is_valid else ("", "")
+
+
+def decided(decision: str, attributes: Callable[[], Attributes]) -> None:
+    """Note on the span in hand that a decision was made in it."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        known = (getattr(span, "attributes", None) or {}).get(semconv.DECISIONS, ())
+        span.set_attributes({semconv.DECISIONS: (*known, decision), **attributes()})
 
 
 def failed(span: Span, error: BaseException) -> None:

@@ -12,6 +12,7 @@ from a2a.types import Message, Role, Task, TaskState, TaskStatusUpdateEvent
 from meshwright.errors import LeaseLost
 from meshwright.extension import URI
 from meshwright.parts import text_part
+from meshwright.records import decisions
 from meshwright.tasks import lease, pushes
 from meshwright.tasks.events import SETTLED, TERMINAL, Event, ends_in, fold, state_name, status, store, stored
 from meshwright.tasks.ids import new_id
@@ -19,6 +20,7 @@ from meshwright.tasks.snapshot import Claim, Envelope, Snapshot
 
 if TYPE_CHECKING:
     from meshwright.database import Transaction
+    from meshwright.records.minutes import Minutes
     from meshwright.tasks.book import TaskBook
 
 #: Versions the stored body may lag behind its log: a long stream must not write the whole task with each line.
@@ -64,8 +66,12 @@ class Held:
                     )
         self._listening.clear()
 
-    async def append(self, happened: Sequence[Event], *, ends: int = 0) -> None:
-        """Commit events to the log; with `ends`, also that this turn is answered. Raises LeaseLost, StoreUnavailable.
+    async def append(
+        self, happened: Sequence[Event], *, ends: int = 0, minutes: Minutes | None = None
+    ) -> None:
+        """Commit events to the log, with what was decided (`minutes`); with `ends`, also that this turn is answered.
+
+        Raises LeaseLost, StoreUnavailable.
 
         A task ends only when its inbox is empty: with another message waiting, a terminal status is kept back, its words
         stay, and the next turn goes on.
@@ -74,7 +80,7 @@ class Held:
             while True:
                 chosen = _open_ended(happened) if ends and len(self.waiting) > 1 else happened
                 try:
-                    if await self._commit(chosen, ends):
+                    if await self._commit(chosen, ends, minutes=minutes):
                         break
                     await self._refresh()
                 except LeaseLost:
@@ -108,7 +114,9 @@ class Held:
             while not self.waiting and not await self._commit([], self._snapshot.answered or 1):
                 await self._refresh()
 
-    async def _commit(self, happened: Sequence[Event], ends: int, given_up: str = "") -> bool:
+    async def _commit(
+        self, happened: Sequence[Event], ends: int, given_up: str = "", minutes: Minutes | None = None
+    ) -> bool:
         """One transaction. False when the log has moved on without us: a follow-up was accepted meanwhile."""
         now, book, claim = self._snapshot, self._book, self.claim
         end = ends_in(happened)
@@ -128,7 +136,12 @@ class Held:
 
         row = (version, state_name(state), answered, work, work, ends, body, int(whole), version)
         values = (*row, claim.task_id, claim.token, now.version)
-        inserts = stored(claim.task_id, now.version + 1, happened, ends) if len(happened) <= FEW else None
+        decided = minutes.open if minutes is not None else []
+        inserts = (
+            stored(claim.task_id, now.version + 1, happened, ends)
+            if len(happened) <= FEW and not decided
+            else None
+        )
 
         async def op(tx: Transaction) -> bool:
             if inserts is not None and not now.pushes and not given_up:
@@ -140,6 +153,7 @@ class Held:
                 await lease.check(tx, claim)
                 return False
             await store(tx, claim.task_id, now.version + 1, happened, ends)
+            await decisions.write(tx, decided)
             if rows[0]["pushes"]:
                 await pushes.announce(tx, book.agent, claim.task_id, now.version + 1, happened)
             if given_up and book.on_end is not None:
@@ -149,6 +163,8 @@ class Held:
 
         if not await book.database.write(op):
             return False
+        if minutes is not None:
+            minutes.kept(decided)
         if whole:
             now.task, now.task_is_shared, now.body_version = task, False, version
         else:

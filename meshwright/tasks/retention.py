@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from meshwright.errors import StoreUnavailable
 from meshwright.ledger import sweep
+from meshwright.records import decisions
 
 if TYPE_CHECKING:
     from meshwright.database import Database, Transaction
@@ -88,6 +89,7 @@ class Sweeper:
                 tasks = await purge(self._database, self._days * DAY, self._agent)
                 checkpoints = await drop_checkpoints(self._database)
                 await self._database.write(lambda tx: sweep(tx, self._days * DAY))
+                await decisions.purge(self._database, self._days * DAY)
             except StoreUnavailable as error:
                 log.warning("nothing was swept: %s", error)
                 continue

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from a2a.types import Task
 
+from meshwright.records.minutes import Minutes
 from meshwright.tasks.events import Event
 from meshwright.tasks.held import Held
 from meshwright.tasks.snapshot import Claim, Envelope
@@ -14,11 +15,15 @@ from meshwright.tasks.snapshot import Claim, Envelope
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message to work on, and the task it belongs to. `attempt` is 1, or more after others died over it."""
+    """One message to work on, and the task it belongs to. `attempt` is 1, or more after others died over it.
+
+    What is decided meanwhile goes into `minutes`, and is kept in the transaction that ends the turn at the latest.
+    """
 
     held: Held
     envelope: Envelope
     attempt: int
+    minutes: Minutes = field(default_factory=lambda: Minutes(""))
 
     @property
     def claim(self) -> Claim:

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 from a2a.types import Task
 
 from meshwright.errors import LeaseLost, StoreUnavailable
+from meshwright.extension import HEADER_RUN
+from meshwright.records.minutes import Minutes
 from meshwright.tasks import lease
 from meshwright.tasks.accept import Accepted, Ask, Desk, Met, accept
 from meshwright.tasks.errand import Errands
 from meshwright.tasks.events import WORKING, status
 from meshwright.tasks.held import Held
-from meshwright.tasks.snapshot import Claim
+from meshwright.tasks.snapshot import Claim, Envelope
 from meshwright.tasks.turn import Perform, Postponed, Turn
 
 if TYPE_CHECKING:
@@ -277,8 +279,8 @@ class Worker:
                 if held.task.status.state != WORKING:
                     begun = status(held.task.id, held.task.context_id, WORKING)
                     await held.append([begun])
-                turn = Turn(held, held.waiting[0], held.claims + 1)
-                await held.append(await self._perform(turn), ends=turn.envelope.turn)
+                turn = self._turn(held, held.waiting[0])
+                await held.append(await self._perform(turn), ends=turn.envelope.turn, minutes=turn.minutes)
         except LeaseLost as error:
             log.info("%s", error)
         except Postponed as error:
@@ -286,6 +288,11 @@ class Worker:
         except StoreUnavailable as error:
             log.warning("the task %s stops here: %s; its lease runs out", held.claim.task_id, error)
         return None
+
+    def _turn(self, held: Held, envelope: Envelope) -> Turn:
+        run, task = envelope.headers.get(HEADER_RUN, "")[:64], held.claim.task_id
+        minutes = Minutes(self.book.agent, task, envelope.turn, run=run, caller=envelope.caller)
+        return Turn(held, envelope, held.claims + 1, minutes)
 
     async def _put_back(self, held: Held, later: Postponed) -> None:
         log.warning("the task %s is put back for %.0f s: %s", held.claim.task_id, later.seconds, later)

@@ -179,7 +179,9 @@ async def test_a_tool_server_that_says_itself_that_it_failed_is_sick_all_the_sam
 
         breaker = toolbox.hosts[0].breaker
         async with asyncio.timeout(30):
-            while breaker.state == "closed":  # on a busy machine a call may have too little time to tell anything
+            while (
+                breaker.state == "closed"
+            ):  # on a busy machine a call may have too little time to tell anything
                 await asyncio.gather(*(call() for _ in range(5)))
         assert breaker.failures.total() >= FAIL_MAX
         with pytest.raises(BreakerOpen):

@@ -1,0 +1,76 @@
+"""Decisions as rows: written in the transaction of what they decide, found by run, request or action, and gone after a while."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from meshwright.records.decision import Decision, digest
+
+if TYPE_CHECKING:
+    from meshwright.database import Database, Row, Transaction
+
+#: Rows of one INSERT, in the sizes that are used: few different statements, for they are kept prepared.
+SIZES = (8, 4, 2, 1)
+#: Rows of a run, or of a request, that are read at most.
+MOST = 2_000
+
+_COLUMNS = "id, kind, agent, at, correlation, run, task_id, action, outcome, heard, digest, body"
+_INSERTS = {
+    size: f"INSERT INTO decisions ({_COLUMNS}) VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)'] * size)}"
+    " ON CONFLICT (id) DO NOTHING"
+    for size in SIZES
+}
+
+
+async def write(tx: Transaction, decisions: Sequence[Decision], *, heard: bool = False) -> None:
+    """Keep them; one that is there already stays as it is. With `heard` they are a peer's, who has told us."""
+    rows = [_row(decision, heard) for decision in decisions]
+    place = 0
+    for size in SIZES:
+        while len(rows) - place >= size:
+            some = rows[place : place + size]
+            await tx.execute(_INSERTS[size], *(value for row in some for value in row))
+            place += size
+
+
+def _row(decision: Decision, heard: bool) -> tuple[Any, ...]:
+    body = decision.row().replace("\\u0000", "\\ufffd")
+    return (
+        *(decision.id, decision.kind, decision.agent, decision.at, decision.correlation, decision.run),
+        *(decision.task, decision.action, decision.outcome, int(heard), digest(body), body),
+    )
+
+
+async def found(database: Database, *, run: str = "", correlation: str = "", action: str = "") -> list[Row]:
+    """The rows of a run, a request, or an action, the oldest first, at most MOST: {id, digest, body, heard}."""
+    column, value = next(
+        (name, value)
+        for name, value in (("run", run), ("correlation", correlation), ("action", action))
+        if value
+    )
+
+    async def op(tx: Transaction) -> list[Row]:
+        # The condition on its own is what lets the engines use the index, which is of those that are not empty.
+        return await tx.execute(
+            f"SELECT id, digest, body, heard FROM decisions WHERE {column} = ? AND {column} <> '' ORDER BY at LIMIT ?",
+            *(value, MOST),
+        )
+
+    return await database.read(op)
+
+
+async def purge(database: Database, older_than: float, batch: int = 1_000) -> int:
+    """Delete those made more than `older_than` seconds ago. Returns how many."""
+
+    async def op(tx: Transaction) -> int:
+        rows = await tx.execute(
+            "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at < EPOCH() - ? LIMIT ?) RETURNING id",
+            *(older_than, batch),
+        )
+        return len(rows)
+
+    gone = 0
+    while some := await database.write(op):
+        gone += some
+    return gone

@@ -1,0 +1,85 @@
+"""The minutes of one turn of a task: every decision taken in it, until the transaction that ends the turn, or a step of it, keeps them.
+
+An id is derived from what is decided where, so work that is done again after a crash writes down the same decisions, not more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from meshwright.records import correlation, tracing
+from meshwright.records.decision import Decision, Kind
+from meshwright.records.redact import reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Minutes:
+    """What was decided in one turn. `agent` is who decides; `caller` is who asked for the work."""
+
+    def __init__(self, agent: str, task: str = "", turn: int = 1, *, run: str = "", caller: str = "") -> None:
+        self.agent, self.task, self.turn, self.run, self.caller = agent, task, turn, run, caller
+        #: The ids of all that was taken, kept or not, in their order.
+        self.ids: list[str] = []
+        self._open: dict[str, Decision] = {}
+        self._seen: Counter[str] = Counter()
+
+    def take(self, kind: Kind, *, key: str = "", began: float | None = None, **said: Any) -> str:
+        """Write a decision down, as the fields of `Decision`; its id. It hangs on the span in hand.
+
+        `key` names it among those of its kind in this turn, so that doing it again is the same decision; without one it is their number.
+        `began` is when it began, by `time.time()`: its `ms` is the time since then.
+        """
+        now = time.time()
+        at = now if began is None else began
+        trace, span = tracing.here()
+        if "reason" in said:
+            said["reason"] = reason(said["reason"])
+        decision = Decision(
+            id=self.id_of(kind, key),
+            kind=kind,
+            at=at,
+            ms=int((now - at) * 1000),
+            agent=self.agent,
+            correlation=correlation.in_hand.get() or self.task,
+            run=self.run,
+            task=self.task,
+            turn=self.turn,
+            trace=trace,
+            span=span,
+            caller=self.caller,
+            **said,
+        )
+        if decision.id not in self._open:
+            self.ids.append(decision.id)
+        self._open[decision.id] = decision
+        tracing.decided(decision.id, decision.attributes)
+        return decision.id
+
+    def id_of(self, kind: Kind, key: str = "") -> str:
+        """The id that `take` will give, for what has to name it before; without a key each call counts."""
+        name = f"{kind}/{key}"
+        if not key:
+            self._seen[kind] += 1
+            name = f"{kind}#{self._seen[kind]}"
+        return decision_id(self.agent, self.task, self.turn, name)
+
+    @property
+    def open(self) -> list[Decision]:
+        """What no transaction has kept yet. Give them back to `kept` once one has."""
+        return list(self._open.values())
+
+    def kept(self, decisions: Iterable[Decision]) -> None:
+        for decision in decisions:
+            if self._open.get(decision.id) is decision:
+                del self._open[decision.id]
+
+
+def decision_id(agent: str, task: str, turn: int, name: str) -> str:
+    """The id of a decision by its place."""
+    place = f"{agent}\0{task}\0{turn}\0{name}"
+    return "d" + hashlib.sha256(place.encode(errors="replace")).hexdigest()[:24]
