@@ -1,0 +1,1 @@
+"""Where people look: runs and their reasoning, the review queue, the mesh, the log."""
