@@ -85,6 +85,13 @@ class Ear:
                 found.append((f"{span.context.span_id:016x}", tuple(decisions)))
         return found
 
+    def hung(self, kind: str, rows: list[dict[str, Any]], others: int = 0) -> None:
+        """Require that each such call has the one row that names it, and the other way round, but for `others`."""
+        calls = self.calls(kind)
+        named = sorted(call for call in calls if call[1])
+        assert len(calls) - len(named) == others
+        assert named == sorted((row["span"], (row["id"],)) for row in rows)
+
     def all(self) -> str:
         """All that was told, as one text."""
         self.telemetry.provider.force_flush()

@@ -39,13 +39,6 @@ async def breaks(subtask: Subtask, job: Job) -> Finding:
     raise PeerTaskFailed("orders", "it cannot be done")
 
 
-def hung_on(spans: list[tuple[str, tuple[str, ...]]], rows: list[dict[str, Any]]) -> None:
-    """Each span has the one row that names it, and the other way round."""
-    assert sorted((span, decisions) for span, decisions in spans) == sorted(
-        (row["span"], (row["id"],)) for row in rows
-    )
-
-
 async def test_a_read_says_with_what_it_was_called_and_what_it_told(start_house: Any, ear: Any) -> None:
     async with start_house(looks) as house:
         answer = await house.ask("t1 nothing")
@@ -57,7 +50,7 @@ async def test_a_read_says_with_what_it_was_called_and_what_it_told(start_house:
         assert (refused["outcome"], refused["call"]["error"]) == ("refused", "ToolRefused")
         assert "there is no nothing" in refused["reason"]
         assert "ada@" not in refused["reason"]
-        hung_on(ear.calls("execute_tool"), [told, refused])
+        ear.hung("execute_tool", [told, refused])
         assert set(decisions_in(answer.notes)) == {row["id"] for row in await house.rows()}
 
 
@@ -66,7 +59,7 @@ async def test_the_same_question_twice_is_two_decisions(start_house: Any, ear: A
         await house.ask("t1 t1 t1")
         rows = await house.rows("tool_call")
         assert len({row["id"] for row in rows}) == 3
-        hung_on(ear.calls("execute_tool"), rows)
+        ear.hung("execute_tool", rows)
 
 
 async def test_a_tool_that_nobody_offers_was_called_too(start_house: Any, ear: Any) -> None:
@@ -82,7 +75,7 @@ async def test_a_tool_that_nobody_offers_was_called_too(start_house: Any, ear: A
             "failed",
             "",
         )
-        hung_on(ear.calls("execute_tool"), [row])
+        ear.hung("execute_tool", [row])
 
 
 async def test_a_read_that_is_called_off_with_its_turn_was_made(start_house: Any, ear: Any) -> None:
@@ -96,7 +89,7 @@ async def test_a_read_that_is_called_off_with_its_turn_was_made(start_house: Any
             await house.ask(seconds=0.4)
         rows = await house.kept("tool_call")
         assert [row["outcome"] for row in rows] in (["called-off"], ["timed-out"])
-        hung_on(ear.calls("execute_tool"), rows)
+        ear.hung("execute_tool", rows)
 
 
 async def test_what_a_turn_that_failed_has_done_is_kept(start_house: Any) -> None:
@@ -124,8 +117,7 @@ async def test_an_agent_that_is_asked_names_what_it_decided(start_house: Any, ea
             "answered",
         )
         assert {piece["key"] for piece in route["passed"]} == {"instruction", "details.thing"}
-        ours = [each for each in ear.calls("invoke_agent") if each[1]]  # the test's own call has no minutes
-        hung_on(ours, [call])
+        ear.hung("invoke_agent", [call], others=1)  # the test's own, which nobody writes down
 
 
 async def test_why_nobody_was_asked_is_a_decision(start_house: Any) -> None:
