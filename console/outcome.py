@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from console import plain, wording
 from console.steps import Step
@@ -115,7 +114,7 @@ def actions(steps: Sequence[Step]) -> list[Action]:
         found.append(
             Action(
                 key=plain.one_line(key, 80),
-                address=quote(key, safe="", errors="replace"),
+                address=about[0].action_address,
                 name=next(filter(None, map(wording.action_of, about)), "an action"),
                 arguments=plain.text(given, 300) if given else "",
                 outcome=wording.outcome_of(last),

@@ -157,13 +157,13 @@ def _notices(steps: Sequence[Step], missing: Sequence[Missing]) -> list[Notice]:
             found.append(_notice("warn" if tone == "warn" else "bad", step))
         elif kind == "route" and (tone in ("warn", "bad") or not step.said.selected):
             found.append(_notice("warn" if step.said.selected else "bad", step))
-        elif kind in ("gate", "effect") and tone in ("bad", "warn", "person"):
+        elif kind in ("gate", "effect") and tone in ("bad", "warn", "accent"):
             found.append(_notice(tone, step))
         elif kind in ("resolve_conflict", "breaker", "budget"):
             found.append(_notice("warn", step))
         elif kind == "review":
-            found.append(_notice("person", step))
-    order = ("bad", "warn", "person", "good", "quiet")
+            found.append(_notice("accent", step))
+    order = ("bad", "warn", "accent", "good", "quiet")
     return sorted(found, key=lambda notice: order.index(notice.tone))
 
 

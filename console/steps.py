@@ -9,6 +9,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
+from urllib.parse import quote
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -49,8 +50,18 @@ class Step:
 
     @property
     def label(self) -> str:
-        """Its name in an address and as an anchor: ids come from peers, and may be anything."""
-        return "".join(c for c in self.said.id if c.isascii() and c.isalnum())[:40] or "nameless"
+        """Its name in an address and as an anchor."""
+        return _label(self.said.id)
+
+    @property
+    def above_label(self) -> str:
+        """The same of the one that it hangs on."""
+        return _label(self.above)
+
+    @property
+    def action_address(self) -> str:
+        """The key of its action as a part of an address."""
+        return quote(self.said.action, safe="", errors="replace")
 
 
 def outline(decisions: Sequence[Any]) -> list[Step]:
@@ -94,6 +105,11 @@ def _step(row: Mapping[str, Any], depth: int, above: str) -> Step:
     good.setdefault("kind", plain.one_line(row.get("kind") or "unknown", 40))
     said = Decision.model_construct(**good)
     return Step(said, min(depth, DEEPEST), above, tuple(sorted(odd)))
+
+
+def _label(name: str) -> str:
+    # ids come from peers, and may be anything
+    return "".join(c for c in name if c.isascii() and c.isalnum())[:40] or "nameless"
 
 
 @functools.cache

@@ -8,8 +8,11 @@ from typing import Literal
 from console.plain import listed, many, money, number, one_line
 from console.steps import Step
 
-#: What a badge looks like. `person` is what waits for, or comes from, people.
-Tone = Literal["good", "warn", "bad", "person", "quiet"]
+#: What a badge looks like. `accent` is what waits for, or comes from, people.
+Tone = Literal["good", "warn", "bad", "accent", "quiet"]
+
+#: The icon of each, for those who do not see the colour.
+SIGNS: dict[Tone, str] = {"good": "check", "warn": "warn", "bad": "cross", "accent": "person", "quiet": "dot"}
 
 #: A kind as a label.
 LABELS = {
@@ -43,7 +46,7 @@ _TONES: dict[str, Tone] = {
     ),
     **dict.fromkeys(("escalated", "expired", "nobody", "unanswered"), "bad"),
     **dict.fromkeys(
-        ("review", "escalate", "waiting", "asked", "edit", "edited", "person", "claimed"), "person"
+        ("review", "escalate", "waiting", "asked", "edit", "edited", "person", "claimed"), "accent"
     ),
 }
 #: Why a piece of context was not passed on.
