@@ -27,7 +27,7 @@ class Notice:
     tone: Tone
     what: str
     why: str
-    step: Step | None = None
+    step: Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,9 @@ def picture(document: Mapping[str, Any], asked: Asked, now: float) -> Picture:
         asked = replace(asked, start=places[0] // PAGE * PAGE) if places else asked
     page = chosen[asked.start : asked.start + PAGE]
     after = asked.start + PAGE if asked.start + PAGE < len(chosen) else 0
-    missing = _missing(rows(document, "missing"))
     return Picture(
         head(document, steps, now),
-        tuple(_notices(steps, missing)),
+        tuple(_notices(steps)),
         tuple(_left_out(steps)),
         tuple(actions(steps)),
         timeline(steps),
@@ -128,7 +127,7 @@ def picture(document: Mapping[str, Any], asked: Asked, now: float) -> Picture:
         after,
         _choices(Counter(step.kind for step in steps), asked.kind, wording.LABELS),
         _choices(Counter(step.said.agent for step in steps), asked.agent, {}),
-        missing,
+        _missing(rows(document, "missing")),
         asked,
     )
 
@@ -147,9 +146,9 @@ def _left_out(steps: Sequence[Step]) -> list[LeftOut]:
     ]
 
 
-def _notices(steps: Sequence[Step], missing: Sequence[Missing]) -> list[Notice]:
+def _notices(steps: Sequence[Step]) -> list[Notice]:
     """What is out of the ordinary, the worst first."""
-    found = [Notice("bad", f"{m.agent} could not be asked what it decided", m.why, None) for m in missing]
+    found: list[Notice] = []
     for step in steps:
         tone, kind = wording.tone(step.said.outcome), step.kind
         call = step.said.call
