@@ -116,7 +116,7 @@ def actions(steps: Sequence[Step]) -> list[Action]:
                 key=plain.one_line(key, 80),
                 address=about[0].action_address,
                 name=next(filter(None, map(wording.action_of, about)), "an action"),
-                arguments=plain.text(given, 300) if given else "",
+                arguments=plain.prose(given, 300) if given else "",
                 outcome=wording.outcome_of(last),
                 tone=wording.tone(last.said.outcome),
                 said=plain.text(last.said.reason, 300),

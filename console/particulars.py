@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from console import plain, wording
 from console.steps import Step
+from console.words import duration
 
 #: Whose reason it is.
 _SOURCES = {
@@ -40,11 +41,11 @@ def particulars(step: Step) -> list[tuple[str, str]]:
         ("Part", said.subtask),
         ("Chosen", said.selected),
         ("How", said.strategy),
-        ("How sure", "" if said.confidence is None else said.confidence),
+        ("How sure", "" if said.confidence is None else plain.score(said.confidence)),
         ("Rule", said.policy),
         ("Risk", said.risk),
         ("Person", said.person),
-        ("Time left", plain.took(plain.number(said.deadline_ms, most=plain.YEAR)) if left else ""),
+        ("Time left", duration(plain.number(said.deadline_ms, most=plain.YEAR) / 1000) if left else ""),
         ("Tokens given", f"{plain.number(said.tokens_given):,.0f}" if given else ""),
         ("Tokens used", cost if used else ""),
         ("Task there", said.remote),

@@ -152,6 +152,8 @@ def _notices(steps: Sequence[Step]) -> list[Notice]:
     for step in steps:
         tone, kind = wording.tone(step.said.outcome), step.kind
         call = step.said.call
+        if kind == "agent_call" and step.said.outcome == "stand-in":
+            continue  # the choice that led to it says so
         if kind in ("tool_call", "agent_call") and (tone in ("bad", "warn") or (call and call.error)):
             found.append(_notice("warn" if tone == "warn" else "bad", step))
         elif kind == "route" and (tone in ("warn", "bad") or not step.said.selected):

@@ -14,13 +14,13 @@ from meshwright.reviews import visible
 
 #: Characters of a text that are looked at; what is longer is cut, and says so.
 LONG = 8_000
+#: How deep a value is put into prose.
+DEEP = 6
 #: Seconds since the epoch that can be a date here (until the year 2100).
 LATEST = 4_102_444_800.0
 #: Milliseconds that a step can have taken: a year.
 YEAR = 365 * 86_400_000
 NOT_KNOWN = "not known"
-#: Seconds of a unit, its name, and the unit in which the rest of it is told.
-_UNITS = ((60, "min", 1, "s"), (3600, "h", 60, "min"), (86_400, "d", 3600, "h"))
 
 
 def text(value: Any, most: int = LONG) -> str:
@@ -43,6 +43,11 @@ def block(value: Any) -> str:
     return text(_json(value, indent=2))
 
 
+def prose(value: Any, most: int = LONG) -> str:
+    """JSON as people write it down: `order: #W1, items: (a, b)`."""
+    return text(_prose(value, 0), most)
+
+
 def number(value: Any, least: float = 0.0, most: float = math.inf) -> float:
     """A number within its bounds; 0 for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
@@ -59,18 +64,6 @@ def moment(value: Any) -> float:
     return at if at < LATEST else 0.0
 
 
-def took(ms: float) -> str:
-    """A duration: `4 ms`, `1.2 s`, `3 min 20 s`, `14 h 5 min`, `2 d 3 h`."""
-    seconds = ms / 1000
-    if ms < 1000:
-        return f"{ms:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    size, name, part, smaller = max(unit for unit in _UNITS if unit[0] <= seconds)
-    rest = int(seconds % size // part)
-    return f"{int(seconds // size)} {name}" + (f" {rest} {smaller}" if rest else "")
-
-
 def clock(at: float) -> str:
     """The time of day of a moment, to the millisecond, in UTC."""
     if not at:
@@ -78,20 +71,15 @@ def clock(at: float) -> str:
     return time.strftime("%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}"
 
 
-def date(at: float) -> str:
-    """A moment in UTC, as `26 Nov 2026, 14:03 UTC`."""
-    return time.strftime("%d %b %Y, %H:%M UTC", time.gmtime(at)).lstrip("0") if at else NOT_KNOWN
-
-
-def iso(at: float) -> str:
-    """A moment for machines: RFC 3339, UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) if at else ""
-
-
 def money(micros: float) -> str:
     """Micro-dollars as dollars, with as many places as it takes to see them."""
     dollars = micros / 1_000_000
     return f"${dollars:.2f}" if dollars >= 1 or not micros else f"${dollars:.4f}"
+
+
+def score(value: float) -> str:
+    """A measure or a place, without digits that say nothing."""
+    return f"{value:.3g}"
 
 
 def size(count: float) -> str:
@@ -115,6 +103,19 @@ def listed(names: list[str], most: int = 4) -> str:
 def _line(line: str) -> str:
     # an ellipsis is what our own code cuts with; it hides nothing
     return "…".join(visible.shown(part) for part in line.split("…"))
+
+
+def _prose(value: Any, depth: int) -> str:
+    inner = (
+        [_prose(each, depth + 1) for each in value]
+        if isinstance(value, list | tuple) and depth < DEEP
+        else []
+    )
+    if isinstance(value, dict) and depth < DEEP:
+        inner = [f"{name}: {_prose(each, depth + 1)}" for name, each in value.items()]
+    if inner:
+        return f"({', '.join(inner)})" if depth else ", ".join(inner)
+    return value if isinstance(value, str) else _json(value)
 
 
 def _json(value: Any, indent: int | None = None) -> str:

@@ -129,7 +129,13 @@ def query(**asked: Any) -> str:
 
 
 #: What the templates put things into words with.
-WORDS = {"plain": plain, "wording": wording, "subject": subject, "particulars": particulars, "query": query}
+WORDS: dict[str, Any] = {
+    "plain": plain,
+    "wording": wording,
+    "subject": subject,
+    "particulars": particulars,
+    "query": query,
+}
 
 
 def _address(request: Request) -> str:

@@ -49,6 +49,12 @@ class Step:
         return plain.number(self.said.ms, 0, plain.YEAR)
 
     @property
+    def tokens(self) -> float:
+        """What it used; of an agent that was asked, what it says that it used."""
+        used = plain.number(self.said.tokens_in) + plain.number(self.said.tokens_out)
+        return used or plain.number(self.said.more.get("tokens") if self.kind == "agent_call" else 0)
+
+    @property
     def label(self) -> str:
         """Its name in an address and as an anchor."""
         return _label(self.said.id)

@@ -47,6 +47,20 @@ class Story:
     tellings: tuple[Telling, ...]
     left_out: int
 
+    @property
+    def title(self) -> str:
+        """The question that it answers."""
+        if self.action is None:
+            return "Why this answer?"
+        return _TITLES.get(self.action.tone, "What became of {}, and why?").format(self.action.name)
+
+
+_TITLES = {
+    "good": "Why was {} carried out?",
+    "bad": "Why was {} not carried out?",
+    "accent": "Why does {} wait for a person?",
+}
+
 
 def story(document: Mapping[str, Any], action: str, now: float) -> Story | None:
     """What led to the action with this key, or with none to the answer. None for an action that nobody knows of."""
@@ -97,9 +111,10 @@ def _points(step: Step) -> list[Point]:
     ]
     if said.call is not None:
         if said.call.arguments not in (None, {}):
-            points.append(Point("Asked with", plain.text(said.call.arguments, 600)))
+            label = "Asked with" if step.kind == "tool_call" else "What exactly"
+            points.append(Point(label, plain.prose(said.call.arguments, 600)))
         if said.call.result is not None:
-            points.append(Point("It returned", plain.text(said.call.result, 1_200)))
+            points.append(Point("It returned", plain.prose(said.call.result, 1_200)))
         if said.call.error:
             points.append(Point("It failed", plain.text(said.call.error, 400), "bad"))
     points += [_side(side) for side in said.sides]
@@ -110,7 +125,7 @@ def _points(step: Step) -> list[Point]:
         points.append(Point("Rule", plain.one_line(said.policy, 120) + risk))
     facts = said.more.get("facts")
     if facts:
-        points.append(Point("Facts looked up", plain.text(facts, 1_200)))
+        points.append(Point("Facts looked up", plain.prose(facts, 1_200)))
     return points
 
 
@@ -119,7 +134,7 @@ def _side(side: Any) -> Point:
     chosen = "believed" if side.chosen else "not believed"
     words = plain.text(side.says)
     if side.arguments not in (None, {}):
-        words += f" {plain.text(side.arguments, 400)}"
+        words += f" {plain.prose(side.arguments, 400)}"
     if side.evidence:
         words += f" – resting on {plain.listed([plain.one_line(e, 120) for e in side.evidence], 6)}"
     return Point(

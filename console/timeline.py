@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from console import plain
 from console.steps import Step
+from console.words import duration
 
 #: Kinds that take time of their own.
 TIMED = ("agent_call", "tool_call", "model_call", "gate", "review", "effect")
@@ -71,7 +71,7 @@ def timeline(steps: Sequence[Step]) -> Timeline:
     axis = _Axis(hops)
     chosen = _chosen(hops)
     drawn = tuple(_drawn(hop, axis) for hop in hops if id(hop) in chosen)
-    ticks = tuple(f"+{plain.took(axis.time_at(WIDTH * n / TICKS) * 1000)}" for n in range(TICKS + 1))
+    ticks = tuple(f"+{duration(axis.time_at(WIDTH * n / TICKS))}" for n in range(TICKS + 1))
     return Timeline(drawn, axis.folds, ticks, len(hops) - len(drawn), axis.began, axis.seconds)
 
 
@@ -79,15 +79,16 @@ def _placed(steps: Sequence[Step]) -> list[Hop]:
     """The timed ones, by when they began; what is below a call of another process is moved into that call."""
     shifts = _shifts(steps)
     hops: list[Hop] = []
-    depths: dict[str, int] = {}
+    #: Of each decision, the call it was made in the work of, and how deep that is.
+    within: dict[str, tuple[Step | None, int]] = {}
     for step in steps:
-        depth = depths.get(step.above, 0)
-        if step.kind not in TIMED or not step.at:
-            depths[step.said.id] = depth
-            continue
-        depths[step.said.id] = depth + 1
-        shift = shifts.get(step.said.id, 0.0)
-        hops.append(Hop(step, min(depth, 4), step.at + shift, step.ends + shift, shifted=shift))
+        call, depth = within.get(step.above, (None, 0))
+        if call is not None and step.said.agent == call.said.agent:
+            call, depth = None, depth - 1  # it follows from the call, and is no part of the peer's work
+        within[step.said.id] = (step, depth + 1) if step.kind == "agent_call" else (call, depth)
+        if step.kind in TIMED and step.at:
+            shift = shifts.get(step.said.id, 0.0)
+            hops.append(Hop(step, min(depth, 4), step.at + shift, step.ends + shift, shifted=shift))
     return hops
 
 

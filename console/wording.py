@@ -17,10 +17,10 @@ SIGNS: dict[Tone, str] = {"good": "check", "warn": "warn", "bad": "cross", "acce
 #: A kind as a label.
 LABELS = {
     "plan": "Plan",
-    "route": "Choice of agent",
-    "agent_call": "Agent asked",
-    "tool_call": "Tool read",
-    "model_call": "Model asked",
+    "route": "Choice",
+    "agent_call": "Agent",
+    "tool_call": "Tool",
+    "model_call": "Model",
     "context": "Context",
     "resolve_conflict": "Disagreement",
     "gate": "Policy",
@@ -40,11 +40,11 @@ _TONES: dict[str, Tone] = {
         ("degraded", "stand-in", "fallback", "alternate", "defer", "cut", "half-open", "unknown", "gap"),
         "warn",
     ),
-    **dict.fromkeys(("timed-out", "cold", "passed-over", "dropped", "withheld", "replayed"), "warn"),
+    **dict.fromkeys(("timed-out", "cold", "not-asked", "overloaded", "called-off", "dropped"), "warn"),
     **dict.fromkeys(
         ("block", "failed", "refused", "reject", "rejected", "error", "open", "canceled", "cancelled"), "bad"
     ),
-    **dict.fromkeys(("escalated", "expired", "nobody", "unanswered"), "bad"),
+    **dict.fromkeys(("escalated", "expired", "nobody", "unanswered", "answered-badly"), "bad"),
     **dict.fromkeys(
         ("review", "escalate", "waiting", "asked", "edit", "edited", "person", "claimed"), "accent"
     ),
@@ -58,14 +58,34 @@ WITHHELD = {
     "stale": "it was out of date",
     "duplicate": "it was there already",
 }
-_VERDICTS = {
+#: Codes that say little to those who do not know them.
+_OUTCOMES = {
     "allow": "allowed",
-    "apply": "allowed",
-    "block": "forbade",
-    "reject": "forbade",
-    "review": "held back, for a person to look at,",
-    "escalate": "handed over to a person",
+    "block": "forbidden",
+    "review": "needs a person",
+    "escalate": "handed over",
     "defer": "put off",
+    "approve": "approved",
+    "reject": "rejected",
+    "edit": "edited",
+    "timed-out": "timed out",
+    "stand-in": "stand-in",
+    "not-asked": "not asked",
+    "asked": "asked back",
+    "answered-badly": "nonsense",
+    "called-off": "called off",
+    "wants-tools": "wants tools",
+    "unknown": "not known",
+}
+_CAME = {
+    "answered": "got an answer",
+    "stand-in": "got an answer from it as a stand-in",
+    "asked": "was asked something back",
+    "timed-out": "got no answer in time",
+    "not-asked": "did not get through: its breaker is open",
+    "answered-badly": "got an answer that is none",
+    "refused": "was refused",
+    "called-off": "called it off",
 }
 _WORDS = {
     "approve": "approved",
@@ -111,7 +131,8 @@ def action_of(step: Step) -> str:
 
 
 def outcome_of(step: Step) -> str:
-    return one_line(step.said.outcome, 60)
+    """What it came to, in a word or two."""
+    return _OUTCOMES.get(step.said.outcome) or one_line(step.said.outcome, 60)
 
 
 def _plan(step: Step) -> str:
@@ -133,12 +154,7 @@ def _route(step: Step) -> str:
 
 def _agent_call(step: Step) -> str:
     said = step.said
-    came = {
-        "answered": "got an answer",
-        "stand-in": "got an answer from it as a stand-in",
-        "asked": "was asked something back",
-        "timed-out": "got no answer in time",
-    }.get(said.outcome, f"got no answer ({outcome_of(step)})")
+    came = _CAME.get(said.outcome, f"got no answer ({outcome_of(step)})")
     return f"{who(said.agent)} asked {who(said.selected)} and {came}"
 
 
@@ -175,8 +191,13 @@ def _conflict(step: Step) -> str:
 
 
 def _gate(step: Step) -> str:
-    verdict = _VERDICTS.get(step.said.outcome, f"said “{outcome_of(step)}” to")
-    return f"The policy {verdict} {action_of(step) or 'an action'}"
+    what = action_of(step) or "an action"
+    if step.said.outcome == "review":
+        return f"The policy lets a person decide on {what}"
+    verdict = {"allow": "allowed", "apply": "allowed", "block": "forbade", "reject": "forbade"}.get(
+        step.said.outcome
+    )
+    return f"The policy {verdict} {what}" if verdict else f"The policy said “{outcome_of(step)}” of {what}"
 
 
 def _review(step: Step) -> str:

@@ -96,7 +96,7 @@ def test_an_action_is_told_with_what_became_of_it() -> None:
         "a1",
         "paint",
         "applied",
-        '{"thing_id": "t2"}',
+        "thing_id: t2",
     )
 
 
