@@ -114,8 +114,8 @@ class Runs:
     async def action(self, request: Request) -> Response:
         """From an action to the run that it belongs to, and why it happened there."""
         action = segment(request.path_params["action"])
-        told = await self._page.mesh.get(f"/actions/{action:path}", self._page.person(request))
-        return RedirectResponse(f"/runs/{segment(str(told.get('run', '')))}/why/{action:path}", 303)
+        told = await self._page.mesh.get(f"/actions/{action}", self._page.person(request))
+        return RedirectResponse(f"/runs/{segment(str(told.get('run', '')))}/why/{action}", 303)
 
     async def _chain(self, request: Request) -> dict[str, Any]:
         path = f"/runs/{segment(request.path_params['id'])}/chain"

@@ -176,6 +176,7 @@ async def test_the_json_of_a_run_is_what_the_mesh_says_of_it(desk: Desk) -> None
 async def test_an_action_leads_to_the_run_that_it_belongs_to(desk: Desk) -> None:
     desk.said["/actions/a/1"] = {"action": "a/1", "run": "r 1"}
     answer = await desk.http.get("http://127.0.0.1/actions/a%2F1")
+    assert answer.status_code == 303, answer.text
     assert (answer.status_code, answer.headers["location"]) == (303, "/runs/r%201/why/a%2F1")
 
 
