@@ -15,6 +15,7 @@ from meshwright.errors import Forbidden, InvalidRequest, MeshError, PeerOverload
 from meshwright.inbound.cardroute import PATH as CARD_PATH
 from meshwright.inbound.cardroute import base_address
 from meshwright.inbound.doorman import caller_of
+from orchestrator.meshstate import MeshState
 from orchestrator.queue import ReviewQueue
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Api:
         self._card = card
         self._public_url = public_url
         self._queue = ReviewQueue(lambda: self._live)
+        self.mesh = MeshState(lambda: self._live, card, public_url)
         self.driver: Driver | None = None
 
     def routes(self) -> list[Route]:
@@ -45,6 +47,7 @@ class Api:
             Route("/.well-known/ai-catalog.json", _answering(self.catalog)),
             Route("/cards", _answering(self.cards)),
             Route("/peers", _for_operators(self.peers)),
+            Route("/mesh", _for_operators(self.mesh.shown)),
             Route("/runs", _for_operators(self.runs)),
             Route("/runs/{id}", _for_operators(self.run)),
             Route("/reviews", _for_operators(self._queue.waiting)),

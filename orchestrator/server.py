@@ -72,6 +72,7 @@ def orchestrator_app(
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await api.mesh.aclose()
         await watch.aclose()
         await board.aclose()
         await client.aclose()
