@@ -15,6 +15,7 @@ from meshwright.errors import Forbidden, InvalidRequest, MeshError, PeerOverload
 from meshwright.inbound.cardroute import PATH as CARD_PATH
 from meshwright.inbound.cardroute import base_address
 from meshwright.inbound.doorman import caller_of
+from orchestrator.auditview import AuditView
 from orchestrator.meshstate import MeshState
 from orchestrator.queue import ReviewQueue
 
@@ -39,6 +40,7 @@ class Api:
         self._card = card
         self._public_url = public_url
         self._queue = ReviewQueue(lambda: self._live)
+        self.audit = AuditView(lambda: self._live)
         self.mesh = MeshState(lambda: self._live, card, public_url)
         self.driver: Driver | None = None
 
@@ -47,6 +49,9 @@ class Api:
             Route("/.well-known/ai-catalog.json", _answering(self.catalog)),
             Route("/cards", _answering(self.cards)),
             Route("/peers", _for_operators(self.peers)),
+            Route("/audit", _for_operators(self.audit.shown)),
+            Route("/audit/verify", _for_operators(self.audit.verify), methods=["POST"]),
+            Route("/audit/{seq}/proof", _for_operators(self.audit.proof)),
             Route("/mesh", _for_operators(self.mesh.shown)),
             Route("/runs", _for_operators(self.runs)),
             Route("/runs/{id}", _for_operators(self.run)),

@@ -99,7 +99,9 @@ class MeshState:
 
         async def tools() -> None:
             found.tools = await driver.toolbox.catalogue(Deadline.after(GATHER))
-            await asyncio.gather(*(self._look(driver, row["url"]) for row in found.tools))
+            await asyncio.gather(
+                *(self._look(driver, row["url"]) for row in found.tools if row["status"] != "unreachable")
+            )
 
         async def told(entry: Entry) -> None:
             answer = await self._asked(driver, entry, hours)
