@@ -37,10 +37,10 @@ FILTERS = ("run", "actor", "action", "kind", "q")
 
 
 class AuditView:
-    """The pages. `live` gives the driver, or says that the process still starts."""
+    """The pages. `live` gives the driver, or says that the process still starts; `span` is how many entries a page looks through."""
 
-    def __init__(self, live: Callable[[], Driver]) -> None:
-        self._live = live
+    def __init__(self, live: Callable[[], Driver], span: int = SPAN) -> None:
+        self._live, self._span = live, span
         #: Who signs the log, where somebody does.
         self.notary: Notary | None = None
         self._vigil: Vigil | None = None
@@ -117,7 +117,7 @@ class AuditView:
             top = min(before, await _head(tx) + 1)
             floor = 0
             if wanted and not wanted.get("run"):  # a run's entries are found by an index
-                floor = max(0, top - 1 - SPAN)
+                floor = max(0, top - 1 - self._span)
             rows = await tx.execute(
                 f"SELECT {COLUMNS} FROM audit_log WHERE seq < ? AND seq > ?{conditions}"
                 " ORDER BY seq DESC LIMIT ?",
@@ -163,8 +163,9 @@ def _conditions(wanted: Mapping[str, str], runs: list[str]) -> tuple[str, list[V
     if wanted.get("run"):
         # The condition on its own is what lets the engines use the index, which is of those that are not empty.
         say(f"run <> '' AND run IN ({', '.join('?' * len(runs))})", *runs)
-    if actor := wanted.get("actor"):
-        say("lower(actor) = lower(?)", actor)
+    if actor := wanted.get("actor"):  # who did it, or the agent that proposed it
+        name = _plain(json.dumps(actor))
+        say("lower(actor) = lower(?) OR payload LIKE ? ESCAPE '!'", actor, f'%"proposed_by":{name}%')
     if action := wanted.get("action"):  # the key of an action, or the tool that it is a call of
         name = json.dumps(action)
         say(

@@ -83,6 +83,8 @@ class Vigil:
         if head is None or head[3] < held.last or not await self._as_it_was(held):
             return None
         sizes = [each.size for each in kept.checkpoints] if kept else []
+        if held.signed > max(sizes, default=0):
+            return None
         walk = held.onward(kept.checkpoints if kept else ())
         if sizes and sizes[-1] > walk.last:
             if await self._reads(walk, sizes[-1]) or walk.last != sizes[-1]:
