@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from meshwright.database import Database, Row, Transaction
 
 T = TypeVar("T")
+#: Seconds.
+DAY = 86_400.0
 log = logging.getLogger(__name__)
 
 _COLUMNS = "token_limit, tokens, tokens_held, micro_limit, micros, micros_held"
@@ -154,6 +156,35 @@ async def sweep(tx: Transaction, older_than: float) -> int:
 async def standing(tx: Transaction) -> list[Row]:
     """All accounts, those that changed last first."""
     return await tx.execute("SELECT * FROM budget_accounts ORDER BY updated DESC, id LIMIT 500")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a process has spent since midnight (UTC), in tokens and micro-dollars; a limit is None where there is none."""
+
+    tokens: int
+    token_limit: int | None
+    micros: int
+    micro_limit: int | None
+
+
+async def spent_today(tx: Transaction, agent: str, *, runs: bool = False) -> Spent:
+    """From the account of its day, where it has limits by the day; else all that its tasks, or with `runs` the runs, have spent."""
+    now = float((await tx.execute("SELECT EPOCH() AS now"))[0]["now"])
+    own = Account("agent", agent, daily=True).id_on(await _today(tx))
+    rows = await tx.execute(
+        "SELECT token_limit, tokens, micro_limit, micros FROM budget_accounts WHERE id = ?", own
+    )
+    if rows:
+        row = rows[0]
+        return Spent(row["tokens"], row["token_limit"], row["micros"], row["micro_limit"])
+    prefix = f"{agent}/"
+    sums = await tx.execute(
+        "SELECT coalesce(sum(tokens), 0) AS tokens, coalesce(sum(micros), 0) AS micros FROM budget_accounts"
+        " WHERE updated >= ? AND (kind = 'task' AND substr(name, 1, ?) = ? OR kind = 'run' AND ? = 1)",
+        *(now - now % DAY, len(prefix), prefix, int(runs)),
+    )
+    return Spent(int(sums[0]["tokens"]), None, int(sums[0]["micros"]), None)
 
 
 async def _today(tx: Transaction) -> str:

@@ -15,7 +15,9 @@ from meshwright.errors import Forbidden, MeshError, PeerOverloaded, wire_of
 from meshwright.inbound.cardroute import PATH as CARD_PATH
 from meshwright.inbound.cardroute import base_address
 from meshwright.inbound.doorman import caller_of
+from orchestrator.auditview import AuditView
 from orchestrator.chainview import ChainView
+from orchestrator.meshstate import MeshState
 from orchestrator.queue import ReviewQueue
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Api:
         self._public_url = public_url
         self._queue = ReviewQueue(lambda: self._live)
         self._chains = ChainView(lambda: self._live)
+        self.audit = AuditView(lambda: self._live)
+        self.mesh = MeshState(lambda: self._live, card, public_url)
         self.driver: Driver | None = None
 
     def routes(self) -> list[Route]:
@@ -51,6 +55,10 @@ class Api:
             Route("/runs/{id}", _for_operators(self._chains.run)),
             Route("/runs/{id}/chain", _for_operators(self._chains.chain)),
             Route("/actions/{key}", _for_operators(self._chains.action)),
+            Route("/audit", _for_operators(self.audit.shown)),
+            Route("/audit/verify", _for_operators(self.audit.verify), methods=["POST"]),
+            Route("/audit/{seq}/proof", _for_operators(self.audit.proof)),
+            Route("/mesh", _for_operators(self.mesh.shown)),
             Route("/reviews", _for_operators(self._queue.waiting)),
             Route("/reviews/{id}", _for_operators(self._queue.one)),
             Route("/reviews/{id}", _for_operators(self._queue.decide), methods=["POST"]),

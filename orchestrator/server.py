@@ -66,6 +66,7 @@ def orchestrator_app(
         board = Switchboard(handler.book.database, NAME, [*directory.breakers, *toolbox.breakers])
         refreshing = asyncio.create_task(refresh())
         async with notarized(handler.book.database, NAME, settings) as notary:
+            api.audit.notary = notary
             readiness.metrics += [notary.samples] if notary else []
             async with warming(readiness, settings.warm, directory.greet, toolbox.schemas):
                 yield
@@ -73,6 +74,8 @@ def orchestrator_app(
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await api.mesh.aclose()
+        await api.audit.aclose()
         await watch.aclose()
         await board.aclose()
         await client.aclose()

@@ -6,7 +6,9 @@ of it) was written anew, only the signed checkpoints show. Of what is newer than
 
 from __future__ import annotations
 
+import asyncio
 import struct
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Rows of one read.
 BATCH = 2000
+#: Who inspects gently rests so many times as long as it works.
+REST = 2.0
 #: How far an entry that stands in the wrong place is looked for.
 FAR = 10_000
 
@@ -56,16 +60,21 @@ class Inspection:
         return self.fault is None and not self.wrong
 
 
-async def inspect(database: Database, kept: Kept | None, anchor: Anchor | None = None) -> Inspection:
-    """Inspect the log, as far as it goes when this begins, against what an anchor holds (None: against nothing)."""
+async def inspect(
+    database: Database, kept: Kept | None, anchor: Anchor | None = None, *, gently: bool = False
+) -> Inspection:
+    """Inspect the log, as far as it goes when this begins, against what an anchor holds (None: against nothing).
+
+    `gently` is for a process that has other work: then it takes no more than a part of a processor, and none of the loop.
+    """
     found = Inspection()
-    head = await database.read(_head)
+    head = await database.read(head_of)
     if head is None:
         found.fault = Fault("deleted", 1, "the tables of the log are gone")
         return found
-    walk = _Walk(kept.checkpoints if kept else ())
+    walk = Walk(kept.checkpoints if kept else ())
     async for lines in lines_of(database, head[3]):
-        if walk.reads(lines):
+        if await read_by(walk, lines, gently=gently):
             break
     fault = walk.fault or walk.ended(*head)
     if fault is not None and kept is not None and anchor is not None:
@@ -87,16 +96,27 @@ async def inspect(database: Database, kept: Kept | None, anchor: Anchor | None =
     return found
 
 
-class _Walk:
+class Walk:
     """Through the log, entry by entry, until the first that is wrong."""
 
-    def __init__(self, checkpoints: Sequence[Checkpoint]) -> None:
+    def __init__(self, checkpoints: Sequence[Checkpoint] = ()) -> None:
         self.last = self.signed = self.matched = 0
         self.fault: Fault | None = None
         self._prev = GENESIS
         self._odd: Line | None = None
         self._tree = Tree()
         self._checkpoints = list(reversed(checkpoints))
+
+    def onward(self, checkpoints: Sequence[Checkpoint]) -> Walk:
+        """Another one that goes on from here, held against those of `checkpoints` that lie ahead."""
+        walk = Walk([each for each in checkpoints if each.size > self.last])
+        walk.last, walk.signed, walk.matched = self.last, self.signed, self.matched
+        walk._prev, walk._tree = self._prev, self._tree.copy()
+        return walk
+
+    def stands_on(self, digest: bytes) -> bool:
+        """Whether the entry it came to last has this hash."""
+        return digest == self._prev
 
     def reads(self, lines: list[Line]) -> bool:
         """Go on through `lines`. Says whether something was wrong."""
@@ -236,7 +256,7 @@ async def _exactly(database: Database, fault: Fault, kept: Kept, anchor: Anchor)
     return fault
 
 
-async def _head(tx: Transaction) -> tuple[int, bytes, int, int] | None:
+async def head_of(tx: Transaction) -> tuple[int, bytes, int, int] | None:
     """Number and hash of the head, how many rows there are, and the highest number; None if there is no such table."""
     if tx.skip_locked:
         there = "SELECT count(*) AS n FROM (VALUES (to_regclass('audit_log')), (to_regclass('audit_head'))) AS t (c) WHERE c IS NOT NULL"
@@ -252,9 +272,20 @@ async def _head(tx: Transaction) -> tuple[int, bytes, int, int] | None:
     return int(row["seq"] or 0), bytes(row["hash"] or b""), int(row["n"]), int(row["highest"] or 0)
 
 
-async def lines_of(database: Database, highest: int = 2**62) -> AsyncIterator[list[Line]]:
-    """All rows up to the `highest` number, in their order, some at a time."""
-    after = -(2**62)
+async def read_by(walk: Walk, lines: list[Line], *, gently: bool) -> bool:
+    """Have `walk` go on through `lines`; says whether something was wrong."""
+    if not gently:
+        return walk.reads(lines)
+    began = time.perf_counter()
+    wrong = await asyncio.to_thread(walk.reads, lines)
+    await asyncio.sleep(REST * (time.perf_counter() - began))
+    return wrong
+
+
+async def lines_of(
+    database: Database, highest: int = 2**62, after: int = -(2**62)
+) -> AsyncIterator[list[Line]]:
+    """All rows above the number `after` up to the `highest`, in their order, some at a time."""
     while True:
 
         async def op(tx: Transaction, after: int = after) -> list[Any]:

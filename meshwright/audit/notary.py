@@ -90,7 +90,7 @@ class Notary:
         Raises Broken, StoreUnavailable, OSError.
         """
         first = self._tree is None
-        kept = await asyncio.to_thread(self._kept) if first else Kept()
+        kept = await asyncio.to_thread(self.kept) if first else Kept()
         self._entries = await self._head()
         if first and kept.checkpoints:
             self._signed = kept.checkpoints[-1].size
@@ -106,8 +106,27 @@ class Notary:
         self._tree, self._last = tree, last
         return self._signed
 
+    @property
+    def signed(self) -> int:
+        """How many entries are signed, as far as this process knows."""
+        return self._signed
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last checkpoint; before the first, since the process began."""
+        return max(0.0, time.time() - self._at)
+
+    @property
+    def broken(self) -> bool:
+        """Whether it has refused to sign, because the log does not continue what was signed."""
+        return self._broken
+
+    @property
+    def anchor(self) -> Anchor:
+        return self._anchor
+
     def samples(self) -> Iterator[Sample]:
-        return of_log(self._entries, self._signed, max(0.0, time.time() - self._at), broken=self._broken)
+        return of_log(self._entries, self._signed, self.age, broken=self._broken)
 
     def _hear(self, topic: str | None, mine: bool) -> None:
         if topic in (TOPIC, None):
@@ -145,7 +164,8 @@ class Notary:
         self._broken = False
         return True
 
-    def _kept(self) -> Kept:
+    def kept(self) -> Kept:
+        """What the anchor holds; reads a file."""
         with suppress(FileNotFoundError):
             return self._anchor.read([self._signer.verifier])
         return Kept()

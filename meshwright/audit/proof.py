@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from meshwright.audit.note import Checkpoint, NoteError, Verifier, opened
 from meshwright.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
-    from meshwright.audit.anchor import Kept
+    from meshwright.audit.anchor import Anchor, Kept
     from meshwright.database import Database, Row, Transaction, Value
 
 FIELDS = tuple(COLUMNS.split(", "))
@@ -28,8 +29,8 @@ def shown(line: Any) -> dict[str, Any]:
     }
 
 
-async def prove(database: Database, seq: int, kept: Kept) -> dict[str, Any]:
-    """That entry `seq` is under the last checkpoint.
+async def prove(database: Database, seq: int, kept: Kept, anchor: Anchor | None = None) -> dict[str, Any]:
+    """That entry `seq` is under the last checkpoint. With an `anchor` that has the hashes, the rest of the log need not be read.
 
     Raises NotFound where there is no such entry or it is not signed yet, InvalidRequest if the log is not what was signed.
     """
@@ -37,15 +38,32 @@ async def prove(database: Database, seq: int, kept: Kept) -> dict[str, Any]:
     if checkpoint is None or not 0 < seq <= checkpoint.size:
         size = checkpoint.size if checkpoint else 0
         raise NotFound(f"entry {seq} is under no checkpoint: {size} entries are signed")
-    leaves: list[bytes] = []
+    leaves = await asyncio.to_thread(anchor.hashes, checkpoint) if anchor is not None else []
     entry: dict[str, Any] = {}
-    async for lines in lines_of(database, checkpoint.size):
-        leaves += [line[9] for line in lines]
-        entry |= next((shown(line) for line in lines if line[0] == seq), {})
-    if not entry or len(leaves) != checkpoint.size or root_of(leaves) != checkpoint.root:
+    if leaves:
+        async for lines in lines_of(database, seq, seq - 1):
+            entry = shown(lines[0])
+    else:
+        async for lines in lines_of(database, checkpoint.size):
+            leaves += [line[9] for line in lines]
+            entry |= next((shown(line) for line in lines if line[0] == seq), {})
+    return await asyncio.to_thread(_proof, entry, seq, leaves, checkpoint, kept.notes[checkpoint.size])
+
+
+def _proof(
+    entry: dict[str, Any], seq: int, leaves: list[bytes], checkpoint: Checkpoint, note: str
+) -> dict[str, Any]:
+    right = entry and len(leaves) == checkpoint.size and root_of(leaves) == checkpoint.root
+    if not right or leaves[seq - 1].hex() != entry["hash"] or _computed(entry).hex() != entry["hash"]:
         raise InvalidRequest("the log is not what was signed: `meshwright audit verify` says where")
     path = [base64.b64encode(each).decode() for each in inclusion(seq - 1, leaves)]
-    return {"entry": entry, "path": path, "note": kept.notes[checkpoint.size]}
+    return {"entry": entry, "path": path, "note": note}
+
+
+def _computed(entry: Mapping[str, Any]) -> bytes:
+    """The hash of an entry as it stands. Raises one of ILL_TYPED, or KeyError."""
+    texts = [entry[name] for name in FIELDS[2:8]]
+    return entry_hash(bytes.fromhex(entry["prev"]), entry["seq"], entry["at"], *texts)
 
 
 def checked(proof: Mapping[str, Any], keys: Sequence[Verifier]) -> Checkpoint:
@@ -53,9 +71,7 @@ def checked(proof: Mapping[str, Any], keys: Sequence[Verifier]) -> Checkpoint:
     try:
         entry = dict(proof["entry"])
         seq = entry["seq"]
-        prev, digest = bytes.fromhex(entry["prev"]), bytes.fromhex(entry["hash"])
-        texts = [entry[name] for name in FIELDS[2:8]]
-        computed = entry_hash(prev, seq, entry["at"], *texts)
+        digest, computed = bytes.fromhex(entry["hash"]), _computed(entry)
         path = [base64.b64decode(each, validate=True) for each in proof["path"]]
         note = str(proof["note"])
     except (KeyError, AttributeError, *ILL_TYPED):

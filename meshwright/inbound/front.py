@@ -50,7 +50,7 @@ class Front:
         self._left = left
         self._leaving = asyncio.Event()
         readiness = Readiness("start")
-        readiness.name = name
+        readiness.name, readiness.instance = name, ""  # the instance is the app's, once it is there
         cards = card_routes(card, public_url) if card is not None else []
         self._cold = Starlette(
             routes=[*readiness.routes(), *cards, Route("/{path:path}", _too_early, methods=METHODS)]

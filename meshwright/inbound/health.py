@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,9 @@ class Readiness:
     def __init__(self, *waiting_for: str) -> None:
         self._waiting = dict.fromkeys(waiting_for, "starting")
         self.draining = False
-        #: Who this is, for peers that make tokens for it.
+        #: Who this is, for peers that make tokens for it; and which of its replicas, drawn anew at each start.
         self.name = ""
+        self.instance = secrets.token_hex(8)
         #: What else `/readyz` shows, such as open breakers.
         self.details: Callable[[], dict[str, Any]] = dict
         #: What `/metrics` says besides the places.
@@ -43,6 +45,10 @@ class Readiness:
     def ready(self) -> bool:
         return not self._waiting and not self.draining
 
+    @staticmethod
+    def load(places: Places) -> dict[str, int]:
+        return {"limit": int(places.limit), "taken": places.taken, "waiting": places.waiting}
+
     def sources(self) -> list[Source]:
         """Where all numbers of this process come from."""
         places, worker = self.places, self.worker
@@ -61,16 +67,12 @@ class Readiness:
                 "waiting_for": self._waiting,
                 "draining": self.draining,
             }
+            if self.instance:
+                body["instance"] = self.instance
             if self.worker is not None:
                 body |= {"holder": self.worker.holder, "running": self.worker.running}
             if self.places is not None:
-                places = self.places
-                body["places"] = {
-                    "limit": int(places.limit),
-                    "taken": places.taken,
-                    "waiting": places.waiting,
-                    "usual_s": round(places.usual, 3),
-                }
+                body["places"] = {**self.load(self.places), "usual_s": round(self.places.usual, 3)}
             return JSONResponse({**body, **self.details()}, 200 if self.ready else 503)
 
         async def metrics(request: Request) -> Response:

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from meshwright.card import card_of, offered, stamped
 from meshwright.database import open_database
+from meshwright.inbound.activityroute import activity_routes
 from meshwright.inbound.admission import Admission
 from meshwright.inbound.ancestry import Ancestry
 from meshwright.inbound.bindings import ShortWay, http_bindings, refusal
@@ -183,6 +184,7 @@ def a2a_app(
             *card_routes(card, settings.public_url),
             *key_routes(identity),
             decision_route(name, lambda: handler.book.database),
+            *activity_routes(name, lambda: handler.book.database),
             *routes,
         ],
         middleware=[

@@ -21,7 +21,7 @@ from meshwright.errors import BreakerOpen, MeshError, NoPeer, PeerCold, PeerOver
 from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.peer import Peer
-from meshwright.outbound.readiness import still_starting
+from meshwright.outbound.readiness import Sightings, document_of, look_at, name_of
 from meshwright.outbound.retry import Retries
 from meshwright.records.metrics import Sample, of_target
 
@@ -65,6 +65,7 @@ class Entry:
     audience: str = ""
     seen: float = 0.0
     retries: Retries = field(default_factory=Retries, repr=False)
+    sightings: Sightings = field(default_factory=Sightings, repr=False)
     _peer: Peer | None = field(default=None, repr=False)
 
     @property
@@ -117,9 +118,9 @@ class Directory:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 if not entry.audience:
-                    entry.audience = await self._audience(entry)
+                    entry.audience = await name_of(self._http, entry.url)
                 response = await self._http.get(entry.url + CARD_PATH, headers=headers)
-                starting = await still_starting(self._http, entry.url) if entry.audience else ""
+                starting = await self._starting(entry) if entry.audience else ""
         except TimeoutError:
             return self._lost(entry, f"no card within {FETCH_SECONDS:.0f} s")
         except httpx.HTTPError as error:
@@ -153,14 +154,20 @@ class Directory:
         check_addresses(card, entry.url)
         return card
 
-    async def _audience(self, entry: Entry) -> str:
-        """The name one of our own servers gives at `/livez`; empty for others."""
-        response = await self._http.get(entry.url + "/livez")
-        try:
-            document = response.json() if response.status_code == 200 else {}
-        except ValueError:
-            return ""
-        return str(document.get("name", ""))[:120] if isinstance(document, dict) else ""
+    async def _starting(self, entry: Entry) -> str:
+        entry.sightings.note(look := await look_at(self._http, entry.url))
+        return look.starting
+
+    async def look_around(self, seconds: float) -> None:
+        """See how everybody stands now."""
+        known = [e for e in self.entries if e.card and e.audience]
+        others = [self._refresh(e) for e in self.entries if not (e.card and e.audience)]
+        await asyncio.gather(*(self._look(e, seconds) for e in known), *others)
+
+    async def told(self, url: str, path: str, audience: str = "") -> tuple[int, Any]:
+        """What a server of this mesh answers to a question that is none of A2A's. Raises httpx.HTTPError."""
+        headers = self._identity.authorization(audience) if audience else {}
+        return await document_of(self._http, url + path, headers)
 
     def _lost(self, entry: Entry, why: str) -> None:
         self._say(entry, "stale" if entry.card else "unreachable", why)
@@ -293,7 +300,7 @@ class Directory:
         """See whether a peer still starts. What cannot be reached is no longer that: the call to it will tell."""
         try:
             async with asyncio.timeout(seconds):
-                starting = await still_starting(self._http, entry.url)
+                starting = await self._starting(entry)
         except TimeoutError:
             return None
         except httpx.HTTPError as error:

@@ -109,16 +109,16 @@ class Toolbox:
 
     async def catalogue(self, by: Deadline) -> list[dict[str, Any]]:
         """Each server with its tools, asked anew; a server that does not answer is listed with the reason."""
-        rows: list[dict[str, Any]] = []
-        for host in self.hosts:
-            row: dict[str, Any] = {"url": host.url, "name": host.name, "status": "ready", "tools": []}
-            try:
-                await self._learn(host, by.at_most(LOOK_SECONDS))
-            except MeshError as error:
-                row |= {"status": await self._standing(host, error), "why": str(error)}
-            breaker = {"breaker": host.breaker.state, "health": host.breaker.shown()}
-            rows.append({**row, "name": host.name, "tools": sorted(host.tools), **breaker})
-        return rows
+        return await asyncio.gather(*(self._listed(host, by) for host in self.hosts))
+
+    async def _listed(self, host: ToolHost, by: Deadline) -> dict[str, Any]:
+        row: dict[str, Any] = {"url": host.url, "status": "ready"}
+        try:
+            await self._learn(host, by.at_most(LOOK_SECONDS))
+        except MeshError as error:
+            row |= {"status": await self._standing(host, error), "why": str(error)}
+        breaker = {"breaker": host.breaker.state, "health": host.breaker.shown()}
+        return {**row, "name": host.name, "tools": sorted(host.tools), **breaker}
 
     async def _standing(self, host: ToolHost, error: MeshError) -> str:
         """How a server stands that did not list its tools: cold, busy or unreachable."""
