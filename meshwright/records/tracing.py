@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from opentelemetry import baggage, context, trace
@@ -89,28 +90,38 @@ def turn(
             yield span
 
 
+@dataclass(slots=True)
+class Served:
+    """A call that is being served. `replayed` says that it was done before, and only its answer is given again."""
+
+    replayed: bool = False
+
+
 @contextmanager
-def served(name: str, carrier: Mapping[str, str], attributes: Attributes, *, quiet: bool) -> Iterator[None]:
+def served(name: str, carrier: Mapping[str, str], attributes: Attributes) -> Iterator[Served]:
     """Around a call that is served at once, in the trace of its caller. Nothing is below it, so its id may be drawn.
 
-    A `quiet` one that goes well has no span: it would say nothing that the caller's own does not.
+    One that goes well has no span: it would say nothing that the caller's own does not. One that fails has, and one that was replayed,
+    because its caller may have died over the first.
     """
     began = time.time_ns()
+    call = Served()
     with _attached(w3c.read(carrier)):
-        if not listened_to():
-            yield
-            return
-        if not quiet:
-            with _span(name, attributes, SpanKind.SERVER, (0, 0)):
-                yield
-            return
         try:
-            yield
+            yield call
         except BaseException as error:
-            span = _tracer.start_span(name, None, SpanKind.SERVER, dict(attributes), start_time=began)
-            failed(span, error)
-            span.end()
+            _tell(name, attributes, began, error)
             raise
+        if call.replayed:
+            _tell(name, {**attributes, semconv.OUTCOME: "replayed"}, began)
+
+
+def _tell(name: str, attributes: Attributes, began: int, error: BaseException | None = None) -> None:
+    if listened_to():
+        span = _tracer.start_span(name, None, SpanKind.SERVER, dict(attributes), start_time=began)
+        if error is not None:
+            failed(span, error)
+        span.end()
 
 
 def after(headers: Mapping[str, str], task: str) -> AbstractContextManager[None]:
