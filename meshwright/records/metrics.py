@@ -39,6 +39,7 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
     ),
     "meshwright_tasks_held": ("gauge", "Tasks whose lease this process keeps."),
     "meshwright_spans_total": ("counter", "Spans of this process, by what became of them."),
+    "meshwright_scores_total": ("counter", "Scores for Langfuse, by what became of them."),
     "meshwright_shed_total": ("counter", "Tasks turned away, or answered without their work, by why."),
     "meshwright_audit_entries": ("gauge", "Entries of the audit log, as last looked at."),
     "meshwright_audit_signed_entries": (

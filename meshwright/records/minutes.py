@@ -57,7 +57,7 @@ class Minutes:
         if decision.id not in self._open:
             self.ids.append(decision.id)
         self._open[decision.id] = decision
-        tracing.decided(decision.id, decision.attributes)
+        tracing.decided(decision)
         return decision.id
 
     def id_of(self, kind: Kind, key: str = "") -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from opentelemetry import baggage, context, trace
 from opentelemetry.context import Context
@@ -22,6 +22,9 @@ from opentelemetry.util.types import AttributeValue
 
 from meshwright.extension import HEADER_RUN
 from meshwright.records import correlation, semconv, w3c
+
+if TYPE_CHECKING:
+    from meshwright.records.decision import Decision
 
 Attributes: TypeAlias = Mapping[str, AttributeValue]
 
@@ -32,12 +35,14 @@ given: ContextVar[tuple[int, int]] = ContextVar("mesh.given", default=(0, 0))
 _siblings: ContextVar[Counter[str] | None] = ContextVar("mesh.siblings", default=None)
 _NOTHING = nullcontext(trace.INVALID_SPAN)
 _tracer, _has_listener = trace.get_tracer("meshwright"), False
+_hears: Callable[[Decision], None] | None = None
 
 
-def listen(provider: trace.TracerProvider | None) -> None:
-    """From now on spans go to `provider`; with None to whichever is set for the whole process, if one is."""
-    global _tracer, _has_listener
+def listen(provider: trace.TracerProvider | None, hears: Callable[[Decision], None] | None = None) -> None:
+    """From now on spans go to `provider`; with None to whichever is set for the whole process, if one is. `hears` hears of decisions."""
+    global _tracer, _has_listener, _hears
     _tracer, _has_listener = trace.get_tracer("meshwright", tracer_provider=provider), provider is not None
+    _hears = hears
 
 
 def listened_to() -> bool:
@@ -147,12 +152,14 @@ def here() -> tuple[str, str]:
     return (f"{now.trace_id:032x}", f"{now.span_id:016x}") if now.is_valid else ("", "")
 
 
-def decided(decision: str, attributes: Callable[[], Attributes]) -> None:
-    """Note on the span in hand that a decision was made in it."""
+def decided(decision: Decision) -> None:
+    """Note on the span in hand that a decision was made in it, and tell whoever hears of decisions."""
     span = trace.get_current_span()
     if span.is_recording():
         known = (getattr(span, "attributes", None) or {}).get(semconv.DECISIONS, ())
-        span.set_attributes({semconv.DECISIONS: (*known, decision), **attributes()})
+        span.set_attributes({semconv.DECISIONS: (*known, decision.id), **decision.attributes()})
+    if _hears is not None:
+        _hears(decision)
 
 
 def failed(span: Span, error: BaseException) -> None:
