@@ -37,6 +37,12 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
         "counter",
         "Seconds from the beginning of that work to its end, together.",
     ),
+    "meshwright_queue_waiting": ("gauge", "Tasks of this agent in the database that no process works on."),
+    "meshwright_queue_oldest_seconds": ("gauge", "For how long the first of them could have been taken."),
+    "meshwright_leases": ("gauge", "Tasks of this agent that are leased, by whether the lease still holds."),
+    "meshwright_outbox_waiting": ("gauge", "Letters of this agent that have not arrived, by kind."),
+    "meshwright_budget_day_limit": ("gauge", "What this agent may spend in a day, where there is a limit."),
+    "meshwright_budget_day_used": ("gauge", "What is spent of that today, or held for calls under way."),
     "meshwright_tasks_held": ("gauge", "Tasks whose lease this process keeps."),
     "meshwright_spans_total": ("counter", "Spans of this process, by what became of them."),
     "meshwright_scores_total": ("counter", "Scores for Langfuse, by what became of them."),
@@ -47,6 +53,7 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
         "Entries under the last checkpoint that this process knows.",
     ),
     "meshwright_audit_checkpoint_age_seconds": ("gauge", "How old that checkpoint is."),
+    "meshwright_audit_lag_seconds": ("gauge", "How long the first entry has waited for its checkpoint."),
     "meshwright_audit_broken": (
         "gauge",
         "1 if the log does not continue what was signed, and is signed no more.",
@@ -94,11 +101,13 @@ def of_places(places: Places) -> Iterator[Sample]:
         yield Sample("meshwright_shed_total", count, (("why", why),))
 
 
-def of_log(entries: int, signed: int, age: float, *, broken: bool) -> Iterator[Sample]:
-    """How long the audit log is, how much of it is signed and since how many seconds, and whether that has come to an end."""
+def of_log(entries: int, signed: int, age: float, lag: float, *, broken: bool) -> Iterator[Sample]:
+    """How long the audit log is, how much of it is signed and since how many seconds, for how many more something new has waited, and
+    whether that has come to an end."""
     yield Sample("meshwright_audit_entries", entries)
     yield Sample("meshwright_audit_signed_entries", signed)
     yield Sample("meshwright_audit_checkpoint_age_seconds", age)
+    yield Sample("meshwright_audit_lag_seconds", lag)
     yield Sample("meshwright_audit_broken", broken)
 
 
