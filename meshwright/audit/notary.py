@@ -133,18 +133,16 @@ class Notary:
             self._heard = 0
             self._bell.clear()
             self._full.clear()
-            first, self._since = self._since, None
-            signed = await self._sign_or_tell()
-            if not signed or self._broken:
-                self._since = first or self._since
-            if not signed:
+            if not await self._sign_or_tell():
                 self._bell.set()
 
     async def _sign_or_tell(self) -> bool:
+        first, self._since = self._since, None
         try:
             await self.sign()
         except (StoreUnavailable, OSError) as error:
             log.warning("the audit log has no new checkpoint: %s", error)
+            self._since = first or self._since
             return False
         except Broken as error:
             # said every time that there would have been one: somebody has to look
@@ -152,6 +150,7 @@ class Notary:
                 "the audit log is NOT signed any more: %s; `meshwright audit verify` says more", error
             )
             self._broken = True
+            self._since = first or self._since
             return True
         self._broken = False
         return True
