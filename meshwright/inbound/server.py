@@ -170,7 +170,7 @@ def a2a_app(
             stack.push_async_callback(sweeper.aclose)
             census = Census(database, name, daily(settings, name, ""))
             stack.push_async_callback(census.aclose)
-            readiness.metrics.append(census.samples)
+            readiness.metrics += [census.samples, handler.worker.decided.samples]
             stack.push_async_callback(handler.worker.aclose)
             readiness.worker = handler.worker
             for each in (handler.worker, courier, sweeper, census):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meshwright.outbound.breaker import Breaker
     from meshwright.outbound.hedge import Hedge
     from meshwright.outbound.retry import Retries
+    from meshwright.records.decision import Decision
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -44,6 +45,17 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
     "meshwright_budget_day_limit": ("gauge", "What this agent may spend in a day, where there is a limit."),
     "meshwright_budget_day_used": ("gauge", "What is spent of that today, or held for calls under way."),
     "meshwright_tasks_held": ("gauge", "Tasks whose lease this process keeps."),
+    "meshwright_decisions_total": ("counter", "Decisions that were kept, by kind."),
+    "meshwright_decisions_dropped_total": (
+        "counter",
+        "Decisions that were only counted: their turn had too many.",
+    ),
+    "meshwright_model_tokens_total": ("counter", "Tokens that models read and wrote for this process."),
+    "meshwright_model_micros_total": ("counter", "Micro-dollars for that, where prices are set."),
+    "meshwright_budget_refused_total": (
+        "counter",
+        "Reservations that a budget did not allow, or not all of.",
+    ),
     "meshwright_spans_total": ("counter", "Spans of this process, by what became of them."),
     "meshwright_scores_total": ("counter", "Scores for Langfuse, by what became of them."),
     "meshwright_shed_total": ("counter", "Tasks turned away, or answered without their work, by why."),
@@ -126,6 +138,37 @@ class Worked:
         for state, count in sorted(self.ended.items()):
             yield Sample("meshwright_work_total", count, (("state", state),))
         yield Sample("meshwright_work_seconds_total", self.seconds)
+
+
+@dataclass(slots=True)
+class Decided:
+    """The decisions that a process has kept, by kind; those it only counted; and what they say of tokens, money and budgets."""
+
+    kept: Counter[str] = field(default_factory=Counter)
+    dropped: int = 0
+    tokens: Counter[str] = field(default_factory=Counter)
+    micros: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def note(self, decision: Decision) -> None:
+        """A decision was kept: its transaction is committed."""
+        self.kept[decision.kind] += 1
+        if decision.kind == "model_call":  # the rows of who asked for the work have these numbers once more
+            self.tokens["in"] += decision.tokens_in
+            self.tokens["out"] += decision.tokens_out
+            self.micros += decision.micros
+        elif decision.kind == "budget":
+            self.refused[decision.outcome] += 1
+
+    def samples(self) -> Iterator[Sample]:
+        for kind, count in sorted(self.kept.items()):
+            yield Sample("meshwright_decisions_total", count, (("kind", kind),))
+        yield Sample("meshwright_decisions_dropped_total", self.dropped)
+        for way in ("in", "out"):
+            yield Sample("meshwright_model_tokens_total", self.tokens[way], (("way", way),))
+        yield Sample("meshwright_model_micros_total", self.micros)
+        for how, count in sorted(self.refused.items()):
+            yield Sample("meshwright_budget_refused_total", count, (("how", how),))
 
 
 def exposition(sources: Iterable[Source]) -> str:
