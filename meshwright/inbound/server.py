@@ -38,10 +38,12 @@ from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.records import semconv
 from meshwright.settings import Settings
 from meshwright.tasks.book import OnEnd, TaskBook
+from meshwright.tasks.census import Census
 from meshwright.tasks.courier import Courier, Deliver
 from meshwright.tasks.notebooks import Notebooks
 from meshwright.tasks.retention import Sweeper
 from meshwright.tasks.worker import Worker
+from meshwright.wallet import daily
 
 if TYPE_CHECKING:
     import httpx
@@ -168,9 +170,12 @@ def a2a_app(
             stack.push_async_callback(courier.aclose)
             sweeper = Sweeper(database, name, settings.retention)
             stack.push_async_callback(sweeper.aclose)
+            census = Census(database, name, daily(settings, name, ""))
+            stack.push_async_callback(census.aclose)
+            readiness.metrics += [census.samples, handler.worker.decided.samples]
             stack.push_async_callback(handler.worker.aclose)
             readiness.worker = handler.worker
-            for each in (handler.worker, courier, sweeper):
+            for each in (handler.worker, courier, sweeper, census):
                 each.start()
             await stack.enter_async_context(grpc.open())
             yield
