@@ -193,7 +193,9 @@ class Entrance:
         return Trouble(f"no mesh at {self.url}: start one with `meshwright up`")
 
 
-def entrance(home: Path, url: str = "", who: str = keys.OPERATOR) -> Entrance:
+def entrance(
+    home: Path, url: str = "", who: str = keys.OPERATOR, *, transport: httpx.AsyncBaseTransport | None = None
+) -> Entrance:
     """The entrance of the mesh at `url`, or of the one that runs from `home`, or at the port it would have.
 
     We come as `who`; without a key for the customer as the operator, and without one for the operator as a stranger, who
@@ -207,7 +209,7 @@ def entrance(home: Path, url: str = "", who: str = keys.OPERATOR) -> Entrance:
     name = keys.OPERATOR if who == keys.CUSTOMER and not place.key(who).exists() else who
     known = place.key(name).exists() or name != keys.OPERATOR
     token = (lambda audience: keys.bearer(place, name, audience)) if known else None
-    return Entrance(address, token, running.entry if running else "")
+    return Entrance(address, token, running.entry if running else "", transport)
 
 
 def _rpc(method: str, params: dict[str, Any]) -> dict[str, Any]:
