@@ -19,7 +19,7 @@ import typer
 
 from meshwright.cli import keys, topology
 from meshwright.cli.answer import Answer, take_event, take_task
-from meshwright.cli.console import Trouble
+from meshwright.cli.console import Missing, Trouble
 from meshwright.cli.home import Home
 
 if TYPE_CHECKING:
@@ -164,7 +164,8 @@ class Entrance:
         if response.status_code == 403 and not _reason(document):
             self._require_welcome(response)
         if response.status_code >= 400:
-            raise Trouble(f"{_reason(document) or f'{path} answered {response.status_code}'}")
+            kind = Missing if response.status_code == 404 else Trouble
+            raise kind(f"{_reason(document) or f'{path} answered {response.status_code}'}")
         return document
 
     async def _headers(self) -> dict[str, str]:
