@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from meshwright.reviews.store import ReviewStore
     from meshwright.settings import Settings
     from meshwright.tasks.outbox import Letter
+    from orchestrator.collect import Collector
 
 #: Characters of a request. What is longer is not a ticket.
 MAX_REQUEST = 20_000
@@ -64,6 +65,7 @@ class Driver:
     name: str
     settings: Settings
     is_operator: Callable[[str], bool]
+    collector: Collector
     contradictions: Contradictions = field(default_factory=Contradictions)
 
     async def work(self, incoming: Incoming) -> Outcome:
