@@ -19,7 +19,7 @@ ENOUGH = 4
 
 
 async def chain(mesh: Entrance, name: str = "") -> dict[str, Any]:
-    """By the id of a run, of its task, of the correlation, or the first letters of one; the last run without a name.
+    """By the id of a run, of its task, of the correlation, the first letters of one, or words that only one request has; else the last.
 
     Raises Missing where there is none, Trouble where there is more than one.
     """
@@ -53,8 +53,8 @@ async def _named(mesh: Entrance, name: str) -> str:
         begun = [row for row in known if len(name) >= ENOUGH and any(i.startswith(name) for i in _ids(row))]
         if len(begun) > 1:
             raise Trouble(f"{len(begun)} runs begin with {name!r}: give more of the id")
-        if begun:
-            return text(begun[0], "id")
+        if begun or (query and len(known) == 1):  # one whose task, or only words, it names
+            return text((begun or known)[0], "id")
     return ""
 
 

@@ -82,7 +82,7 @@ def title(page: Document) -> Text:
     state = text(part(run, "report"), "outcome", 40) or text(run, "state", 40)
     began, ended = number(run, "started"), number(run, "ended")
     agents = {text(each, "agent") for each in decisions}
-    tokens = sum((number(d, "tokens_in") or 0) + (number(d, "tokens_out") or 0) for d in decisions)
+    tokens = max(_tokens(decisions, kind) for kind in ("model_call", "agent_call"))
     facts = [
         duration((ended - began) * 1000) if began and ended else "",
         f"{count(len(decisions), 'decision')} of {count(len(agents), 'agent')}",
@@ -105,6 +105,15 @@ def title(page: Document) -> Text:
         if words:
             lines.append(f"\n{label} ", "dim").append(words)
     return lines
+
+
+def _tokens(decisions: list[Document], kind: str) -> float:
+    """What models used, by their own rows, or by what the agents that were asked say; the same tokens stand in both."""
+    first = text(decisions[0], "task") if decisions else ""
+    some = [
+        d for d in decisions if d.get("kind") == kind and (kind == "model_call" or d.get("task") == first)
+    ]
+    return sum((number(d, "tokens_in") or 0) + (number(d, "tokens_out") or 0) for d in some)
 
 
 def notes(page: Document) -> Iterator[Text]:
