@@ -27,17 +27,18 @@ async def chain(mesh: Entrance, name: str = "") -> dict[str, Any]:
         latest = rows(await mesh.look("/runs", limit=1), "runs")
         if not latest:
             raise Missing('there are no runs yet: begin one with `meshwright ask "..."`')
-        return await _of(mesh, text(latest[0], "id"))
+        return await of_run(mesh, text(latest[0], "id"))
     try:
-        return await _of(mesh, name)
+        return await of_run(mesh, name)
     except Missing:
         found = await _named(mesh, name)
         if not found:
             raise Missing(f"nothing is known of {name!r}: `meshwright runs` lists what is") from None
-    return await _of(mesh, found)
+    return await of_run(mesh, found)
 
 
-async def _of(mesh: Entrance, run: str) -> dict[str, Any]:
+async def of_run(mesh: Entrance, run: str) -> dict[str, Any]:
+    """By the id of a run and nothing else. Raises Missing."""
     page = await mesh.look(f"/runs/{quote(run, safe='')}/chain")
     if not isinstance(page.get("decisions"), list):
         raise Trouble(f"{mesh.url} tells of no decisions: is it an older mesh? see `meshwright runs {run}`")

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from meshwright.cli import keys
-from meshwright.cli.chains import chain
+from meshwright.cli.chains import of_run
 from meshwright.cli.console import Json, Missing, Trouble, emit, err, out
 from meshwright.cli.decided import head, mood
 from meshwright.cli.entrance import Entrance, UrlOption, entrance
@@ -101,6 +101,11 @@ class Watched:
         self._states: OrderedDict[str, str] = OrderedDict()
         self._told: dict[str, set[str]] = {}
 
+    @property
+    def remembered(self) -> int:
+        """Of how many runs something is known."""
+        return max(len(self._states), len(self._told))
+
     async def news(self, mesh: Entrance, since: int | None) -> AsyncIterator[Event]:
         """What is new. With `since` it is the first look: only so many of the runs that have ended are told. Raises Trouble."""
         page = rows(await mesh.look("/runs", limit=MANY), "runs")[::-1]  # the oldest first
@@ -132,7 +137,7 @@ class Watched:
 
     async def _chain(self, mesh: Entrance, run: str) -> list[Document]:
         with contextlib.suppress(Missing):  # gone since it was listed
-            return rows(await chain(mesh, run), "decisions")
+            return rows(await of_run(mesh, run), "decisions")
         return []
 
     def _new(self, run: str, decisions: list[Document]) -> list[Document]:
