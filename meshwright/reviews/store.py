@@ -124,7 +124,10 @@ class ReviewStore:
     async def queue(
         self, *, state: str = "open", risk: str = "", run: str = "", limit: int = 500
     ) -> list[dict[str, Any]]:
-        """The most pressing first: escalated, then by risk, then by when it is due. `state` is one of STATES, or `all`."""
+        """The most pressing first: escalated, then by risk, then by when it is due. `state` is one of STATES, or `all`, or `decided`:
+        all that are open no more, the latest first."""
+        if state == "decided":
+            return await self._decided(risk, run, limit)
         wanted = {"state": "" if state == "all" else state, "risk": risk, "run": run}
         chosen = {name: value for name, value in wanted.items() if value}
         where = " AND ".join(f"{name}=?" for name in chosen) or "1=1"
@@ -133,6 +136,13 @@ class ReviewStore:
             " CASE risk WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, due, created LIMIT ?",
             *chosen.values(),
             limit,
+        )
+        return [review_of(row) for row in rows]
+
+    async def _decided(self, risk: str, run: str, limit: int) -> list[dict[str, Any]]:
+        rows = await self._database.execute(
+            "SELECT * FROM reviews WHERE state<>'open' AND ? IN ('', risk) AND ? IN ('', run) ORDER BY decided DESC, id LIMIT ?",
+            *(risk, run, limit),
         )
         return [review_of(row) for row in rows]
 
