@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from meshwright.cli import topology
+from tests.contract.conftest import PROCESSES
 
 ROOT = Path(__file__).parents[2]
-MESH = {process.name: process for process in topology.load().processes}
+MESH = PROCESSES
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SHIPPED: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
 
@@ -89,6 +89,7 @@ def rooms_left(process: str, checkout: Path) -> set[str]:
         "tools/shop",
         "orchestrator",
         "aggregator",
+        "console",
         "evals",
         "meshwright",
         "agent_cards",
@@ -112,6 +113,7 @@ EVERYWHERE = {"meshwright", "agent_cards", "policies"}
         ("orderbook", {"tools/orderbook", "tools/shop"}),
         ("orchestrator", {"orchestrator"}),
         ("aggregator", {"aggregator"}),
+        ("console", {"console"}),
     ],
 )
 def test_an_image_holds_its_own_process_and_no_other(tmp_path: Path, process: str, own: set[str]) -> None:
