@@ -17,6 +17,7 @@ from meshwright.inbound.ancestry import Ancestry
 from meshwright.inbound.bindings import ShortWay, http_bindings, refusal
 from meshwright.inbound.busy import RetryAfter
 from meshwright.inbound.cardroute import card_routes
+from meshwright.inbound.decisionroute import decision_route
 from meshwright.inbound.doorman import Doorman
 from meshwright.inbound.executor import Executor, Unheard, Work
 from meshwright.inbound.extensions import ExtensionEcho
@@ -36,10 +37,12 @@ from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.records import semconv
 from meshwright.settings import Settings
 from meshwright.tasks.book import OnEnd, TaskBook
+from meshwright.tasks.census import Census
 from meshwright.tasks.courier import Courier, Deliver
 from meshwright.tasks.notebooks import Notebooks
 from meshwright.tasks.retention import Sweeper
 from meshwright.tasks.worker import Worker
+from meshwright.wallet import daily
 
 if TYPE_CHECKING:
     import httpx
@@ -166,9 +169,12 @@ def a2a_app(
             stack.push_async_callback(courier.aclose)
             sweeper = Sweeper(database, name, settings.retention)
             stack.push_async_callback(sweeper.aclose)
+            census = Census(database, name, daily(settings, name, ""))
+            stack.push_async_callback(census.aclose)
+            readiness.metrics += [census.samples, handler.worker.decided.samples]
             stack.push_async_callback(handler.worker.aclose)
             readiness.worker = handler.worker
-            for each in (handler.worker, courier, sweeper):
+            for each in (handler.worker, courier, sweeper, census):
                 each.start()
             await stack.enter_async_context(grpc.open())
             yield
@@ -181,6 +187,7 @@ def a2a_app(
             *readiness.routes(),
             *card_routes(card, settings.public_url),
             *key_routes(identity),
+            decision_route(name, lambda: handler.book.database),
             *routes,
         ],
         middleware=[

@@ -42,8 +42,13 @@ def _row(decision: Decision, heard: bool) -> tuple[Any, ...]:
     )
 
 
-async def found(database: Database, *, run: str = "", correlation: str = "", action: str = "") -> list[Row]:
-    """The rows of a run, a request, or an action, the oldest first, at most MOST: {id, digest, body, heard}."""
+async def found(
+    database: Database, *, run: str = "", correlation: str = "", action: str = "", agent: str = ""
+) -> list[Row]:
+    """The rows of a run, a request, or an action, the oldest first, at most MOST: {id, digest, body, heard}.
+
+    With `agent` only those that it has made: agents may share a database.
+    """
     column, value = next(
         (name, value)
         for name, value in (("run", run), ("correlation", correlation), ("action", action))
@@ -52,9 +57,11 @@ async def found(database: Database, *, run: str = "", correlation: str = "", act
 
     async def op(tx: Transaction) -> list[Row]:
         # The condition on its own is what lets the engines use the index, which is of those that are not empty.
+        whose, names = (" AND agent = ?", [value, agent]) if agent else ("", [value])
         return await tx.execute(
-            f"SELECT id, digest, body, heard FROM decisions WHERE {column} = ? AND {column} <> '' ORDER BY at LIMIT ?",
-            *(value, MOST),
+            f"SELECT id, digest, body, heard FROM decisions WHERE {column} = ? AND {column} <> ''{whose} ORDER BY at LIMIT ?",
+            *names,
+            MOST,
         )
 
     return await database.read(op)

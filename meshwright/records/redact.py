@@ -33,10 +33,12 @@ _SUSPECT = re.compile(
 
 def reason(text: object) -> str:
     """A sentence that says why, for people."""
-    words = str(text)[
-        : 2 * privacy.EXCERPT + 1
-    ]  # longer than an excerpt stays longer: it is cut between words there
-    return privacy.redacted(words) if _SUSPECT.search(words) else words
+    words = str(text)[: 2 * privacy.EXCERPT + 1]
+    if len(words) > 2 * privacy.EXCERPT or _SUSPECT.search(
+        words
+    ):  # what is too long is cut between words there
+        return privacy.redacted(words)
+    return words
 
 
 def shown(value: Any) -> Any:

@@ -15,7 +15,7 @@ from meshwright.records import correlation, decisions, tracing
 from meshwright.records.decision import Decision
 from meshwright.records.minutes import Minutes, decision_id
 from meshwright.records.seal import seal
-from meshwright.reviews.store import withdraw
+from meshwright.reviews.said import withdraw
 from meshwright.tasks.lease import check
 from meshwright.tasks.snapshot import Claim
 

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from opentelemetry import baggage, context, trace
 from opentelemetry.context import Context
@@ -21,6 +22,9 @@ from opentelemetry.util.types import AttributeValue
 
 from meshwright.extension import HEADER_RUN
 from meshwright.records import correlation, semconv, w3c
+
+if TYPE_CHECKING:
+    from meshwright.records.decision import Decision
 
 Attributes: TypeAlias = Mapping[str, AttributeValue]
 
@@ -31,12 +35,14 @@ given: ContextVar[tuple[int, int]] = ContextVar("mesh.given", default=(0, 0))
 _siblings: ContextVar[Counter[str] | None] = ContextVar("mesh.siblings", default=None)
 _NOTHING = nullcontext(trace.INVALID_SPAN)
 _tracer, _has_listener = trace.get_tracer("meshwright"), False
+_hears: Callable[[Decision], None] | None = None
 
 
-def listen(provider: trace.TracerProvider | None) -> None:
-    """From now on spans go to `provider`; with None to whichever is set for the whole process, if one is."""
-    global _tracer, _has_listener
+def listen(provider: trace.TracerProvider | None, hears: Callable[[Decision], None] | None = None) -> None:
+    """From now on spans go to `provider`; with None to whichever is set for the whole process, if one is. `hears` hears of decisions."""
+    global _tracer, _has_listener, _hears
     _tracer, _has_listener = trace.get_tracer("meshwright", tracer_provider=provider), provider is not None
+    _hears = hears
 
 
 def listened_to() -> bool:
@@ -89,28 +95,38 @@ def turn(
             yield span
 
 
+@dataclass(slots=True)
+class Served:
+    """A call that is being served. `replayed` says that it was done before, and only its answer is given again."""
+
+    replayed: bool = False
+
+
 @contextmanager
-def served(name: str, carrier: Mapping[str, str], attributes: Attributes, *, quiet: bool) -> Iterator[None]:
+def served(name: str, carrier: Mapping[str, str], attributes: Attributes) -> Iterator[Served]:
     """Around a call that is served at once, in the trace of its caller. Nothing is below it, so its id may be drawn.
 
-    A `quiet` one that goes well has no span: it would say nothing that the caller's own does not.
+    One that goes well has no span: it would say nothing that the caller's own does not. One that fails has, and one that was replayed,
+    because its caller may have died over the first.
     """
     began = time.time_ns()
+    call = Served()
     with _attached(w3c.read(carrier)):
-        if not listened_to():
-            yield
-            return
-        if not quiet:
-            with _span(name, attributes, SpanKind.SERVER, (0, 0)):
-                yield
-            return
         try:
-            yield
+            yield call
         except BaseException as error:
-            span = _tracer.start_span(name, None, SpanKind.SERVER, dict(attributes), start_time=began)
-            failed(span, error)
-            span.end()
+            _tell(name, attributes, began, error)
             raise
+        if call.replayed:
+            _tell(name, {**attributes, semconv.OUTCOME: "replayed"}, began)
+
+
+def _tell(name: str, attributes: Attributes, began: int, error: BaseException | None = None) -> None:
+    if listened_to():
+        span = _tracer.start_span(name, None, SpanKind.SERVER, dict(attributes), start_time=began)
+        if error is not None:
+            failed(span, error)
+        span.end()
 
 
 def after(headers: Mapping[str, str], task: str) -> AbstractContextManager[None]:
@@ -136,12 +152,14 @@ def here() -> tuple[str, str]:
     return (f"{now.trace_id:032x}", f"{now.span_id:016x}") if now.is_valid else ("", "")
 
 
-def decided(decision: str, attributes: Callable[[], Attributes]) -> None:
-    """Note on the span in hand that a decision was made in it."""
+def decided(decision: Decision) -> None:
+    """Note on the span in hand that a decision was made in it, and tell whoever hears of decisions."""
     span = trace.get_current_span()
     if span.is_recording():
         known = (getattr(span, "attributes", None) or {}).get(semconv.DECISIONS, ())
-        span.set_attributes({semconv.DECISIONS: (*known, decision), **attributes()})
+        span.set_attributes({semconv.DECISIONS: (*known, decision.id), **decision.attributes()})
+    if _hears is not None:
+        _hears(decision)
 
 
 def failed(span: Span, error: BaseException) -> None:

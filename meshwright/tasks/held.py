@@ -92,6 +92,25 @@ class Held:
                 self.waiting.popleft()
                 self._tell(ends)
 
+    async def keep(self, minutes: Minutes) -> None:
+        """Write down what was decided in a turn that a cancel stopped: it is told why it took so long, too.
+
+        Only as long as nobody else has had the task: our token is the last before that of the cancel. Raises StoreUnavailable.
+        """
+        decided, claim = minutes.open, self.claim
+
+        async def op(tx: Transaction) -> None:
+            rows = await tx.execute(
+                "SELECT 1 AS there FROM tasks WHERE id = ? AND token = ? AND work = 'ended' AND state = 'canceled'",
+                *(claim.task_id, claim.token + 1),
+            )
+            if rows:
+                await decisions.write(tx, decided)
+
+        if decided:
+            await self._book.database.write(op)
+            minutes.kept(decided)
+
     async def fail(self, why: str) -> None:
         """End the task as failed, whatever still waits in its inbox."""
         message = Message(

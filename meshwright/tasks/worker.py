@@ -17,6 +17,7 @@ from a2a.types import Task
 
 from meshwright.errors import LeaseLost, StoreUnavailable
 from meshwright.extension import HEADER_RUN
+from meshwright.records.metrics import Decided
 from meshwright.records.minutes import Minutes
 from meshwright.tasks import lease
 from meshwright.tasks.accept import Accepted, Ask, Desk, Met, accept
@@ -55,6 +56,8 @@ class Worker:
         self._answers_only = answers_only
         self.holder = uuid.uuid4().hex
         self.draining = False
+        #: What was decided in the turns of its tasks, for `/metrics`.
+        self.decided = Decided()
         self._perform = perform
         self._lease = lease
         self._claims = claims
@@ -280,7 +283,13 @@ class Worker:
                     begun = status(held.task.id, held.task.context_id, WORKING)
                     await held.append([begun])
                 turn = self._turn(held, held.waiting[0])
-                await held.append(await self._perform(turn), ends=turn.envelope.turn, minutes=turn.minutes)
+                try:
+                    happened = await self._perform(turn)
+                    await held.append(happened, ends=turn.envelope.turn, minutes=turn.minutes)
+                except (LeaseLost, asyncio.CancelledError):
+                    if not self.draining:
+                        await held.keep(turn.minutes)
+                    raise
         except LeaseLost as error:
             log.info("%s", error)
         except Postponed as error:
@@ -291,7 +300,9 @@ class Worker:
 
     def _turn(self, held: Held, envelope: Envelope) -> Turn:
         run, task = envelope.headers.get(HEADER_RUN, "")[:64], held.claim.task_id
-        minutes = Minutes(self.book.agent, task, envelope.turn, run=run, caller=envelope.caller)
+        minutes = Minutes(
+            *(self.book.agent, task, envelope.turn), run=run, caller=envelope.caller, tally=self.decided
+        )
         return Turn(held, envelope, held.claims + 1, minutes)
 
     async def _put_back(self, held: Held, later: Postponed) -> None:

@@ -81,7 +81,7 @@ async def test_a_workflow_is_one_trace_and_each_span_is_what_langfuse_takes_it_f
     assert root.attributes["session.id"] == task["contextId"]
     assert root.attributes["a2a.task.state"] == "TASK_STATE_COMPLETED"
     seen = [observation(span) for span in backend.spans]
-    assert Counter(each["type"] for each in seen) == {"CHAIN": 4, "AGENT": 8, "TOOL": 8, "GUARDRAIL": 1}
+    assert Counter(each["type"] for each in seen) == {"CHAIN": 2, "AGENT": 8, "TOOL": 5, "GUARDRAIL": 1}
     assert {each["session"] for each in seen} == {task["contextId"]}
     assert {each["level"] for each in seen} == {"DEFAULT"}
     assert len(backend.spans) <= MOST
@@ -153,9 +153,7 @@ async def test_a_run_that_waited_for_a_person_goes_on_in_its_trace_in_another_pr
     assert len(later) == 1, "the decision's turn is a child of the first"
     waits = [s.attributes.get("mesh.outcome") for s in backend.spans if s.name == "review"]
     assert sorted(waits, key=str) == [None, "waits"]
-    assert [s.name for s in backend.spans if s.name.startswith("execute_tool paint")] == [
-        "execute_tool paint"
-    ] * 2
+    assert [s.name for s in backend.spans].count("execute_tool paint") == 1
 
 
 async def test_a_failed_agent_is_seen_where_it_failed(start_team: Any, listening: Listening) -> None:

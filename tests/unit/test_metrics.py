@@ -89,7 +89,7 @@ def test_every_family_is_told_by_somebody() -> None:
         places.shed,
     ):
         counter["x"] += 1
-    log = of_log(1, 1, 0.0, broken=False)
+    log = of_log(1, 1, 0.0, 0.0, broken=False)
     spans = Telemetry("a", InMemorySpanExporter()).samples()
     worked = Worked()
     worked.note("x", 0.5)
