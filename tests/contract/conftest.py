@@ -12,11 +12,6 @@ import yaml
 
 from meshwright.cli import topology
 
-#: Every process that is deployed, by name: those of the mesh, and the console beside them.
-PROCESSES = {
-    **{process.name: process for process in topology.load().processes},
-    "console": topology.Process("console", "web", 90, "console", asks=("orchestrator",)),  # type: ignore[arg-type]
-}
 CHARTS = Path(__file__).parents[2] / "charts"
 Render = Callable[[str, dict[str, Any]], list[dict[str, Any]]]
 
@@ -27,7 +22,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     helm = pytest.importorskip("helm_python")
     copied = tmp_path_factory.mktemp("shelf") / "charts"
     shutil.copytree(CHARTS, copied, symlinks=True, ignore=shutil.ignore_patterns("*.tgz", "Chart.lock"))
-    for name in (*PROCESSES, "mesh"):
+    for name in (*topology.load().names, "mesh"):
         helm.dependency_update(str(copied / name))
     return copied
 

@@ -11,11 +11,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from meshwright.cli import topology
 from meshwright.settings import PREFIX, Settings
-from tests.contract.conftest import PROCESSES
 
 ROOT = Path(__file__).parents[2]
-MESH = PROCESSES
+MESH = {process.name: process for process in topology.load().processes}
 
 Document = dict[str, Any]
 Render = Callable[[str, Document], list[Document]]

@@ -16,13 +16,12 @@ import yaml
 from meshwright.cli import topology
 from meshwright.process import FAREWELL, exports
 from meshwright.settings import Settings
-from tests.contract.conftest import PROCESSES
 
 #: Seconds from SIGTERM until a process is gone.
 LEAVING = int(Settings().grace) + FAREWELL
 
 ROOT = Path(__file__).parents[2]
-MESH = PROCESSES
+MESH = {process.name: process for process in topology.load().processes}
 TOOLS = {name for name, process in MESH.items() if process.kind == "mcp"}
 KUBERNETES = ("1.30", "1.37")
 #: No built-in kind of Kubernetes, so kubernetes_validate knows no schema; its shape is tested below.
@@ -360,7 +359,7 @@ def test_the_console_reaches_the_orchestrator_and_nobody_else_and_knows_who_logs
     (mount,) = [mount for mount in container_of(release)["volumeMounts"] if mount["name"] == "users"]
     assert settings.peers == ("http://orchestrator:8400",)
     assert settings.tools == ()
-    assert settings.console_users == Path(mount["mountPath"]) / "users.toml"
+    assert settings.console_users == Path(mount["mountPath"]) / "people.json"
     assert (users["secret"], mount["readOnly"]) == (
         {"secretName": "meshwright-console-users", "defaultMode": 0o440},
         True,

@@ -13,15 +13,15 @@ import pytest
 import yaml
 
 from meshwright.cli import topology
+from meshwright.cli.home import Home
 from meshwright.process import FAREWELL
 from meshwright.settings import PREFIX, Settings
-from tests.contract.conftest import PROCESSES
 
 #: Seconds from SIGTERM until a process is gone.
 LEAVING = int(Settings().grace) + FAREWELL
 
 ROOT = Path(__file__).parents[2]
-MESH = PROCESSES
+MESH = {process.name: process for process in topology.load().processes}
 ONCE = {"keys", "shop"}
 PERSON = {"cli"}
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -79,10 +79,9 @@ def test_a_process_understands_every_setting_it_is_given() -> None:
 
 def test_nothing_is_set_that_the_topology_does_not_grant() -> None:
     everyone = {"HOST", "PORT", "HOME", "KEY", "TRUST", "PEERS", "TOOLS", "PUBLIC_URL", "LOG_LEVEL"}
-    own = {"console": {"CONSOLE_USERS"}, "orchestrator": {"TRACE_URL"}}
     for name, service in SERVED.items():
         given = {variable.removeprefix(PREFIX) for variable in service["environment"]}
-        assert given <= everyone | own.get(name, set()) | set(MESH[name].settings)
+        assert given <= everyone | set(MESH[name].settings)
 
 
 def test_each_process_signs_with_its_own_key() -> None:
@@ -96,7 +95,7 @@ def test_each_process_signs_with_its_own_key() -> None:
 
 def test_only_the_orchestrator_and_the_console_can_be_reached_and_only_from_this_machine() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert ports == {"orchestrator": ["127.0.0.1:8400:8400"], "console": ["127.0.0.1:8490:8490"]}
+    assert ports == {"orchestrator": ["127.0.0.1:8400:8400"], "console": ["127.0.0.1:8420:8420"]}
     assert COMPOSE["networks"]["mesh"] == {"internal": True}
     outside = {name for name, service in SERVICES.items() if "door" in service.get("networks", ())}
     assert outside == {"orchestrator", "console"}
@@ -104,11 +103,9 @@ def test_only_the_orchestrator_and_the_console_can_be_reached_and_only_from_this
 
 def test_the_console_starts_only_with_people_who_log_in_and_at_the_name_that_they_call_it_by() -> None:
     console, settings = SERVICES["console"], settings_of(SERVICES["console"])
-    (secret,) = console["secrets"]
-    assert console["profiles"] == ["console"], "without the file the others would not start either"
-    assert settings.console_users == Path("/run/secrets") / secret["target"]
-    assert secret["source"] in COMPOSE["secrets"]
-    assert settings.public_url == "http://localhost:8490"
+    assert console["profiles"] == ["console"], "as long as nobody may log in the others start without it"
+    assert settings.console_users == Path("/run/secrets/meshwright") / Home(Path()).people.name
+    assert settings.public_url == "http://localhost:8420"
     assert settings.tools == ()
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import PROCESSES
+from meshwright.cli import topology
 
 ROOT = Path(__file__).parents[2]
-MESH = PROCESSES
+MESH = {process.name: process for process in topology.load().processes}
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SHIPPED: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"]
 

@@ -15,7 +15,7 @@ VIEWERS = {"traces", "phoenix"}
 
 
 def test_every_process_exports_to_the_collector() -> None:
-    assert set(SERVICES) == {process.name for process in topology.load().processes} | {"console"} | VIEWERS
+    assert set(SERVICES) == {process.name for process in topology.load().processes} | VIEWERS
     for name in SERVICES.keys() - VIEWERS:
         assert SERVICES[name] == {
             "build": {"args": {"EXTRAS": "otlp"}},
