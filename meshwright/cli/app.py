@@ -7,7 +7,24 @@ from collections.abc import Sequence
 
 import typer
 
-from meshwright.cli import ask, audit, budget, db, demo, keys, looks, new, policy, reviews, shop, up
+from meshwright.cli import (
+    ask,
+    audit,
+    budget,
+    db,
+    demo,
+    doctor,
+    keys,
+    looks,
+    new,
+    policy,
+    reviews,
+    shop,
+    tail,
+    trace,
+    up,
+    why,
+)
 from meshwright.cli.console import FAILED, Json, Trouble, emit, err
 from meshwright.errors import MeshError
 
@@ -33,7 +50,18 @@ def version(json_: Json = False) -> None:
         sys.stdout.write(f"meshwright {installed('meshwright')} on Python {sys.version.split()[0]}\n")
 
 
-for part in (up.app, ask.app, looks.app, demo.app, keys.app, budget.app):
+for part in (
+    up.app,
+    ask.app,
+    looks.app,
+    trace.app,
+    why.app,
+    tail.app,
+    demo.app,
+    doctor.app,
+    keys.app,
+    budget.app,
+):
     app.add_typer(part)
 app.add_typer(reviews.app, name="reviews")
 app.add_typer(shop.app, name="shop")

@@ -31,6 +31,10 @@ class Trouble(Exception):
         self.code = code
 
 
+class Missing(Trouble):
+    """What was asked for is not there, or not under this name."""
+
+
 @contextmanager
 def settings_in_words() -> Iterator[None]:
     """Turn what a process would say about its settings, or a shop about its file, into a Trouble."""

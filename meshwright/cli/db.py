@@ -133,18 +133,18 @@ def each(urls: list[str], act: Callable[[Database], Awaitable[dict[str, Any]]]) 
         try:
             return await act(database)
         except NoSchema:
-            raise Trouble(f"{_shown(url)} has no schema yet: run `meshwright db upgrade`") from None
+            raise Trouble(f"{shown(url)} has no schema yet: run `meshwright db upgrade`") from None
         finally:
             await database.close()
 
     async def all_() -> dict[str, dict[str, Any]]:
-        return {_shown(url): await one(url) for url in urls}
+        return {shown(url): await one(url) for url in urls}
 
     with settings_in_words():
         return asyncio.run(all_())
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """The URL without its password."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 

@@ -19,7 +19,7 @@ import typer
 
 from meshwright.cli import keys, topology
 from meshwright.cli.answer import Answer, take_event, take_task
-from meshwright.cli.console import Trouble
+from meshwright.cli.console import Missing, Trouble
 from meshwright.cli.home import Home
 
 if TYPE_CHECKING:
@@ -164,7 +164,8 @@ class Entrance:
         if response.status_code == 403 and not _reason(document):
             self._require_welcome(response)
         if response.status_code >= 400:
-            raise Trouble(f"{_reason(document) or f'{path} answered {response.status_code}'}")
+            kind = Missing if response.status_code == 404 else Trouble
+            raise kind(f"{_reason(document) or f'{path} answered {response.status_code}'}")
         return document
 
     async def _headers(self) -> dict[str, str]:
@@ -193,7 +194,9 @@ class Entrance:
         return Trouble(f"no mesh at {self.url}: start one with `meshwright up`")
 
 
-def entrance(home: Path, url: str = "", who: str = keys.OPERATOR) -> Entrance:
+def entrance(
+    home: Path, url: str = "", who: str = keys.OPERATOR, *, transport: httpx.AsyncBaseTransport | None = None
+) -> Entrance:
     """The entrance of the mesh at `url`, or of the one that runs from `home`, or at the port it would have.
 
     We come as `who`; without a key for the customer as the operator, and without one for the operator as a stranger, who
@@ -207,7 +210,7 @@ def entrance(home: Path, url: str = "", who: str = keys.OPERATOR) -> Entrance:
     name = keys.OPERATOR if who == keys.CUSTOMER and not place.key(who).exists() else who
     known = place.key(name).exists() or name != keys.OPERATOR
     token = (lambda audience: keys.bearer(place, name, audience)) if known else None
-    return Entrance(address, token, running.entry if running else "")
+    return Entrance(address, token, running.entry if running else "", transport)
 
 
 def _rpc(method: str, params: dict[str, Any]) -> dict[str, Any]:

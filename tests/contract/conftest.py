@@ -22,7 +22,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     helm = pytest.importorskip("helm_python")
     copied = tmp_path_factory.mktemp("shelf") / "charts"
     shutil.copytree(CHARTS, copied, symlinks=True, ignore=shutil.ignore_patterns("*.tgz", "Chart.lock"))
-    for name in (*(process.name for process in topology.load().processes), "mesh"):
+    for name in (*topology.load().names, "mesh"):
         helm.dependency_update(str(copied / name))
     return copied
 

@@ -29,6 +29,9 @@ OPEN: Document = {
     "gateway": {"enabled": True, "parentRefs": [{"name": "edge", "namespace": "gateways"}]},
 }
 
+DOOR: Document = {"host": "mesh.example", "tls": "mesh-example", "controller": "ingress-nginx"}
+OUT: list[Document] = [{"ports": [{"protocol": "TCP", "port": 4318}]}]
+
 
 def by_kind(documents: list[Document]) -> dict[str, Document]:
     return {document["kind"]: document for document in documents}
@@ -57,7 +60,7 @@ def test_with_a_database_it_scales_and_rolls_without_a_gap(render: Render) -> No
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-def test_the_open_route_leads_to_the_card_and_lets_only_the_gateway_in(render: Render) -> None:
+def test_the_open_route_leads_to_the_card_and_lets_in_the_gateway_and_the_console(render: Render) -> None:
     release = by_kind(render("orchestrator", OPEN))
     route = release["HTTPRoute"]["spec"]
     (rule,) = route["rules"]
@@ -68,8 +71,10 @@ def test_the_open_route_leads_to_the_card_and_lets_only_the_gateway_in(render: R
     assert rewrite == {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
     assert rule["backendRefs"] == [{"name": "orchestrator", "port": 8400}]
     (entrance,) = release["NetworkPolicy"]["spec"]["ingress"]
+    console = {"app.kubernetes.io/name": "console", "app.kubernetes.io/part-of": "meshwright"}
     assert entrance["from"] == [
-        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}
+        {"podSelector": {"matchLabels": console}},
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}},
     ]
 
 
@@ -111,6 +116,95 @@ def test_a_policy_that_is_no_folder_of_rules_is_refused(render: Render, policy: 
         render("orchestrator", {"policy": policy})
 
 
+# --- where people look
+
+
+def test_an_ingress_leads_to_the_console_over_tls_and_lets_only_its_controller_in(render: Render) -> None:
+    assert "Ingress" not in by_kind(render("console", {}))
+    release = by_kind(render("console", {"ingress": {"enabled": True, **DOOR}}))
+    spec = release["Ingress"]["spec"]
+    (rule,) = spec["rules"]
+    (path,) = rule["http"]["paths"]
+    assert spec["tls"] == [{"hosts": ["mesh.example"], "secretName": "mesh-example"}]
+    assert (rule["host"], path["path"], path["backend"]) == (
+        *("mesh.example", "/"),
+        {"service": {"name": "console", "port": {"name": "http"}}},
+    )
+    (entrance,) = release["NetworkPolicy"]["spec"]["ingress"]
+    assert entrance["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}
+    ]
+    assert settings_of(release).public_url == "https://mesh.example", "it answers to no other name"
+
+
+def test_behind_a_gateway_the_console_stands_at_the_root(render: Render) -> None:
+    open_ = {**OPEN, "publicUrl": "https://mesh.example"}
+    (rule,) = by_kind(render("console", open_))["HTTPRoute"]["spec"]["rules"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
+    assert "filters" not in rule, "its links begin at the root"
+
+
+def settings_of(release: dict[str, Document]) -> Settings:
+    (container,) = release["Deployment"]["spec"]["template"]["spec"]["containers"]
+    return Settings.from_env(
+        {row["name"]: row.get("value", "") for row in container["env"] if row["name"].startswith(PREFIX)}
+    )
+
+
+# --- traces, and the audit log
+
+
+def variables(documents: list[Document], name: str) -> dict[str, str]:
+    """The variables OTEL_* of a process."""
+    (deployment,) = [d for d in documents if d["kind"] == "Deployment" and d["metadata"]["name"] == name]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return {row["name"]: row.get("value", "") for row in container["env"] if row["name"].startswith("OTEL_")}
+
+
+def test_where_all_traces_go_is_said_once_and_a_process_may_say_otherwise(render: Render) -> None:
+    everybody = {"endpoint": "http://collector:4318", "attributes": {"team": "a"}, "egress": OUT}
+    own = {"telemetry": {"endpoint": "http://other:4318", "metrics": "none"}}
+    documents = render("mesh", {"global": {"telemetry": everybody}, "orders": own})
+    for name in MESH:
+        told = variables(documents, name)
+        assert (
+            told["OTEL_EXPORTER_OTLP_ENDPOINT"]
+            == f"http://{'other' if name == 'orders' else 'collector'}:4318"
+        )
+        assert told["OTEL_RESOURCE_ATTRIBUTES"] == "team=a"
+        assert ("OTEL_METRICS_EXPORTER" in told) == (name == "orders")
+    assert variables(render("mesh", {}), "orders") == {}
+
+
+def test_the_keys_of_the_audit_log_are_files_from_secrets_and_its_checkpoints_outlive_the_pod(
+    render: Render,
+) -> None:
+    secrets = {"key": {"name": "audit-key"}, "secret": {"name": "audit-hashes", "key": "hmac"}}
+    alone = {"secrets": SCALED["secrets"], "audit": {**secrets, "claim": "audit-anchor"}}
+    release = by_kind(render("orchestrator", {**alone, "settings": {"AUDIT_EVERY": "10"}}))
+    settings = settings_of(release)
+    pod = release["Deployment"]["spec"]["template"]["spec"]
+    mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert settings.audit_every == 10
+    assert settings.audit_key == Path(mounts["audit"]["mountPath"]) / "key.json"
+    assert settings.audit_secret == Path(mounts["audit"]["mountPath"]) / "secret"
+    assert settings.audit_anchor == Path(mounts["anchor"]["mountPath"]) / "audit-orchestrator.checkpoints"
+    assert [source["secret"]["name"] for source in volumes["audit"]["projected"]["sources"]] == [
+        *("audit-key", "audit-hashes")
+    ]
+    assert (mounts["audit"]["readOnly"], volumes["audit"]["projected"]["defaultMode"]) == (True, 0o440)
+    assert volumes["anchor"]["persistentVolumeClaim"] == {"claimName": "audit-anchor"}
+    assert release["Deployment"]["spec"]["strategy"] == {"type": "Recreate"}, "its volume has room for one"
+    for version in ("1.30", "1.37"):
+        kubernetes_validate.validate(release["Deployment"], version, strict=True)
+
+
+def test_links_to_the_viewer_of_traces_are_a_setting_like_others(render: Render) -> None:
+    url = "https://langfuse.example/project/p/traces/{trace}"
+    assert settings_of(by_kind(render("orchestrator", {"settings": {"TRACE_URL": url}}))).trace_url == url
+
+
 # --- the umbrella
 
 
@@ -137,7 +231,7 @@ def test_kubernetes_accepts_what_the_umbrella_adds(render: Render, version: str)
             kubernetes_validate.validate(document, version, strict=True)
 
 
-@pytest.mark.parametrize("name", ["advisor", "desk", "orchestrator"])
+@pytest.mark.parametrize("name", ["advisor", "desk", "orchestrator", "console"])
 def test_the_umbrella_leaves_out_what_is_switched_off(render: Render, name: str) -> None:
     documents = render("mesh", {name: {"enabled": False}, "shop": {"enabled": False}})
     assert names_of(documents, "Deployment") == set(MESH) - {name}
@@ -189,6 +283,14 @@ def test_one_prefix_moves_all_images(render: Render) -> None:
         ({"secrets": {"DATABASE": {"name": "database"}}}, "/secrets/DATABASE"),
         ({"publicUrl": "desk.example"}, "/publicUrl"),
         ({"gateway": {"timeout": "forever"}}, "/gateway/timeout"),
+        ({"telemetry": {"endpoint": "collector:4318"}}, "/telemetry/endpoint"),
+        ({"telemetry": {"endpoint": "http://key@collector:4318"}}, "/telemetry/endpoint"),
+        ({"telemetry": {"headers": {"authorization": "in plain sight"}}}, "/telemetry/headers"),
+        ({"telemetry": {"attributes": {"a": "b,c=d"}}}, "/telemetry/attributes/a"),
+        ({"global": {"telemetry": {"endpoints": "x"}}}, "endpoints"),
+        ({"audit": {"anchor": "/var/log"}}, "anchor"),
+        ({"users": {"key": "users"}}, "/users/key"),
+        ({"settings": {"AUDIT_KEY": "in plain sight"}}, "AUDIT_KEY"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(render: Render, values: Document, complaint: str) -> None:
@@ -212,6 +314,17 @@ def test_a_wrong_value_is_refused_by_name(render: Render, values: Document, comp
         ("orchestrator", {"autoscaling": {"enabled": True}}, "set secrets.DATABASE"),
         ("orders", {"replicas": 2}, "set secrets.DATABASE"),
         ("mesh", {"advisr": {"enabled": False}}, "advisr"),
+        ("console", {"users": {"secret": ""}}, "the console needs users.secret"),
+        (
+            "console",
+            {"ingress": {"enabled": True, "host": "a.example"}},
+            "ingress.enabled needs ingress.host, ingress.tls",
+        ),
+        ("console", {"gateway": {"enabled": True, "parentRefs": [{"name": "edge"}]}}, "publicUrl"),
+        ("orders", {"ingress": {"enabled": True, **DOOR}}, "an ingress is for the console"),
+        ("orchestrator", {**SCALED, "audit": {"claim": "anchor"}}, "audit.claim is a volume for one replica"),
+        ("orders", {"telemetry": {"endpoint": "http://collector:4318"}}, "needs telemetry.egress"),
+        ("mesh", {"global": {"telemetry": {"endpoint": "http://collector:4318"}}}, "needs telemetry.egress"),
         ("mesh", {"orders": {"replica": 2}}, "replica"),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from meshwright.cli import topology
-from meshwright.process import FAREWELL
+from meshwright.process import FAREWELL, exports
 from meshwright.settings import Settings
 
 #: Seconds from SIGTERM until a process is gone.
@@ -31,6 +31,15 @@ HARDENED: dict[str, Any] = {
     "image": {"digest": "sha256:" + "a" * 64, "pullPolicy": "Always", "pullSecrets": ["registry"]},
     "settings": {"LOG_LEVEL": "WARNING", "MAX_BODY": "2097152"},
     "secrets": {"MODEL_KEY": {"name": "model", "key": "api-key"}},
+    "telemetry": {
+        "endpoint": "http://collector.telemetry:4318",
+        "headers": {"name": "meshwright-otlp", "key": "headers"},
+        "attributes": {"deployment.environment.name": "production", "k8s.cluster.name": "a"},
+        "metrics": "none",
+        "egress": [
+            {"ports": [{"protocol": "TCP", "port": 4318}], "to": [{"ipBlock": {"cidr": "10.8.0.0/16"}}]}
+        ],
+    },
     "autoscaling": {
         "enabled": True,
         "maxReplicas": 8,
@@ -59,6 +68,17 @@ OPEN: dict[str, Any] = {
         "hostnames": ["desk.example"],
     },
 }
+#: Where people log in, by an ingress.
+INGRESS: dict[str, Any] = {
+    "ingress": {
+        "enabled": True,
+        "className": "nginx",
+        "host": "mesh.example",
+        "tls": "mesh-example",
+        "controller": "ingress-nginx",
+        "annotations": {"cert-manager.io/cluster-issuer": "ours"},
+    }
+}
 
 Document = dict[str, Any]
 Release = dict[str, Document]
@@ -69,7 +89,7 @@ def values_of(name: str, kind: str) -> Document:
     if kind == "default":
         return {}
     shared = SHARED if MESH[name].kind == "a2a" else {}
-    return copy.deepcopy({**HARDENED, **shared, **(OPEN if name == "orchestrator" else {})})
+    return copy.deepcopy({**HARDENED, **shared, **{"orchestrator": OPEN, "console": INGRESS}.get(name, {})})
 
 
 @pytest.fixture(scope="module", params=["default", "hardened"])
@@ -95,7 +115,11 @@ def container_of(release: Release) -> Document:
 
 
 def environment_of(release: Release) -> dict[str, str]:
-    from_secrets = {"MESHWRIGHT_DATABASE": "postgresql://database/mesh", "MESHWRIGHT_MODEL_KEY": "a key"}
+    from_secrets = {
+        "MESHWRIGHT_DATABASE": "postgresql://database/mesh",
+        "MESHWRIGHT_MODEL_KEY": "a key",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Basic%20a2V5",
+    }
     rows = container_of(release)["env"]
     environment = {row["name"]: row.get("value") or from_secrets[row["name"]] for row in rows}
     assert len(environment) == len(rows), "a variable is there twice"
@@ -248,7 +272,8 @@ def test_ports_are_the_meshs_and_the_protocol_is_announced(releases: dict[str, R
         (listens,) = container_of(release)["ports"]
         assert port["port"] == listens["containerPort"] == topology.BASE_PORT + MESH[name].port
         assert port["targetPort"] == listens["name"]
-        assert port["appProtocol"] == f"agentgateway.dev/{MESH[name].kind}"
+        kind = MESH[name].kind
+        assert port["appProtocol"] == ("http" if kind == "web" else f"agentgateway.dev/{kind}")
 
 
 def test_each_process_is_told_whom_the_topology_lets_it_call(releases: dict[str, Release]) -> None:
@@ -300,3 +325,44 @@ def test_only_tool_servers_see_the_shop_and_all_on_one_node(releases: dict[str, 
             assert together["topologyKey"] == "kubernetes.io/hostname"
             labels = release["Deployment"]["spec"]["template"]["metadata"]["labels"]
             assert together["labelSelector"]["matchLabels"].items() <= labels.items()
+
+
+# --- what looks at it, and where its traces go
+
+
+def test_every_process_exports_as_it_is_told_and_takes_the_keys_of_that_from_a_secret(
+    releases: dict[str, Release],
+) -> None:
+    for release in releases.values():
+        rows = {row["name"]: row for row in container_of(release)["env"] if row["name"].startswith("OTEL_")}
+        if not rows:
+            continue
+        headers = rows["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"]["secretKeyRef"]
+        assert headers == {"name": "meshwright-otlp", "key": "headers"}
+        environment = environment_of(release)
+        assert exports(environment)
+        assert environment["OTEL_METRICS_EXPORTER"] == "none"
+        assert environment["OTEL_RESOURCE_ATTRIBUTES"] == (
+            "deployment.environment.name=production,k8s.cluster.name=a"
+        )
+        out = release["NetworkPolicy"]["spec"]["egress"]
+        assert 4318 in [port["port"] for rule in out for port in rule["ports"]]
+
+
+def test_the_console_reaches_the_orchestrator_and_nobody_else_and_knows_who_logs_in(
+    releases: dict[str, Release],
+) -> None:
+    release = releases["console"]
+    environment = environment_of(release)
+    settings = Settings.from_env(environment)
+    (users,) = [volume for volume in pod_of(release)["volumes"] if volume["name"] == "users"]
+    (mount,) = [mount for mount in container_of(release)["volumeMounts"] if mount["name"] == "users"]
+    assert settings.peers == ("http://orchestrator:8400",)
+    assert settings.tools == ()
+    assert settings.console_users == Path(mount["mountPath"]) / "people.json"
+    assert (users["secret"], mount["readOnly"]) == (
+        {"secretName": "meshwright-console-users", "defaultMode": 0o440},
+        True,
+    )
+    ways_out = release["NetworkPolicy"]["spec"]["egress"]
+    assert [who for rule in ways_out for who in pods_in(rule["to"])] == ["orchestrator"]

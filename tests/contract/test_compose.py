@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from meshwright.cli import topology
+from meshwright.cli.home import Home
 from meshwright.process import FAREWELL
 from meshwright.settings import PREFIX, Settings
 
@@ -25,7 +26,7 @@ ONCE = {"keys", "shop"}
 PERSON = {"cli"}
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-PROCESSES = {name: service for name, service in SERVICES.items() if name in MESH}
+SERVED = {name: service for name, service in SERVICES.items() if name in MESH}
 
 
 def settings_of(service: dict[str, Any]) -> Settings:
@@ -44,12 +45,12 @@ def test_every_process_is_there_and_nothing_else_that_stays() -> None:
     assert set(SERVICES) == {*MESH, *ONCE, *PERSON}
     for name in ONCE | PERSON:
         assert "restart" not in SERVICES[name]
-    for service in PROCESSES.values():
+    for service in SERVED.values():
         assert service["restart"] == "unless-stopped"
 
 
 def test_each_process_has_an_image_of_its_own() -> None:
-    for name, service in PROCESSES.items():
+    for name, service in SERVED.items():
         assert service["build"] == {"context": ".", "args": {"PROCESS": name}}
         assert service["image"].startswith(f"meshwright/{name}:")
     for name in ONCE | PERSON:
@@ -68,7 +69,7 @@ def test_every_container_is_locked_down() -> None:
 
 
 def test_a_process_understands_every_setting_it_is_given() -> None:
-    for name, service in PROCESSES.items():
+    for name, service in SERVED.items():
         settings = settings_of(service)
         assert settings.port == topology.BASE_PORT + MESH[name].port
         assert set(settings.peers) == {address(callee) for callee in MESH[name].asks}
@@ -78,13 +79,13 @@ def test_a_process_understands_every_setting_it_is_given() -> None:
 
 def test_nothing_is_set_that_the_topology_does_not_grant() -> None:
     everyone = {"HOST", "PORT", "HOME", "KEY", "TRUST", "PEERS", "TOOLS", "PUBLIC_URL", "LOG_LEVEL"}
-    for name, service in PROCESSES.items():
+    for name, service in SERVED.items():
         given = {variable.removeprefix(PREFIX) for variable in service["environment"]}
         assert given <= everyone | set(MESH[name].settings)
 
 
 def test_each_process_signs_with_its_own_key() -> None:
-    for name, service in PROCESSES.items():
+    for name, service in SERVED.items():
         settings = settings_of(service)
         assert settings.key == Path(f"/run/secrets/meshwright/keys/{name}.json")
         assert settings.trust == Path("/run/secrets/meshwright/trust.json")
@@ -92,16 +93,24 @@ def test_each_process_signs_with_its_own_key() -> None:
         assert service["depends_on"]["keys"] == {"condition": "service_completed_successfully"}
 
 
-def test_only_the_orchestrator_can_be_reached_and_only_from_this_machine() -> None:
+def test_only_the_orchestrator_and_the_console_can_be_reached_and_only_from_this_machine() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert ports == {"orchestrator": ["127.0.0.1:8400:8400"]}
+    assert ports == {"orchestrator": ["127.0.0.1:8400:8400"], "console": ["127.0.0.1:8420:8420"]}
     assert COMPOSE["networks"]["mesh"] == {"internal": True}
     outside = {name for name, service in SERVICES.items() if "door" in service.get("networks", ())}
-    assert outside == {"orchestrator"}
+    assert outside == {"orchestrator", "console"}
+
+
+def test_the_console_starts_only_with_people_who_log_in_and_at_the_name_that_they_call_it_by() -> None:
+    console, settings = SERVICES["console"], settings_of(SERVICES["console"])
+    assert console["profiles"] == ["console"], "as long as nobody may log in the others start without it"
+    assert settings.console_users == Path("/run/secrets/meshwright") / Home(Path()).people.name
+    assert settings.public_url == "http://localhost:8420"
+    assert settings.tools == ()
 
 
 def test_only_tool_servers_see_the_shop_and_wait_until_it_is_there() -> None:
-    for name, service in PROCESSES.items():
+    for name, service in SERVED.items():
         is_tool = MESH[name].kind == "mcp"
         assert ("shop:/var/lib/shop" in service["volumes"]) == is_tool
         assert ("shop" in service["depends_on"]) == is_tool
@@ -111,7 +120,7 @@ def test_only_tool_servers_see_the_shop_and_wait_until_it_is_there() -> None:
 
 
 def test_every_process_is_asked_whether_it_is_ready_and_given_time_to_leave() -> None:
-    for service in PROCESSES.values():
+    for service in SERVED.values():
         assert "/readyz" in service["healthcheck"]["test"][-1]
         compile(service["healthcheck"]["test"][-1], "healthcheck", "exec")
         assert int(service["stop_grace_period"].removesuffix("s")) >= LEAVING + 5

@@ -29,6 +29,10 @@
 ---
 {{ include "mesh.route" . }}
 {{- end }}
+{{- if .Values.ingress.enabled }}
+---
+{{ include "mesh.ingress" . }}
+{{- end }}
 {{- end }}
 
 {{/* What the schema cannot say: values that are right alone and wrong together. */}}
@@ -51,5 +55,23 @@
 {{- if not (and $v.gateway.parentRefs $v.publicUrl) -}}
 {{- fail "gateway.enabled needs gateway.parentRefs, and publicUrl: the address that the card shall name" -}}
 {{- end -}}
+{{- end -}}
+{{- if $v.ingress.enabled -}}
+{{- if ne $v.protocol "web" -}}
+{{- fail "an ingress is for the console; an agent is opened by gateway.enabled" -}}
+{{- end -}}
+{{- if not (and $v.ingress.host $v.ingress.tls $v.ingress.controller) -}}
+{{- fail "ingress.enabled needs ingress.host, ingress.tls (its secret; people log in here) and ingress.controller (the namespace that the controller calls from)" -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $v.protocol "web") (not $v.users.secret) -}}
+{{- fail "the console needs users.secret: without people who log in it does not start where others can reach it" -}}
+{{- end -}}
+{{- if and $v.audit.claim (include "mesh.many" .) -}}
+{{- fail "audit.claim is a volume for one replica; with more, keep what they write to standard output (docs/audit.md)" -}}
+{{- end -}}
+{{- $telemetry := include "mesh.telemetry" . | fromJson -}}
+{{- if and $telemetry.endpoint (not (or $telemetry.egress $v.network.egress)) -}}
+{{- fail (printf "telemetry.endpoint (%s) needs telemetry.egress: the network policy lets nothing out without a rule" $telemetry.endpoint) -}}
 {{- end -}}
 {{- end }}

@@ -24,7 +24,8 @@ spec:
     matchLabels: {{- include "mesh.selector" . | nindent 6 }}
   policyTypes: [Ingress, Egress]
   {{- $gateways := .Values.gateway.enabled | ternary .Values.gateway.parentRefs list }}
-  {{- if or .Values.network.callers $gateways }}
+  {{- $controllers := .Values.ingress.enabled | ternary (list .Values.ingress.controller) list }}
+  {{- if or .Values.network.callers $gateways $controllers }}
   ingress:
     - ports: [{protocol: TCP, port: http}]
       from:
@@ -33,6 +34,9 @@ spec:
         {{- end }}
         {{- range $gateways }}
         - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ .namespace | default $.Release.Namespace }}}}
+        {{- end }}
+        {{- range $controllers }}
+        - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ . }}}}
         {{- end }}
   {{- else }}
   ingress: []
@@ -51,6 +55,10 @@ spec:
     {{- end }}
     {{- with .Values.network.egress }}
     {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- $telemetry := include "mesh.telemetry" . | fromJson }}
+    {{- if and $telemetry.endpoint $telemetry.egress }}
+    {{- toYaml $telemetry.egress | nindent 4 }}
     {{- end }}
 {{- end }}
 
@@ -88,7 +96,7 @@ spec:
 {{- end }}
 
 {{- define "mesh.route" -}}
-{{- $path := .Values.gateway.path | default (printf "/%s" .Chart.Name) -}}
+{{- $path := .Values.gateway.path | default (eq .Values.protocol "web" | ternary "/" (printf "/%s" .Chart.Name)) -}}
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {{- include "mesh.meta" . | nindent 2 }}
@@ -109,4 +117,28 @@ spec:
       backendRefs:
         - {name: {{ .Chart.Name }}, port: {{ int .Values.port }}}
       timeouts: {request: {{ .Values.gateway.timeout }}}
+{{- end }}
+
+{{- define "mesh.ingress" -}}
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  {{- include "mesh.meta" . | nindent 2 }}
+  {{- with .Values.ingress.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  {{- with .Values.ingress.className }}
+  ingressClassName: {{ . }}
+  {{- end }}
+  tls:
+    - hosts: [{{ .Values.ingress.host | quote }}]
+      secretName: {{ .Values.ingress.tls }}
+  rules:
+    - host: {{ .Values.ingress.host | quote }}
+      http:
+        paths:
+          - path: /
+            pathType: Prefix
+            backend: {service: {name: {{ .Chart.Name }}, port: {name: http}}}
 {{- end }}

@@ -9,7 +9,7 @@ app.kubernetes.io/part-of: meshwright
 {{ include "mesh.selector" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/component: {{ eq .Values.protocol "mcp" | ternary "tool" "agent" }}
+app.kubernetes.io/component: {{ get (dict "a2a" "agent" "mcp" "tool" "web" "console") .Values.protocol }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
@@ -34,6 +34,16 @@ labels: {{- include "mesh.labels" . | nindent 2 }}
 {{/* "yes" if MESHWRIGHT_HOME is a volume that outlives the pod. With a database elsewhere there is nothing in it to keep. */}}
 {{- define "mesh.keeps" -}}
 {{- if and .Values.home.size (not .Values.secrets.DATABASE) }}yes{{ end -}}
+{{- end }}
+
+{{/* The telemetry of this process, as JSON: its own values over those that hold for all. */}}
+{{- define "mesh.telemetry" -}}
+{{- $all := (.Values.global | default dict).telemetry | default dict -}}
+{{- $own := dict -}}
+{{- range $name, $value := .Values.telemetry -}}
+{{- if not (empty $value) }}{{ $own = set $own $name $value }}{{ end -}}
+{{- end -}}
+{{- mergeOverwrite (deepCopy $all) $own | toJson -}}
 {{- end }}
 
 {{/* "yes" if there is ever more than one replica. */}}

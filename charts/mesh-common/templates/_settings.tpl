@@ -1,9 +1,9 @@
-{{/* What a process is told: MESHWRIGHT_* and nothing else, because a process refuses a name that it does not know. */}}
+{{/* What a process is told: MESHWRIGHT_* by names that it knows, because it refuses others, and OTEL_*, which mean what they mean everywhere. */}}
 
 {{- define "mesh.env" -}}
 - {name: MESHWRIGHT_HOST, value: "0.0.0.0"}
 - {name: MESHWRIGHT_PORT, value: {{ int .Values.port | quote }}}
-{{- with .Values.publicUrl }}
+{{- with include "mesh.publicurl" . }}
 - {name: MESHWRIGHT_PUBLIC_URL, value: {{ . | quote }}}
 {{- end }}
 - {name: MESHWRIGHT_HOME, value: /var/lib/meshwright}
@@ -24,6 +24,18 @@
 {{- if .Values.access }}
 - {name: MESHWRIGHT_ACCESS, value: /etc/meshwright/access.toml}
 {{- end }}
+{{- if .Values.users.secret }}
+- {name: MESHWRIGHT_CONSOLE_USERS, value: /run/secrets/console/{{ .Values.users.key }}}
+{{- end }}
+{{- if .Values.audit.key.name }}
+- {name: MESHWRIGHT_AUDIT_KEY, value: /run/secrets/audit/key.json}
+{{- end }}
+{{- if .Values.audit.secret.name }}
+- {name: MESHWRIGHT_AUDIT_SECRET, value: /run/secrets/audit/secret}
+{{- end }}
+{{- if .Values.audit.claim }}
+- {name: MESHWRIGHT_AUDIT_ANCHOR, value: /var/lib/anchor/audit-{{ .Chart.Name }}.checkpoints}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 - {name: MESHWRIGHT_{{ $name }}, value: {{ $value | quote }}}
 {{- end }}
@@ -32,6 +44,33 @@
   valueFrom:
     secretKeyRef: {name: {{ $from.name }}, key: {{ $from.key }}}
 {{- end }}
+{{- include "mesh.otel" . }}
+{{- end }}
+
+{{/* Where spans and metrics go. A header is a key, so it comes from a secret. */}}
+{{- define "mesh.otel" -}}
+{{- $telemetry := include "mesh.telemetry" . | fromJson -}}
+{{- if $telemetry.endpoint }}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ $telemetry.endpoint | quote }}}
+{{- with $telemetry.headers }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef: {name: {{ .name }}, key: {{ .key }}}
+{{- end }}
+{{- if eq ($telemetry.metrics | default "otlp") "none" }}
+- {name: OTEL_METRICS_EXPORTER, value: none}
+{{- end }}
+{{- with $telemetry.attributes }}
+{{- $pairs := list -}}
+{{- range $name, $value := . }}{{ $pairs = append $pairs (printf "%s=%s" $name $value) }}{{ end }}
+- {name: OTEL_RESOURCE_ATTRIBUTES, value: {{ join "," $pairs | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The address by which the world knows it: what is said, else that of the ingress. */}}
+{{- define "mesh.publicurl" -}}
+{{- .Values.publicUrl | default (.Values.ingress.enabled | ternary (printf "https://%s" .Values.ingress.host) "") -}}
 {{- end }}
 
 {{/* name: port, ... as a comma list of addresses. */}}

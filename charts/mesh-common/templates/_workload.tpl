@@ -18,8 +18,12 @@ spec:
     - name: http
       port: {{ int .Values.port }}
       targetPort: http
+      {{- if eq .Values.protocol "web" }}
+      appProtocol: http
+      {{- else }}
       # An agent gateway reads from it what it may expect here, and finds the card itself.
       appProtocol: agentgateway.dev/{{ .Values.protocol }}
+      {{- end }}
 {{- end }}
 
 {{- define "mesh.deployment" -}}
@@ -33,7 +37,7 @@ spec:
   {{- end }}
   revisionHistoryLimit: 3
   strategy:
-    {{- if $keeps }}
+    {{- if or $keeps .Values.audit.claim }}
     type: Recreate # its volume has room for one
     {{- else }}
     type: RollingUpdate
@@ -104,6 +108,15 @@ containers:
       {{- if .Values.shop.claim }}
       - {name: shop, mountPath: /var/lib/shop}
       {{- end }}
+      {{- if .Values.users.secret }}
+      - {name: users, mountPath: /run/secrets/console, readOnly: true}
+      {{- end }}
+      {{- if or .Values.audit.key.name .Values.audit.secret.name }}
+      - {name: audit, mountPath: /run/secrets/audit, readOnly: true}
+      {{- end }}
+      {{- if .Values.audit.claim }}
+      - {name: anchor, mountPath: /var/lib/anchor}
+      {{- end }}
 volumes: {{- include "mesh.volumes" . | nindent 2 }}
 {{- if .Values.shop.claim }}
 affinity: # the shop is one SQLite file: whoever opens it must be on the node where it is
@@ -164,6 +177,26 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.shop.claim }}
 - name: shop
+  persistentVolumeClaim: {claimName: {{ . }}}
+{{- end }}
+{{- with .Values.users.secret }}
+- name: users
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- if or .Values.audit.key.name .Values.audit.secret.name }}
+- name: audit
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- with .Values.audit.key.name }}
+      - secret: {name: {{ . }}, items: [{key: {{ $.Values.audit.key.key }}, path: key.json}]}
+      {{- end }}
+      {{- with .Values.audit.secret.name }}
+      - secret: {name: {{ . }}, items: [{key: {{ $.Values.audit.secret.key }}, path: secret}]}
+      {{- end }}
+{{- end }}
+{{- with .Values.audit.claim }}
+- name: anchor
   persistentVolumeClaim: {claimName: {{ . }}}
 {{- end }}
 {{- end }}

@@ -1,0 +1,1 @@
+"""What `meshwright doctor` looks at, a room for each part of a mesh."""
