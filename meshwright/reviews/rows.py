@@ -20,6 +20,12 @@ _DETAILS: dict[str, Any] = {
 }
 _DETAILS |= {"about": "", "subtask": "", "decision": ""}
 
+#: How a queue is ordered: escalated first, then by risk, then by when it is due.
+PRESSING = (
+    "CASE WHEN state='open' THEN escalated ELSE 0 END DESC,"
+    " CASE risk WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, due, created"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Held:

@@ -20,7 +20,7 @@ from meshwright.errors import AlreadyDecided, NotFound
 from meshwright.findings import Proposal, Risk, Verdict
 from meshwright.records import decisions, tracing
 from meshwright.records.decision import Decision
-from meshwright.reviews.rows import Held, approvals_of, held, read, review_of
+from meshwright.reviews.rows import PRESSING, Held, approvals_of, held, read, review_of
 from meshwright.reviews.said import of_word, said, withdraw
 from meshwright.reviews.word import Word, effect, must_be_allowed, must_be_free
 from meshwright.tasks.accept import signal
@@ -31,10 +31,6 @@ from meshwright.tasks.snapshot import Claim
 CLAIM = 900.0
 #: The share of the time until a review is escalated, by its risk.
 _HURRY: dict[Risk, float] = {"low": 1.0, "medium": 0.5, "high": 0.25}
-_PRESSING = (
-    "CASE WHEN state='open' THEN escalated ELSE 0 END DESC,"
-    " CASE risk WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, due, created"
-)
 _KINDS = {"approve": "review.approved", "edit": "review.edited", "reject": "review.rejected"}
 
 
@@ -138,7 +134,7 @@ class ReviewStore:
         wanted = {"state": "" if state in ("all", "decided") else state, "risk": risk, "run": run}
         chosen = {name: value for name, value in wanted.items() if value}
         where = [f"{name}=?" for name in chosen] + (["state<>'open'"] if state == "decided" else [])
-        order = "decided DESC, id" if state == "decided" else _PRESSING
+        order = "decided DESC, id" if state == "decided" else PRESSING
         sql = f"SELECT * FROM reviews WHERE {' AND '.join(where) or '1=1'} ORDER BY {order} LIMIT ?"
         rows = await self._database.execute(sql, *chosen.values(), limit)
         return [review_of(row) for row in rows]
@@ -182,7 +178,7 @@ class ReviewStore:
             return await _read(tx, key), row
 
         page, row = await self._database.write(op)
-        tracing.decided(row.id, row.attributes)
+        tracing.decided(row)
         return page
 
     async def claim(self, key: str, *, by: str) -> dict[str, Any]:
