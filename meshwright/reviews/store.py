@@ -136,7 +136,8 @@ class ReviewStore:
         rows = await self._database.execute(
             f"SELECT * FROM reviews WHERE {where} ORDER BY CASE WHEN state='open' THEN escalated ELSE 0 END DESC,"
             " CASE risk WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, due, created LIMIT ?",
-            *(*chosen.values(), limit),
+            *chosen.values(),
+            limit,
         )
         return [review_of(row) for row in rows]
 
@@ -253,9 +254,8 @@ class ReviewStore:
             sql = "UPDATE reviews SET due=EPOCH()+?, expires=EPOCH()+? WHERE state='open' AND expires IS NULL"
             await self._database.execute(sql, *self._times("medium"))
             return await self.next_due()
-        times_left = [
-            soon[0][name] - soon[0]["now"] for name in ("due", "expires") if soon[0][name] is not None
-        ]
+        times = [soon[0][name] for name in ("due", "expires")]
+        times_left = [at - soon[0]["now"] for at in times if at is not None]
         return [row["id"] for row in due], max(min(times_left, default=math.inf), 0.0)
 
     async def decisions(self, keys: list[str]) -> dict[str, dict[str, Any]]:
