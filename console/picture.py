@@ -17,7 +17,7 @@ from console.timeline import Timeline, timeline
 from console.wording import Tone
 
 #: Decisions on one page.
-PAGE = 250
+PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
