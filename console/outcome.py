@@ -43,7 +43,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """An action that was proposed, and what became of it. `address` is its key as a part of an address."""
+    """An action that was proposed `by` somebody, and what became of it; `is_own` where whoever judged it proposed it.
+
+    `address` is its key as a part of an address.
+    """
 
     key: str
     address: str
@@ -53,6 +56,7 @@ class Action:
     tone: Tone
     said: str
     by: str
+    is_own: bool
 
 
 def rows(document: Mapping[str, Any], name: str) -> list[Any]:
@@ -108,9 +112,8 @@ def actions(steps: Sequence[Step]) -> list[Action]:
     for key, about in of.items():
         last = ([step for step in about if step.kind == "effect"] or about)[-1]
         calls = [step.said.call for step in about if step.said.call is not None]
-        given = next(
-            (call.arguments for call in calls if call.arguments), about[0].said.more.get("arguments")
-        )
+        given = next((call.arguments for call in calls if call.arguments), _told(about, "arguments"))
+        by = _told(about, "proposed_by")
         found.append(
             Action(
                 key=plain.one_line(key, 80),
@@ -118,14 +121,14 @@ def actions(steps: Sequence[Step]) -> list[Action]:
                 name=next(filter(None, map(wording.action_of, about)), "an action"),
                 arguments=plain.prose(given, 300) if given else "",
                 outcome=wording.outcome_of(last),
-                tone=wording.tone(last.said.outcome),
+                tone=wording.tone_of(last),
                 said=plain.text(last.said.reason, 300),
-                by=next((plain.one_line(name, 80) for step in about if (name := _proposer(step))), ""),
+                by=plain.one_line(by or "", 80),
+                is_own=by in {step.said.agent for step in about if step.kind == "gate"},
             )
         )
     return found
 
 
-def _proposer(step: Step) -> str:
-    named = step.said.more.get("proposed_by")
-    return named if isinstance(named, str) else ""
+def _told(about: Sequence[Step], name: str) -> Any:
+    return next((step.said.more[name] for step in about if step.said.more.get(name)), None)

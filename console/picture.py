@@ -17,7 +17,7 @@ from console.timeline import Timeline, timeline
 from console.wording import Tone
 
 #: Decisions on one page.
-PAGE = 250
+PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _notices(steps: Sequence[Step]) -> list[Notice]:
     """What is out of the ordinary, the worst first."""
     found: list[Notice] = []
     for step in steps:
-        tone, kind = wording.tone(step.said.outcome), step.kind
+        tone, kind = wording.tone_of(step), step.kind
         call = step.said.call
         if kind == "agent_call" and step.said.outcome == "stand-in":
             continue  # the choice that led to it says so
@@ -161,7 +161,9 @@ def _notices(steps: Sequence[Step]) -> list[Notice]:
         elif kind in ("gate", "effect") and tone in ("bad", "warn", "accent"):
             found.append(_notice(tone, step))
         elif kind in ("resolve_conflict", "breaker", "budget"):
-            found.append(_notice("warn", step))
+            found.append(_notice("accent" if tone == "accent" else "warn", step))
+        elif kind == "plan" and tone == "bad":
+            found.append(_notice("bad", step))
         elif kind == "review":
             found.append(_notice("accent", step))
     order = ("bad", "warn", "accent", "good", "quiet")
@@ -182,7 +184,7 @@ def _lines(steps: Sequence[Step], asked: Asked) -> tuple[Line, ...]:
             step,
             wording.sentence(step),
             wording.outcome_of(step),
-            wording.tone(step.said.outcome),
+            wording.tone_of(step),
             omitted(step),
             is_open=asked.unfolded in ("all", step.label),
             opens=depth > before,

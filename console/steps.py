@@ -41,12 +41,18 @@ class Step:
         return plain.moment(self.said.at)
 
     @property
+    def begins(self) -> float:
+        """What a person said is decided at the end of the wait for it."""
+        waited = plain.number(self.said.more.get("waited_s"), most=plain.YEAR / 1000)
+        return self.at - waited if self.kind == "review" and self.at else self.at
+
+    @property
     def ends(self) -> float:
-        return self.at + self.ms / 1000
+        return self.begins + self.ms / 1000
 
     @property
     def ms(self) -> float:
-        return plain.number(self.said.ms, 0, plain.YEAR)
+        return max((self.at - self.begins) * 1000, plain.number(self.said.ms, 0, plain.YEAR))
 
     @property
     def tokens(self) -> float:

@@ -85,15 +85,16 @@ def telling(step: Step) -> Telling:
         step,
         wording.sentence(step),
         plain.text(step.said.reason),
-        wording.tone(step.said.outcome),
+        wording.tone_of(step),
         tuple(_points(step)),
     )
 
 
 def _points(step: Step) -> list[Point]:
     said = step.said
-    points = [
-        Point(f"Not {plain.one_line(option.name, 80)}", plain.text(option.why_not), "warn")
+    points = [Point("Part", f"{part}, for whoever offers {skill}") for part, skill in wording.parts(step)]
+    points += [
+        Point(f"Not {plain.one_line(option.name, 80)}", plain.text(option.why_not))
         for option in said.options
         if option.why_not and option.name != said.selected
     ]
@@ -109,6 +110,9 @@ def _points(step: Step) -> list[Point]:
         )
         for left in said.omitted
     ]
+    given = said.more.get("arguments") if step.kind == "gate" else None
+    if given:
+        points.append(Point("What exactly", plain.prose(given, 600)))
     if said.call is not None:
         if said.call.arguments not in (None, {}):
             label = "Asked with" if step.kind == "tool_call" else "What exactly"
@@ -124,9 +128,20 @@ def _points(step: Step) -> list[Point]:
         risk = f" (risk: {plain.one_line(said.risk, 20)})" if said.risk else ""
         points.append(Point("Rule", plain.one_line(said.policy, 120) + risk))
     facts = said.more.get("facts")
-    if facts:
-        points.append(Point("Facts looked up", plain.prose(facts, 1_200)))
+    if isinstance(facts, dict):
+        points += [_fact(plain.one_line(name, 80), fact) for name, fact in facts.items()]
+    if said.more.get("edited"):
+        points.append(Point("Changed to", plain.prose(said.more["edited"], 600)))
     return points
+
+
+def _fact(name: str, fact: Any) -> Point:
+    """What the gate looked up, and the tool that told it."""
+    told = fact if isinstance(fact, dict) else {}
+    if told.get("not_told"):
+        return Point(f"Fact: {name}", f"not known: {plain.prose(told['not_told'], 400)}", "warn")
+    source = f", from {plain.one_line(told['tool'], 80)}" if told.get("tool") else ""
+    return Point(f"Fact: {name}", f"{plain.prose(told.get('told', fact), 600)}{source}")
 
 
 def _side(side: Any) -> Point:

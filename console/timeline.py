@@ -88,7 +88,7 @@ def _placed(steps: Sequence[Step]) -> list[Hop]:
         within[step.said.id] = (step, depth + 1) if step.kind == "agent_call" else (call, depth)
         if step.kind in TIMED and step.at:
             shift = shifts.get(step.said.id, 0.0)
-            hops.append(Hop(step, min(depth, 4), step.at + shift, step.ends + shift, shifted=shift))
+            hops.append(Hop(step, min(depth, 4), step.begins + shift, step.ends + shift, shifted=shift))
     return hops
 
 

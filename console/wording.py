@@ -32,23 +32,23 @@ LABELS = {
 }
 _TONES: dict[str, Tone] = {
     **dict.fromkeys(
-        ("allow", "answered", "applied", "done", "approve", "approved", "chosen", "planned", "ok", "read"),
+        ("allow", "answered", "applied", "done", "approve", "approved", "chosen", "planned", "closed"),
         "good",
     ),
-    **dict.fromkeys(("settled", "closed", "passed", "completed"), "good"),
+    **dict.fromkeys(("degraded", "stand-in", "alternate", "defer", "cut", "half-open", "unknown"), "warn"),
     **dict.fromkeys(
-        ("degraded", "stand-in", "fallback", "alternate", "defer", "cut", "half-open", "unknown", "gap"),
-        "warn",
+        ("timed-out", "cold", "not-asked", "overloaded", "called-off", "dropped", "withdrawn"), "warn"
     ),
-    **dict.fromkeys(("timed-out", "cold", "not-asked", "overloaded", "called-off", "dropped"), "warn"),
     **dict.fromkeys(
         ("block", "failed", "refused", "reject", "rejected", "error", "open", "canceled", "cancelled"), "bad"
     ),
-    **dict.fromkeys(("escalated", "expired", "nobody", "unanswered", "answered-badly"), "bad"),
+    **dict.fromkeys(("escalated", "expired", "gap", "nothing-to-ask", "unread", "answered-badly"), "bad"),
     **dict.fromkeys(
         ("review", "escalate", "waiting", "asked", "edit", "edited", "person", "claimed"), "accent"
     ),
 }
+#: Kinds that are about an action, whose name they have selected.
+ACTS = ("gate", "review", "effect")
 #: Why a piece of context was not passed on.
 WITHHELD = {
     "budget": "there was no room for it",
@@ -87,13 +87,6 @@ _CAME = {
     "refused": "was refused",
     "called-off": "called it off",
 }
-_WORDS = {
-    "approve": "approved",
-    "reject": "rejected",
-    "edit": "changed",
-    "expired": "let pass",
-    "escalate": "was called for",
-}
 _EFFECTS = {
     "applied": "was carried out",
     "replayed": "had been carried out before, and was not done twice",
@@ -105,7 +98,23 @@ _EFFECTS = {
 
 def tone(outcome: str) -> Tone:
     """Of an outcome, as far as it is known; else none."""
-    return _TONES.get(outcome.replace("_", "-").replace(" ", "-").lower(), "quiet")
+    return _TONES.get(outcome.lower(), "quiet")
+
+
+def tone_of(step: Step) -> Tone:
+    """The same of a decision, whose kind may tell more."""
+    said = step.said
+    if step.kind == "resolve_conflict" and said.outcome == "open":
+        return "accent"
+    if step.kind == "route" and said.outcome == "answered" and "alternate" in degraded(step):
+        return "warn"
+    return tone(said.selected if step.kind == "breaker" else said.outcome)
+
+
+def degraded(step: Step) -> list[str]:
+    """The codes of what made an answer less, or later, than it could have been."""
+    codes = step.said.more.get("degraded")
+    return [one_line(code, 40) for code in codes if isinstance(code, str)] if isinstance(codes, list) else []
 
 
 def label(kind: str) -> str:
@@ -124,10 +133,7 @@ def sentence(step: Step) -> str:
 def action_of(step: Step) -> str:
     """The name of the action that a decision is about, if it is about one."""
     said = step.said
-    if said.call is not None and step.kind in ("effect", "gate", "review"):
-        return one_line(said.call.tool, 80)
-    named = said.more.get("tool") or said.more.get("action") if isinstance(said.more, dict) else ""
-    return one_line(named, 80) if isinstance(named, str) and named else ""
+    return one_line(said.selected or (said.call.tool if said.call else ""), 80) if step.kind in ACTS else ""
 
 
 def outcome_of(step: Step) -> str:
@@ -135,20 +141,31 @@ def outcome_of(step: Step) -> str:
     return _OUTCOMES.get(step.said.outcome) or one_line(step.said.outcome, 60)
 
 
+def parts(step: Step) -> list[tuple[str, str]]:
+    """What a plan split the request into: (part, skill)."""
+    found = step.said.more.get("parts")
+    rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    return [(one_line(row.get("id"), 80), one_line(row.get("skill") or "", 80)) for row in rows]
+
+
 def _plan(step: Step) -> str:
-    parts = len(step.said.options)
-    if parts:
-        return f"{who(step.said.agent)} split the request into {many(parts, 'part')}"
-    return f"{who(step.said.agent)} planned the request"
+    said = step.said
+    if said.outcome != "planned":
+        return f"{who(said.agent)} could not split the request into parts that anybody can do"
+    by = f"{who(said.selected)} split" if said.selected else f"{who(said.agent)} planned"
+    return f"{by} the request into {many(len(parts(step)), 'part')}"
 
 
 def _route(step: Step) -> str:
     said = step.said
     part = f" for “{one_line(said.subtask, 60)}”" if said.subtask else ""
     if not said.selected:
-        return f"{who(said.agent)} found nobody{part}"
-    stands_in = said.outcome in ("stand-in", "fallback") or said.strategy in ("stand-in", "fallback")
-    how = ", who stands in for the agents whose work it is" if stands_in else ""
+        return f"{who(said.agent)} got no answer from anybody{part}"
+    how = ""
+    if said.outcome == "stand-in":
+        how = ", who stands in for the agents whose work it is"
+    elif "alternate" in degraded(step):
+        how = ", because those before it could not be had"
     return f"{who(said.agent)} chose {who(said.selected)}{part}{how}"
 
 
@@ -181,13 +198,18 @@ def _context(step: Step) -> str:
 def _conflict(step: Step) -> str:
     said = step.said
     sides = list(dict.fromkeys(who(side.agent) for side in said.sides))
-    about = f" on {one_line(said.subtask or said.selected, 80)}" if said.subtask or said.selected else ""
-    if len(said.sides) < 2:
-        return f"{who(said.agent)} settled what was said{about}"
-    chosen = [who(side.agent) for side in said.sides if side.chosen]
+    if said.outcome == "dropped":
+        return f"What {listed(sides) or 'an agent'} proposed was dropped: it goes no further"
+    about = one_line(said.more.get("about") or said.subtask, 80)
+    on = f" on {about}" if about else ""
+    chosen = list(dict.fromkeys(who(side.agent) for side in said.sides if side.chosen))
     believed = f"; {listed(chosen)} was believed" if chosen else "; nobody was believed, a person has to say"
-    whom = f"{listed(sides)} disagreed" if len(sides) > 1 else f"{sides[0]} contradicted itself"
-    return f"{whom}{about}{believed}"
+    whom = (
+        f"{listed(sides)} disagreed"
+        if len(sides) > 1
+        else f"{listed(sides) or 'somebody'} contradicted itself"
+    )
+    return f"{whom}{on}{believed}"
 
 
 def _gate(step: Step) -> str:
@@ -201,12 +223,13 @@ def _gate(step: Step) -> str:
 
 
 def _review(step: Step) -> str:
-    said = step.said
-    person = one_line(said.person, 80) or "Nobody"
-    did = _WORDS.get(said.outcome, outcome_of(step))
-    if said.outcome in ("expired", "escalated", "escalate") and not said.person:
-        return f"Nobody decided on {action_of(step) or 'the action'} in time: {outcome_of(step)}"
-    return f"{person} {did} {action_of(step) or 'the action'}"
+    said, what = step.said, action_of(step) or "the action"
+    did = {"approve": "approved", "reject": "rejected", "edit": "changed"}.get(said.outcome)
+    if said.person and did:
+        return f"{one_line(said.person, 80)} {did} {what}"
+    if said.outcome == "withdrawn":
+        return f"Nobody needed to decide on {what} any more"
+    return f"Nobody decided on {what} in time: {outcome_of(step)}"
 
 
 def _effect(step: Step) -> str:
@@ -214,11 +237,13 @@ def _effect(step: Step) -> str:
 
 
 def _budget(step: Step) -> str:
-    return f"{who(step.said.agent)} could not spend what it wanted: {outcome_of(step)}"
+    said = step.said
+    less = "less than its share" if said.outcome == "cut" else "nothing"
+    return f"{who(said.selected or said.agent)} was given {less} to spend"
 
 
 def _breaker(step: Step) -> str:
-    about = one_line(step.said.subtask, 80)
+    about = one_line(step.said.subtask or step.said.more.get("peer") or "", 80)
     return f"The breaker{' to ' + about if about else ''} is now {one_line(step.said.selected or step.said.outcome, 60)}"
 
 

@@ -35,7 +35,7 @@ def painted() -> list[dict[str, Any]]:
     """A whole run: a part that a stand-in looked at, and a change that a person let through the next day."""
     call = {"tool": "paint", "arguments": {"thing_id": "t2"}}
     return [
-        row("d1", "plan", outcome="planned", options=[{"name": "paint"}]),
+        row("d1", "plan", outcome="planned", selected="triage", more={"parts": [{"id": "paint", "skill": "order-change"}]}),
         row(
             *("d2", "route", 0.1),
             parent="d1",
@@ -47,10 +47,10 @@ def painted() -> list[dict[str, Any]]:
             omitted=[{"key": "price", "why": "relevance", "bytes": 8}, {"key": "name", "why": "personal"}],
         ),
         row("d3", "agent_call", 0.2, 900, parent="d2", selected="standby", remote="t9", outcome="stand-in"),
-        row("d4", "tool_call", 0.3, 200, agent="standby", task="t9", outcome="ok", call={"tool": "look_at", "result": {"price": 7}}),
-        row("d5", "gate", 1.2, 5, parent="d3", outcome="review", action="a1", call=call, policy="expensive"),
-        row("d6", "review", 1.3, 86_400_000, parent="d5", outcome="approve", action="a1", person="ann", reason="fine"),
-        row("d7", "effect", 86_402.0, 50, parent="d6", outcome="applied", action="a1", call=call),
+        row("d4", "tool_call", 0.3, 200, agent="standby", task="t9", call={"tool": "look_at", "result": {"price": 7}}),
+        row("d5", "gate", 1.2, 5, parent="d3", outcome="review", action="a1", selected="paint", policy="expensive", more={"arguments": {"thing_id": "t2"}}),
+        row("d6", "review", 86_401.3, 0, parent="d5", outcome="approve", action="a1", selected="paint", person="ann", reason="fine", more={"waited_s": 86_400}),
+        row("d7", "effect", 86_402.0, 50, parent="d6", outcome="applied", action="a1", selected="paint", call=call),
         row("d8", "final", 86_403.0, outcome="done"),
     ]  # fmt: skip
 
