@@ -78,6 +78,11 @@
   });
   window.addEventListener("pageshow", () => all("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
+  // Filters: what is chosen counts at once.
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-auto] select")) event.target.form.requestSubmit();
+  });
+
   // The menu closes when somebody looks elsewhere.
   document.addEventListener("click", (event) => {
     for (const menu of all("details.who[open]")) if (!menu.contains(event.target)) menu.open = false;

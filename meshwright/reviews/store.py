@@ -28,6 +28,10 @@ from meshwright.tasks.snapshot import Claim
 CLAIM = 900.0
 #: The share of the time until a review is escalated, by its risk.
 _HURRY: dict[Risk, float] = {"low": 1.0, "medium": 0.5, "high": 0.25}
+_PRESSING = (
+    "CASE WHEN state='open' THEN escalated ELSE 0 END DESC,"
+    " CASE risk WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, due, created"
+)
 _KINDS = {"approve": "review.approved", "edit": "review.edited", "reject": "review.rejected"}
 
 
@@ -126,24 +130,12 @@ class ReviewStore:
     ) -> list[dict[str, Any]]:
         """The most pressing first: escalated, then by risk, then by when it is due. `state` is one of STATES, or `all`, or `decided`:
         all that are open no more, the latest first."""
-        if state == "decided":
-            return await self._decided(risk, run, limit)
-        wanted = {"state": "" if state == "all" else state, "risk": risk, "run": run}
+        wanted = {"state": "" if state in ("all", "decided") else state, "risk": risk, "run": run}
         chosen = {name: value for name, value in wanted.items() if value}
-        where = " AND ".join(f"{name}=?" for name in chosen) or "1=1"
-        rows = await self._database.execute(
-            f"SELECT * FROM reviews WHERE {where} ORDER BY CASE WHEN state='open' THEN escalated ELSE 0 END DESC,"
-            " CASE risk WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, due, created LIMIT ?",
-            *chosen.values(),
-            limit,
-        )
-        return [review_of(row) for row in rows]
-
-    async def _decided(self, risk: str, run: str, limit: int) -> list[dict[str, Any]]:
-        rows = await self._database.execute(
-            "SELECT * FROM reviews WHERE state<>'open' AND ? IN ('', risk) AND ? IN ('', run) ORDER BY decided DESC, id LIMIT ?",
-            *(risk, run, limit),
-        )
+        where = [f"{name}=?" for name in chosen] + (["state<>'open'"] if state == "decided" else [])
+        order = "decided DESC, id" if state == "decided" else _PRESSING
+        sql = f"SELECT * FROM reviews WHERE {' AND '.join(where) or '1=1'} ORDER BY {order} LIMIT ?"
+        rows = await self._database.execute(sql, *chosen.values(), limit)
         return [review_of(row) for row in rows]
 
     async def waiting(self, run: str) -> list[dict[str, Any]]:
