@@ -63,8 +63,8 @@ class Box:
     y: float = 0.0
     width: float = 0.0
     height: float = 0.0
-    before: list[Box] = field(default_factory=list, repr=False)
-    after: list[Box] = field(default_factory=list, repr=False)
+    before: list[Box] = field(default_factory=list, repr=False, compare=False)
+    after: list[Box] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def middle(self) -> float:

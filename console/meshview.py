@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from console.drawing import NARROW, WIDE, Link, Node, Picture, Shape, picture
+from console.page import fingerprint
 from console.words import duration, rough
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 SPANS = (("Last hour", 1), ("6 hours", 6), ("24 hours", 24))
 #: Rows of the table of calls.
 MOST = 100
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def routes(page: Page) -> list[Route]:
@@ -118,8 +121,9 @@ class MeshPage:
         asked = request.query_params.get("hours", "")
         hours = next((hours for _, hours in SPANS if str(hours) == asked), SPANS[0][1])
         told = await self._page.mesh.get("/mesh", self._page.person(request), hours=hours)
-        agents = [_party(row, "agent") for row in _rows(told, "agents")]
-        tools = [_party(row, "tool") for row in _rows(told, "tools")]
+        taken: set[str] = set()
+        agents = [_party(row, "agent", taken) for row in _rows(told, "agents")]
+        tools = [_party(row, "tool", taken) for row in _rows(told, "tools")]
         edges = [_edge(row) for row in _rows(told, "edges")]
         parties = [*agents, *tools]
         titles = {party["id"]: party["title"] for party in parties}
@@ -140,21 +144,32 @@ class MeshPage:
             "calls": {(edge["source"], edge["target"]): edge for edge in edges},
             "since": told.get("since"),
             "complete": bool(told.get("complete")),
-            "unheard": [str(name) for name in told.get("unheard") or []][:MOST],
+            "unheard": [str(name) for name in _list(told.get("unheard"))],
         }
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _rows(told: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    rows = told.get(name)
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return [row for row in _list(told.get(name)) if isinstance(row, dict)]
 
 
-def _party(row: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """An agent or a tool server, with everything a card may ask for."""
+def anchor(kind: str, name: str) -> str:
+    """What a page calls an agent or a tool server in its own links: its name, or a fingerprint of one that has odd letters."""
+    return f"{kind}-{name if _PLAIN.fullmatch(name) else fingerprint(name)}"
+
+
+def _party(row: Mapping[str, Any], kind: str, taken: set[str]) -> dict[str, Any]:
+    """An agent or a tool server, with everything a card may ask for. `taken` are the anchors there are already."""
     name = str(row.get("name") or row.get("url") or "?")
-    members = row.get("skills" if kind == "agent" else "tools") or []
+    first = own = anchor(kind, name)
+    while own in taken:  # two addresses that say they are the same
+        own = f"{first}-{len(taken)}"
+    taken.add(own)
     return {
-        "id": f"{kind}-{name}",
+        "id": own,
         "kind": kind,
         "here": row.get("here") is True,
         "name": name,
@@ -162,7 +177,7 @@ def _party(row: Mapping[str, Any], kind: str) -> dict[str, Any]:
         "url": str(row.get("url") or ""),
         "version": str(row.get("version") or ""),
         "description": str(row.get("description") or ""),
-        "members": [str(member) for member in members] if isinstance(members, list) else [],
+        "members": [str(member) for member in _list(row.get("skills" if kind == "agent" else "tools"))],
         "standing": standing(row),
         "breaker": str(row.get("breaker") or ""),
         "replicas": _number(row.get("replicas")),
@@ -179,8 +194,8 @@ def _edge(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "from": str(row.get("from", "")),
         "to": str(row.get("to", "")),
-        "source": f"agent-{row.get('from', '')}",
-        "target": f"{kind}-{row.get('to', '')}",
+        "source": anchor("agent", str(row.get("from", ""))),
+        "target": anchor(kind, str(row.get("to", ""))),
         "kind": kind,
         "calls": calls,
         "failed": failed,

@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 from meshwright.audit import Entry, append
-from meshwright.audit.note import verifier_of
-from meshwright.audit.proof import checked
 from meshwright.inbound.identity import new_key
 from meshwright.settings import Settings
 from meshwright.testing.inprocess import lifespan_of
@@ -61,8 +59,8 @@ async def signing(town: Any) -> AsyncIterator[None]:
     key = town.home / "audit.jwk"
     key.write_text(json.dumps(PRIVATE))
     settings = Settings(
-        **{"home": town.home, "database": f"sqlite:///{town.home}/town.db"},
-        **{"refresh": 3600, "audit_key": key, "audit_every": 0.05},
+        home=town.home, database=f"sqlite:///{town.home}/town.db",
+        refresh=3600, audit_key=key, audit_every=0.05,
     )
     app = orchestrator_app(settings, town.ring.identity("orchestrator"), town.mesh.client())
     town.mesh.apps["http://orchestrator"] = app

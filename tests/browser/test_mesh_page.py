@@ -88,8 +88,8 @@ def busy_day() -> dict[str, Any]:
     ]
     now = time.time()
     return {
-        **{"at": now, "hours": 1, "since": now - 3600, "complete": True, "unheard": ["standby"]},
-        **{"agents": agents, "tools": tools, "edges": edges},
+        "at": now, "hours": 1, "since": now - 3600, "complete": True, "unheard": ["standby"],
+        "agents": agents, "tools": tools, "edges": edges,
     }
 
 
