@@ -48,6 +48,7 @@ class Vigil:
         #: Why the last look came to no end.
         self.trouble = ""
         self._held = Walk()
+        self._signed = 0
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -56,8 +57,10 @@ class Vigil:
 
     async def look(self, *, full: bool = False, within: float = 0.0) -> None:
         """Begin to look, unless that was done lately or goes on; wait for it no longer than `within` seconds."""
-        due = self.verified is None or self._clock() - self.verified.at > AGAIN
+        signed = self._notary.signed if self._notary is not None else 0
+        due = self.verified is None or self._clock() - self.verified.at > AGAIN or signed != self._signed
         if not self.busy and (full or due):
+            self._signed = signed
             full = full or (self._held.last > 0 and self._clock() - self.full_at > FULL)
             self._looking = asyncio.ensure_future(self._look(full))
         if self._looking is not None and within:
