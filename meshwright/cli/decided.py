@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from meshwright.cli.received import (
@@ -31,19 +32,24 @@ _GOOD = {
     "allow",
     "answered",
     "applied",
-    "done",
-    "ok",
     "approve",
     "approved",
     "chosen",
-    "settled",
     "closed",
+    "done",
+    "ok",
     "planned",
+    "settled",
+    "wants-tools",
 }
-_POOR = {"review", "escalate", "escalated", "defer", "asked", "waiting", "degraded", "stand-in", "unknown"}
-_POOR |= {"edit", "edited", "withdrawn", "half-open", "postponed", "cut", "partly"}
-_BAD = {"block", "refused", "failed", "timed-out", "reject", "rejected", "expired", "gap", "lost", "open"}
-_BAD |= {"unreachable", "cancelled", "overloaded", "answered-badly", "dropped", "nobody"}
+_POOR = {
+    "asked", "called-off", "cold", "cut", "defer", "degraded", "edit", "edited", "escalate", "escalated", "half-open",
+    "nothing-to-ask", "open", "partly", "postponed", "review", "stand-in", "unknown", "unread", "waiting", "withdrawn",
+}  # fmt: skip
+_BAD = {
+    "answered-badly", "block", "cancelled", "dropped", "expired", "failed", "gap", "lost", "nobody", "not-asked",
+    "overloaded", "refused", "reject", "rejected", "timed-out", "unreachable",
+}  # fmt: skip
 _STYLES = {"good": ("green", "✓"), "poor": ("yellow", "!"), "bad": ("red", "✗"), "": ("", "·")}
 #: Characters of a reason, and of arguments or results, where not all of it is wanted.
 BRIEF, EXCERPT = 110, 140
@@ -80,8 +86,12 @@ def about(decision: Document) -> str:
     """What a decision is about, in a few words."""
     kind, chosen, used = text(decision, "kind"), text(decision, "selected", 80), part(decision, "call")
     tool = text(used, "tool", 80)
-    if kind in ("tool_call", "effect", "gate", "review") and tool:
+    if tool:
         return call(tool, used.get("arguments"), 80)
+    if kind == "gate" and chosen:
+        return call(chosen, part(decision, "more").get("arguments"), 80)
+    if kind == "plan" and (planned := parts(decision)):
+        return f"{count(len(planned), 'part')}: {clean(', '.join(planned), 80)}"
     if kind == "route":
         return f"{text(decision, 'subtask', 60) or 'it'} → {chosen or 'nobody'}"
     return chosen or text(decision, "subtask", 60)
@@ -90,7 +100,7 @@ def about(decision: Document) -> str:
 def measures(decision: Document) -> list[str]:
     """How long, how much time was left when it began, what it used and was given."""
     left, given = number(decision, "deadline_ms"), number(decision, "tokens_given")
-    used = (number(decision, "tokens_in") or 0) + (number(decision, "tokens_out") or 0)
+    used = tokens(decision)
     micros = number(decision, "micros") or 0
     found = [duration(number(decision, "ms") or None)]
     found.append(f"{duration(left)} left" if left is not None else "")
@@ -98,6 +108,33 @@ def measures(decision: Document) -> list[str]:
         found.append(count(used, "token") + (f" of {given:,.0f}" if given else ""))
     found.append(f"${micros / 1_000_000:.4f}" if micros else "")
     return [each for each in found if each]
+
+
+def tokens(decision: Document) -> float:
+    """What it used: as it was counted here, or as an agent that was asked says."""
+    counted = (number(decision, "tokens_in") or 0) + (number(decision, "tokens_out") or 0)
+    return counted or number(part(decision, "more"), "tokens") or 0
+
+
+def parts(decision: Document) -> list[str]:
+    """What a plan is made of, by skill."""
+    planned = rows(part(decision, "more"), "parts")
+    return [text(each, "skill", 60) or text(each, "id", 60) or "a part" for each in planned]
+
+
+def facts(decision: Document, most: int) -> list[str]:
+    """What the gate looked up, each with the tool that told it."""
+    found = []
+    for name, fact in part(part(decision, "more"), "facts").items():
+        told = fact if isinstance(fact, Mapping) else {}
+        tool = text(told, "tool", 60) or "a tool"
+        said = (
+            f"not told ({words})"
+            if (words := text(told, "not_told", most))
+            else document(told.get("told"), most)
+        )
+        found.append(f"{clean(name, 40)} by {tool}: {said}")
+    return found
 
 
 def details(decision: Document, *, full: bool = False) -> list[Text]:
@@ -123,6 +160,9 @@ def details(decision: Document, *, full: bool = False) -> list[Text]:
     for words, style in context(decision, full=full):
         line("context:", words, style)
     _used(decision, line, ALL if full else EXCERPT)
+    looked_up = facts(decision, most)
+    for fact in looked_up if full else looked_up[:6]:
+        line("fact", fact)
     for side in rows(decision, "sides"):
         found.append(_side(side, ALL if full else EXCERPT))
     line("on:", ", ".join(names(decision, "evidence")[: None if full else 6]))
@@ -196,4 +236,6 @@ def _rest(decision: Document, line: Line) -> None:
     if size := number(used, "bytes"):
         line("result:", f"{size:,.0f} B{f', {keyed}' if (keyed := text(used, 'keyed', 40)) else ''}")
     for key, value in part(decision, "more").items():
+        if key == "facts":
+            continue  # they stand above
         line(f"{clean(key, 40)}:", document(value, ALL))
