@@ -88,8 +88,8 @@ def about(decision: Document) -> str:
     tool = text(used, "tool", 80)
     if tool:
         return call(tool, used.get("arguments"), 80)
-    if kind == "gate" and chosen:
-        return call(chosen, part(decision, "more").get("arguments"), 80)
+    if kind == "gate" and chosen and "arguments" in part(decision, "more"):
+        return call(chosen, part(decision, "more")["arguments"], 80)
     if kind == "plan" and (planned := parts(decision)):
         return f"{count(len(planned), 'part')}: {clean(', '.join(planned), 80)}"
     if kind == "route":

@@ -40,7 +40,7 @@ def subject(decisions: list[Document], key: str) -> str:
             used = part(each, "call")
             return call(text(used, "tool", 80), used.get("arguments"), LONG)
     for each in reversed(decisions):
-        if each.get("action") == key and each.get("kind") == "gate":
+        if each.get("action") == key and "arguments" in part(each, "more"):
             return about(each)
     chosen = [text(each, "selected", 80) for each in decisions if each.get("action") == key]
     return next((each for each in reversed(chosen) if each), "the action")
