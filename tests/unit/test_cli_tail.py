@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from meshwright.cli.entrance import Entrance
-from meshwright.cli.tail import MANY, Event, Watched, events
+from meshwright.cli.tail import FOLLOWED, MANY, Event, Watched, events
 from tests.unit.decided_run import Page, row
 
 Step = dict[str, tuple[str, list[str]]]
@@ -123,6 +123,19 @@ async def test_a_run_that_vanished_since_it_was_listed_ends_nothing() -> None:
     assert await told(Scripted({"r1": ("working", [])}, {"r1": ("gone", []), "r2": ("done", [])})) == [
         *("r1 working", "r1 gone", "r2 done")
     ]
+
+
+async def test_a_busy_mesh_is_asked_for_a_few_runs_at_a_time_and_all_are_told_in_the_end() -> None:
+    many = {f"r{n}": n for n in range(2 * FOLLOWED)}
+    script = Scripted(
+        {},
+        {run: ("working", []) for run in many},
+        {run: ("working", [f"d{n}"]) for run, n in many.items()},
+        {run: ("done", [f"d{n}"]) for run, n in many.items()},
+    )
+    found = await told(script)
+    assert len(script.chains) == 2 * FOLLOWED + FOLLOWED + 2 * FOLLOWED
+    assert {f"{run}/d{n}" for run, n in many.items()} <= set(found)
 
 
 async def test_what_is_remembered_of_runs_has_an_end() -> None:
