@@ -92,6 +92,8 @@ def about(decision: Document) -> str:
         return call(chosen, part(decision, "more")["arguments"], 80)
     if kind == "plan" and (planned := parts(decision)):
         return f"{count(len(planned), 'part')}: {clean(', '.join(planned), 80)}"
+    if kind == "resolve_conflict":
+        return text(part(decision, "more"), "about", 80) or chosen
     if kind == "route":
         return f"{text(decision, 'subtask', 60) or 'it'} → {chosen or 'nobody'}"
     return chosen or text(decision, "subtask", 60)
@@ -157,8 +159,8 @@ def details(decision: Document, *, full: bool = False) -> list[Text]:
         name, why_not = text(option, "name", 80), text(option, "why_not", most)
         if name and name != text(decision, "selected"):
             line(f"not {name}:" if why_not else "or", why_not or name)
-    for words, style in context(decision, full=full):
-        line("context:", words, style)
+    for label, words, style in context(decision, full=full):
+        line(label, words, style)
     _used(decision, line, ALL if full else EXCERPT)
     looked_up = facts(decision, most)
     for fact in looked_up if full else looked_up[:6]:
@@ -171,8 +173,8 @@ def details(decision: Document, *, full: bool = False) -> list[Text]:
     return found
 
 
-def context(decision: Document, *, full: bool = False) -> list[tuple[str, str]]:
-    """What was passed on and what was not, as words with their style: counts, sizes, keys, and why something was withheld."""
+def context(decision: Document, *, full: bool = False) -> list[tuple[str, str, str]]:
+    """What was passed on and what was not, as label, words and style: counts, sizes, keys, and why something was withheld."""
     passed, omitted = rows(decision, "passed"), rows(decision, "omitted")
     found = []
     if passed:
@@ -181,10 +183,10 @@ def context(decision: Document, *, full: bool = False) -> list[tuple[str, str]]:
             text(each, "key", 60) + (f" ({text(each, 'source', 60)})" if full and each.get("source") else "")
             for each in passed
         ]
-        found.append((f"{len(passed)} passed, {bytes_:,.0f} B: {_few(keys, full=full)}", ""))
+        found.append((f"passed {len(passed)} ({bytes_:,.0f} B):", _few(keys, full=full), ""))
     if omitted:
         kept = [f"{text(each, 'key', 60)} ({text(each, 'why', 30) or 'no reason'})" for each in omitted]
-        found.append((f"{len(omitted)} omitted: {_few(kept, full=full)}", "yellow"))
+        found.append((f"omitted {len(omitted)}:", _few(kept, full=full), "yellow"))
     return found
 
 
