@@ -256,9 +256,8 @@ class ReviewStore:
             sql = "UPDATE reviews SET due=EPOCH()+?, expires=EPOCH()+? WHERE state='open' AND expires IS NULL"
             await self._database.execute(sql, *self._times("medium"))
             return await self.next_due()
-        times_left = [
-            soon[0][name] - soon[0]["now"] for name in ("due", "expires") if soon[0][name] is not None
-        ]
+        times = [soon[0][name] for name in ("due", "expires")]
+        times_left = [at - soon[0]["now"] for at in times if at is not None]
         return [row["id"] for row in due], max(min(times_left, default=math.inf), 0.0)
 
     async def decisions(self, keys: list[str]) -> dict[str, dict[str, Any]]:
