@@ -35,6 +35,7 @@ from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.records import semconv
+from meshwright.records.retelling import retell
 from meshwright.settings import Settings
 from meshwright.tasks.book import OnEnd, TaskBook
 from meshwright.tasks.census import Census
@@ -177,6 +178,9 @@ def a2a_app(
             for each in (handler.worker, courier, sweeper, census):
                 each.start()
             await stack.enter_async_context(grpc.open())
+            # of who was here before, and may have been killed
+            retelling = asyncio.create_task(retell(database, name, operation=operation))
+            stack.push_async_callback(_stopped, retelling)
             yield
             await drain()
 
@@ -199,3 +203,8 @@ def a2a_app(
         ],
         lifespan=whole_life,
     )
+
+
+async def _stopped(task: asyncio.Task[int]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

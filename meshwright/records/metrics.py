@@ -41,7 +41,7 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
     "meshwright_queue_waiting": ("gauge", "Tasks of this agent in the database that no process works on."),
     "meshwright_queue_oldest_seconds": ("gauge", "For how long the first of them could have been taken."),
     "meshwright_leases": ("gauge", "Tasks of this agent that are leased, by whether the lease still holds."),
-    "meshwright_outbox_waiting": ("gauge", "Letters of this agent that have not arrived, by kind."),
+    "meshwright_outbox_waiting": ("gauge", "What this agent's courier has not delivered yet, by kind."),
     "meshwright_budget_day_limit": ("gauge", "What this agent may spend in a day, where there is a limit."),
     "meshwright_budget_day_used": ("gauge", "What is spent of that today, or held for calls under way."),
     "meshwright_tasks_held": ("gauge", "Tasks whose lease this process keeps."),

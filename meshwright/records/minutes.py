@@ -85,6 +85,7 @@ class Minutes:
             turn=self.turn,
             trace=trace,
             span=span,
+            above=tracing.above(),
             caller=self.caller,
             **said,
         )

@@ -81,11 +81,7 @@ def turn(
     The extracted context is made current, not only the parent: else the caller's baggage would stop here.
     """
     around, ids = _around(headers, task, number)
-    for key, own in ((correlation.SESSION, session), (correlation.RUN, headers.get(HEADER_RUN, ""))):
-        found = str(baggage.get_baggage(key, around) or "")
-        if (found or own) and found != (known := correlation.as_id(found or own)):
-            around = baggage.set_baggage(key, known, around)
-    with _attached(around):
+    with _attached(_known(around, session, headers.get(HEADER_RUN, ""))):
         if not listened_to():
             yield trace.INVALID_SPAN
             return
@@ -129,6 +125,41 @@ def _tell(name: str, attributes: Attributes, began: int, error: BaseException | 
         span.end()
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a span is: its trace, its id and the one above, in hex; the last is empty for a root."""
+
+    trace: str
+    span: str
+    above: str
+
+
+@contextmanager
+def again(headers: Mapping[str, str], task: str, number: int, session: str, run: str) -> Iterator[Place]:
+    """Around what is told once more of a turn, after it: where its span is."""
+    around, (trace_id, span_id) = _around(headers, task, number)
+    above = trace.get_current_span(around).get_span_context()
+    with _attached(_known(around, session, run)):
+        yield Place(
+            f"{trace_id or above.trace_id:032x}",
+            f"{span_id:016x}",
+            f"{above.span_id:016x}" if above.is_valid else "",
+        )
+
+
+def tell_again(
+    name: str, kind: SpanKind, place: Place, attributes: Attributes, began: float, ended: float
+) -> None:
+    """A span that somebody else may have told before, under the same id; from and to seconds since the epoch."""
+    own = given.set((int(place.trace, 16), int(place.span, 16)))
+    around = trace.set_span_in_context(
+        _remote(int(place.trace, 16), int(place.above, 16)) if place.above else trace.INVALID_SPAN
+    )
+    span = _tracer.start_span(name, around, kind, dict(attributes), start_time=int(began * 1e9))
+    given.reset(own)
+    span.end(int(max(began, ended) * 1e9))
+
+
 def after(headers: Mapping[str, str], task: str) -> AbstractContextManager[None]:
     """Around what is sent for a task when its work is over: a child of the work on its first message."""
     around, (trace_id, span_id) = _around(headers, task, 1)
@@ -150,6 +181,12 @@ def here() -> tuple[str, str]:
         return "", ""
     now = trace.get_current_span().get_span_context()
     return (f"{now.trace_id:032x}", f"{now.span_id:016x}") if now.is_valid else ("", "")
+
+
+def above() -> str:
+    """The id, in hex, of the span above the one in hand; empty below a root, and where nobody listens."""
+    found = getattr(trace.get_current_span(), "parent", None) if listened_to() else None
+    return f"{found.span_id:016x}" if found is not None else ""
 
 
 def decided(decision: Decision) -> None:
@@ -187,6 +224,15 @@ def _around(headers: Mapping[str, str], task: str, number: int) -> tuple[Context
         return around, (own, root)
     around = trace.set_span_in_context(_remote(own, root), around)
     return around, (0, _placed(_remote(own, root).get_span_context(), f"turn/{task}/{number}"))
+
+
+def _known(around: Context, session: str, run: str) -> Context:
+    """With the session and the run in the baggage, where the caller's has none, as names."""
+    for key, own in ((correlation.SESSION, session), (correlation.RUN, run)):
+        found = str(baggage.get_baggage(key, around) or "")
+        if (found or own) and found != (known := correlation.as_id(found or own)):
+            around = baggage.set_baggage(key, known, around)
+    return around
 
 
 def _placed(above: SpanContext, what: str) -> int:

@@ -182,7 +182,7 @@ class ReviewStore:
             return await _read(tx, key), row
 
         page, row = await self._database.write(op)
-        tracing.decided(row.id, row.attributes)
+        tracing.decided(row)
         return page
 
     async def claim(self, key: str, *, by: str) -> dict[str, Any]:

@@ -31,7 +31,9 @@ _LEASES = (
     "SELECT count(*) AS held, coalesce(sum(CASE WHEN lease_until < EPOCH() THEN 1 ELSE 0 END), 0) AS lapsed FROM tasks"
     " WHERE work = 'running' AND agent = ?"
 )
-_OUTBOX = "SELECT kind, count(*) AS waiting FROM outbox WHERE state = 'open' AND agent = ? GROUP BY kind"
+#: What the courier carries.
+_KINDS = ("cancel", "push")
+_OUTBOX = "SELECT count(*) AS waiting FROM outbox WHERE state = 'open' AND agent = ? AND kind = ?"
 
 
 class Census:
@@ -72,14 +74,15 @@ class Census:
     async def _counted(self, tx: Transaction) -> list[Sample]:
         (queue,) = await tx.execute(_QUEUE, self._agent)
         (leases,) = await tx.execute(_LEASES, self._agent)
-        outbox = await tx.execute(_OUTBOX, self._agent)
         found = [
             Sample("meshwright_queue_waiting", queue["waiting"]),
             Sample("meshwright_queue_oldest_seconds", max(0.0, float(queue["oldest"]))),
             Sample("meshwright_leases", leases["held"] - leases["lapsed"], (("state", "held"),)),
             Sample("meshwright_leases", leases["lapsed"], (("state", "lapsed"),)),
         ]
-        found += [Sample("meshwright_outbox_waiting", r["waiting"], (("kind", r["kind"]),)) for r in outbox]
+        for kind in _KINDS:
+            (outbox,) = await tx.execute(_OUTBOX, self._agent, kind)
+            found.append(Sample("meshwright_outbox_waiting", outbox["waiting"], (("kind", kind),)))
         for account in self._accounts:
             found += _of_account(account, await used_of(tx, account))
         return found

@@ -57,6 +57,8 @@ async def test_where_nothing_is_that_is_said(database: Database) -> None:
         ("queue_oldest_seconds",): 0,
         ("leases", "held"): 0,
         ("leases", "lapsed"): 0,
+        ("outbox_waiting", "cancel"): 0,
+        ("outbox_waiting", "push"): 0,
     }
 
 
