@@ -138,7 +138,10 @@ def drawn(page: Document, *, full: bool = False) -> Tree:
     from meshwright.records.chain import tree
 
     root = Tree("", hide_root=True, guide_style="dim")
-    for node in tree(rows(page, "decisions")):
+    roots = tree(rows(page, "decisions"))
+    for node in sorted(
+        roots, key=lambda node: node.decision.get("kind") == "final"
+    ):  # it began with the run, and is its end
         _draw(root, node, "", 1, full=full)
     return root
 

@@ -149,6 +149,13 @@ def test_a_page_that_is_none_says_that_nothing_is_known(page: Page) -> None:
     assert "no decisions are known of it" in whole(page)
 
 
+def test_what_the_mesh_has_cut_is_marked_and_what_ended_a_run_stands_at_its_end() -> None:
+    rows = [row("f", "final", 0, outcome="done", reason="as it was…"), row("p", "plan", 1, outcome="planned")]
+    text = whole({**PAGE, "decisions": rows})
+    assert "as it was…" in text
+    assert text.index("plan  planned") < text.index("final  done")
+
+
 def test_an_explanation_that_was_changed_says_so() -> None:
     assert "not what was decided" in whole({**PAGE, "intact": False})
     assert "not what was decided" not in whole({**PAGE, "intact": None})
