@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from meshwright.cli.received import (
@@ -31,19 +32,24 @@ _GOOD = {
     "allow",
     "answered",
     "applied",
-    "done",
-    "ok",
     "approve",
     "approved",
     "chosen",
-    "settled",
     "closed",
+    "done",
+    "ok",
     "planned",
+    "settled",
+    "wants-tools",
 }
-_POOR = {"review", "escalate", "escalated", "defer", "asked", "waiting", "degraded", "stand-in", "unknown"}
-_POOR |= {"edit", "edited", "withdrawn", "half-open", "postponed", "cut", "partly"}
-_BAD = {"block", "refused", "failed", "timed-out", "reject", "rejected", "expired", "gap", "lost", "open"}
-_BAD |= {"unreachable", "cancelled", "overloaded", "answered-badly", "dropped", "nobody"}
+_POOR = {
+    "asked", "called-off", "cold", "cut", "defer", "degraded", "edit", "edited", "escalate", "escalated", "half-open",
+    "nothing-to-ask", "open", "partly", "postponed", "review", "stand-in", "unknown", "unread", "waiting", "withdrawn",
+}  # fmt: skip
+_BAD = {
+    "answered-badly", "block", "cancelled", "dropped", "expired", "failed", "gap", "lost", "nobody", "not-asked",
+    "overloaded", "refused", "reject", "rejected", "timed-out", "unreachable",
+}  # fmt: skip
 _STYLES = {"good": ("green", "✓"), "poor": ("yellow", "!"), "bad": ("red", "✗"), "": ("", "·")}
 #: Characters of a reason, and of arguments or results, where not all of it is wanted.
 BRIEF, EXCERPT = 110, 140
@@ -80,8 +86,14 @@ def about(decision: Document) -> str:
     """What a decision is about, in a few words."""
     kind, chosen, used = text(decision, "kind"), text(decision, "selected", 80), part(decision, "call")
     tool = text(used, "tool", 80)
-    if kind in ("tool_call", "effect", "gate", "review") and tool:
+    if tool:
         return call(tool, used.get("arguments"), 80)
+    if kind == "gate" and chosen and "arguments" in part(decision, "more"):
+        return call(chosen, part(decision, "more")["arguments"], 80)
+    if kind == "plan" and (planned := parts(decision)):
+        return f"{count(len(planned), 'part')}: {clean(', '.join(planned), 80)}"
+    if kind == "resolve_conflict":
+        return text(part(decision, "more"), "about", 80) or chosen
     if kind == "route":
         return f"{text(decision, 'subtask', 60) or 'it'} → {chosen or 'nobody'}"
     return chosen or text(decision, "subtask", 60)
@@ -90,7 +102,7 @@ def about(decision: Document) -> str:
 def measures(decision: Document) -> list[str]:
     """How long, how much time was left when it began, what it used and was given."""
     left, given = number(decision, "deadline_ms"), number(decision, "tokens_given")
-    used = (number(decision, "tokens_in") or 0) + (number(decision, "tokens_out") or 0)
+    used = tokens(decision)
     micros = number(decision, "micros") or 0
     found = [duration(number(decision, "ms") or None)]
     found.append(f"{duration(left)} left" if left is not None else "")
@@ -98,6 +110,33 @@ def measures(decision: Document) -> list[str]:
         found.append(count(used, "token") + (f" of {given:,.0f}" if given else ""))
     found.append(f"${micros / 1_000_000:.4f}" if micros else "")
     return [each for each in found if each]
+
+
+def tokens(decision: Document) -> float:
+    """What it used: as it was counted here, or as an agent that was asked says."""
+    counted = (number(decision, "tokens_in") or 0) + (number(decision, "tokens_out") or 0)
+    return counted or number(part(decision, "more"), "tokens") or 0
+
+
+def parts(decision: Document) -> list[str]:
+    """What a plan is made of, by skill."""
+    planned = rows(part(decision, "more"), "parts")
+    return [text(each, "skill", 60) or text(each, "id", 60) or "a part" for each in planned]
+
+
+def facts(decision: Document, most: int) -> list[str]:
+    """What the gate looked up, each with the tool that told it."""
+    found = []
+    for name, fact in part(part(decision, "more"), "facts").items():
+        told = fact if isinstance(fact, Mapping) else {}
+        tool = text(told, "tool", 60) or "a tool"
+        said = (
+            f"not told ({words})"
+            if (words := text(told, "not_told", most))
+            else document(told.get("told"), most)
+        )
+        found.append(f"{clean(name, 40)} by {tool}: {said}")
+    return found
 
 
 def details(decision: Document, *, full: bool = False) -> list[Text]:
@@ -120,9 +159,12 @@ def details(decision: Document, *, full: bool = False) -> list[Text]:
         name, why_not = text(option, "name", 80), text(option, "why_not", most)
         if name and name != text(decision, "selected"):
             line(f"not {name}:" if why_not else "or", why_not or name)
-    for words, style in context(decision, full=full):
-        line("context:", words, style)
+    for label, words, style in context(decision, full=full):
+        line(label, words, style)
     _used(decision, line, ALL if full else EXCERPT)
+    looked_up = facts(decision, most)
+    for fact in looked_up if full else looked_up[:6]:
+        line("fact", fact)
     for side in rows(decision, "sides"):
         found.append(_side(side, ALL if full else EXCERPT))
     line("on:", ", ".join(names(decision, "evidence")[: None if full else 6]))
@@ -131,8 +173,8 @@ def details(decision: Document, *, full: bool = False) -> list[Text]:
     return found
 
 
-def context(decision: Document, *, full: bool = False) -> list[tuple[str, str]]:
-    """What was passed on and what was not, as words with their style: counts, sizes, keys, and why something was withheld."""
+def context(decision: Document, *, full: bool = False) -> list[tuple[str, str, str]]:
+    """What was passed on and what was not, as label, words and style: counts, sizes, keys, and why something was withheld."""
     passed, omitted = rows(decision, "passed"), rows(decision, "omitted")
     found = []
     if passed:
@@ -141,10 +183,10 @@ def context(decision: Document, *, full: bool = False) -> list[tuple[str, str]]:
             text(each, "key", 60) + (f" ({text(each, 'source', 60)})" if full and each.get("source") else "")
             for each in passed
         ]
-        found.append((f"{len(passed)} passed, {bytes_:,.0f} B: {_few(keys, full=full)}", ""))
+        found.append((f"passed {len(passed)} ({bytes_:,.0f} B):", _few(keys, full=full), ""))
     if omitted:
         kept = [f"{text(each, 'key', 60)} ({text(each, 'why', 30) or 'no reason'})" for each in omitted]
-        found.append((f"{len(omitted)} omitted: {_few(kept, full=full)}", "yellow"))
+        found.append((f"omitted {len(omitted)}:", _few(kept, full=full), "yellow"))
     return found
 
 
@@ -196,4 +238,6 @@ def _rest(decision: Document, line: Line) -> None:
     if size := number(used, "bytes"):
         line("result:", f"{size:,.0f} B{f', {keyed}' if (keyed := text(used, 'keyed', 40)) else ''}")
     for key, value in part(decision, "more").items():
+        if key == "facts":
+            continue  # they stand above
         line(f"{clean(key, 40)}:", document(value, ALL))

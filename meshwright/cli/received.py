@@ -22,7 +22,9 @@ ELLIPSIS = "…"
 def clean(value: Any, most: int = LONGEST) -> str:
     """Any text on one line, with nothing in it that acts on a terminal, of at most `most` characters."""
     words = " ".join(str(value)[: min(4 * most, LONGEST)].split())
-    found = shown(words)
+    found = ELLIPSIS.join(
+        map(shown, words.split(ELLIPSIS))
+    )  # what the mesh has cut says so, and hides nothing
     return found if len(found) <= most else found[: most - 1] + ELLIPSIS
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from meshwright.cli.decided import about
+from meshwright.cli.decided import about, facts, parts, tokens
 from meshwright.cli.received import Document, call, count, document, duration, number, part, rows, text
 
 #: Characters of a reason, an argument or a result in a sentence.
@@ -39,6 +39,9 @@ def subject(decisions: list[Document], key: str) -> str:
         if each.get("action") == key and text(part(each, "call"), "tool"):
             used = part(each, "call")
             return call(text(used, "tool", 80), used.get("arguments"), LONG)
+    for each in reversed(decisions):
+        if each.get("action") == key and "arguments" in part(each, "more"):
+            return about(each)
     chosen = [text(each, "selected", 80) for each in decisions if each.get("action") == key]
     return next((each for each in reversed(chosen) if each), "the action")
 
@@ -53,9 +56,11 @@ def _because(decision: Document) -> str:
 
 
 def _plan(decision: Document) -> str:
-    parts = ", ".join(text(option, "name", 60) for option in rows(decision, "options"))
-    what = parts or text(decision, "selected", LONG)
-    return f"{_who(decision)} split the request{f' into {what}' if what else ''}{_because(decision)}"
+    planned = parts(decision)
+    what = (
+        f"planned {count(len(planned), 'part')} ({', '.join(planned)})" if planned else "found nothing to ask"
+    )
+    return f"{_who(decision)} {what}{_because(decision)}"
 
 
 def _route(decision: Document) -> str:
@@ -82,13 +87,14 @@ def _read(decision: Document) -> str:
     read = call(text(used, "tool", 80) or "a tool", used.get("arguments"), LONG)
     at = f" at {server}" if (server := text(used, "server", 60)) else ""
     if error := text(used, "error", LONG):
-        return f"{_who(decision)} read {read}{at}, which failed: {error}."
+        why = text(decision, "reason", LONG).rstrip(".")
+        return f"{_who(decision)} read {read}{at}, which failed: {why or error}."
     said = f", which returned {document(used['result'], LONG)}" if used.get("result") is not None else ""
     return f"{_who(decision)} read {read}{at}{said}."
 
 
 def _model(decision: Document) -> str:
-    used = (number(decision, "tokens_in") or 0) + (number(decision, "tokens_out") or 0)
+    used = tokens(decision)
     cost = f" with {count(used, 'token')}" if used else ""
     chosen, outcome = text(decision, "selected", 80) or "its model", text(decision, "outcome", 60)
     return f"{_who(decision)} asked {chosen}{cost}: {outcome}{_because(decision)}"
@@ -113,11 +119,15 @@ def _judged(decision: Document) -> str:
     outcome, policy = text(decision, "outcome", 40), text(decision, "policy", 80)
     by = f" by the rule {policy}" if policy else ""
     risk = f" (risk: {text(decision, 'risk', 20)})" if decision.get("risk") else ""
-    return f"The gate {_VERDICTS.get(outcome, f'said {outcome}')}{by}{risk}{_because(decision)}"
+    looked_up = facts(decision, LONG)
+    told = f" It looked up {'; '.join(looked_up)}." if looked_up else ""
+    return f"The gate {_VERDICTS.get(outcome, f'said {outcome}')}{by}{risk}{_because(decision)}{told}"
 
 
 def _said(decision: Document) -> str:
     person, outcome = text(decision, "person", 80), text(decision, "outcome", 40)
+    if outcome == "withdrawn":
+        return f"Nobody had to decide it any more{_because(decision)}"
     return f"{person or 'Nobody'} {_SAID.get(outcome, f'said {outcome}')}{_because(decision)}"
 
 

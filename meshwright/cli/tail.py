@@ -24,6 +24,8 @@ from meshwright.cli.received import Document, at, number, rows, text
 
 #: Runs that are watched at most, the newest; the mesh is asked for the chains of so many of them at once.
 MANY, AT_ONCE = 100, 4
+#: Runs at work whose new decisions are asked for with each look, the newest; of the others one hears when they come to rest.
+FOLLOWED = 20
 #: Seconds between two looks while the mesh does not answer, at most.
 LONGEST = 5.0
 #: Letters of a run's id in a line.
@@ -120,6 +122,8 @@ class Watched:
                 moved.append((row, new or self._states[run] != state))
             self._states[run] = state
             self._states.move_to_end(run)
+        idle = [each for each in moved if not each[1]][:-FOLLOWED]
+        moved = [each for each in moved if each not in idle]
         while len(self._states) > 2 * MANY:
             gone, _ = self._states.popitem(last=False)
             self._told.pop(gone, None)

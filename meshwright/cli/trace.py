@@ -12,6 +12,7 @@ from meshwright.cli import keys
 from meshwright.cli.chains import chain
 from meshwright.cli.console import USAGE, Json, Trouble, emit, out
 from meshwright.cli.decided import details, head, mood
+from meshwright.cli.decided import tokens as used_tokens
 from meshwright.cli.entrance import UrlOption, entrance
 from meshwright.cli.home import DEFAULT, HomeOption
 from meshwright.cli.received import Document, count, duration, names, number, part, rows, text
@@ -113,7 +114,7 @@ def _tokens(decisions: list[Document], kind: str) -> float:
     some = [
         d for d in decisions if d.get("kind") == kind and (kind == "model_call" or d.get("task") == first)
     ]
-    return sum((number(d, "tokens_in") or 0) + (number(d, "tokens_out") or 0) for d in some)
+    return sum(map(used_tokens, some))
 
 
 def notes(page: Document) -> Iterator[Text]:
@@ -137,7 +138,10 @@ def drawn(page: Document, *, full: bool = False) -> Tree:
     from meshwright.records.chain import tree
 
     root = Tree("", hide_root=True, guide_style="dim")
-    for node in tree(rows(page, "decisions")):
+    roots = tree(rows(page, "decisions"))
+    for node in sorted(
+        roots, key=lambda node: node.decision.get("kind") == "final"
+    ):  # it began with the run, and is its end
         _draw(root, node, "", 1, full=full)
     return root
 

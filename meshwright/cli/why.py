@@ -48,6 +48,7 @@ def why(
 
     page, key = asyncio.run(ask())
     steps: list[Document] = list(path(rows(page, "decisions"), key))
+    steps.sort(key=lambda each: each.get("kind") == "final")  # it begins with the run, and is its end
     run = text(part(page, "run"), "id")
     if not steps:
         raise Missing(f"nothing is known of what led to {key}: see `meshwright trace {run}`")

@@ -13,7 +13,8 @@ def row(name: str, kind: str, at: float, **said: Any) -> Page:
 
 #: A request of two parts: one agent had to stand in, two disagreed, a person approved, and it was applied.
 DECISIONS: list[Page] = [
-    row("p", "plan", 0.0, outcome="planned", selected="2 parts", ms=41, reason="two things are asked"),
+    row("p", "plan", 0.0, outcome="planned", selected="Triage", ms=41, reason="Triage split it into 2 parts",
+        more={"parts": [{"id": "s1", "skill": "order-cancel"}, {"id": "s2", "skill": "policy-answer"}]}),
     row(
         *("r1", "route", 0.1),
         parent="p", subtask="s1", selected="Standby", outcome="stand-in", reason="Orders did not answer",
@@ -24,7 +25,7 @@ DECISIONS: list[Page] = [
     row(
         *("c1", "agent_call", 0.2),
         parent="r1", subtask="s1", selected="Standby", outcome="answered", ms=1234, deadline_ms=9_800,
-        tokens_given=2_000, tokens_in=150, tokens_out=50, micros=1_500, remote="t1", below=["x1"],
+        tokens_given=2_000, micros=1_500, remote="t1", below=["x1"], more={"tokens": 200},
     ),
     row(
         *("x1", "tool_call", 0.3),
@@ -35,7 +36,8 @@ DECISIONS: list[Page] = [
     row(
         *("x2", "tool_call", 0.4),
         agent="standby", task="t1", outcome="failed",
-        call={"tool": "find_customer", "arguments": {"name": "[personal]"}, "error": "nobody of that name"},
+        reason="nobody of that name",
+        call={"tool": "find_customer", "arguments": {"name": "[personal]"}, "error": "ToolRefused"},
     ),
     row("m1", "model_call", 0.5, agent="standby", task="t1", selected="gpt-9", outcome="answered", tokens_in=150, tokens_out=50),
     row(
@@ -50,7 +52,14 @@ DECISIONS: list[Page] = [
     row(
         *("g1", "gate", 0.7),
         parent="c1", action="a1", outcome="review", policy="large-amounts", risk="high", reason="it is a lot", source="policy",
-        call={"tool": "cancel_order", "arguments": {"order_id": "#W1"}},
+        selected="cancel_order",
+        more={
+            "arguments": {"order_id": "#W1"},
+            "facts": {
+                "order": {"tool": "get_order", "told": {"status": "pending"}, "keyed": "k"},
+                "payment": {"tool": "get_payment", "not_told": "no time was left"},
+            },
+        },
     ),
     row("v1", "review", 60.0, parent="g1", action="a1", outcome="approved", person="ann", source="person", reason="she called"),
     row(

@@ -22,9 +22,10 @@ from meshwright.cli import keys, topology
 from meshwright.cli.app import run
 from meshwright.cli.checkup.diagnosis import Diagnosis, Patient, examine, well
 from meshwright.cli.doctor import diagnosed, show
-from meshwright.cli.home import Home, Running
+from meshwright.cli.home import Home, Running, write_private
 from meshwright.database import open_database
 from meshwright.database.migrations import status
+from meshwright.passwords import hashed
 
 MESH = topology.parse(
     """
@@ -370,6 +371,49 @@ async def test_a_model_is_asked_for_its_name_and_for_nothing_that_costs(
     one = the(await look(home, team, **environ), "model")
     assert (one.state, says in one.says) == (state, True)
     assert "sk-1" not in str(one)
+
+
+# --- where people look
+
+WEB = topology.parse(
+    """
+entry = "front"
+[[process]]
+name = "front"
+kind = "a2a"
+port = 0
+[[process]]
+name = "window"
+kind = "web"
+port = 3
+asks = ["front"]
+""",
+    "a mesh with a console",
+    None,
+)
+ANN = {"ann": hashed("a long password of ann")}
+
+
+@pytest.mark.parametrize(
+    ("people", "trusted", "environ", "state", "says"),
+    [
+        (None, ["ann"], {}, "well", "whoever sits at it is the operator"),
+        (None, ["ann"], {"MESHWRIGHT_HOST": "0.0.0.0"}, "ill", "nobody may log in"),
+        (ANN, ["ann"], {}, "well", "ann may log in"),
+        (ANN, [], {}, "ill", "the console may not speak for them"),
+        ({"ann": "in plain sight"}, ["ann"], {}, "ill", "no list of names and password hashes"),
+        ({}, ["ann"], {}, "ill", "no list of names and password hashes"),
+        (["ann"], ["ann"], {}, "ill", "no list of names and password hashes"),
+    ],
+)
+async def test_who_may_log_in_is_known_to_the_mesh_and_nobody_else_comes_in(
+    home: Home, team: Team, people: Any, trusted: list[str], environ: dict[str, str], state: str, says: str
+) -> None:
+    keys.ensure(home, ["front", "window"], trusted, speakers=["window"] if trusted else [])
+    if people is not None:
+        write_private(home.people, people)
+    one = the(await diagnosed(home, WEB, BASE, "", environ, team), "console")
+    assert (one.state, says in one.says, bool(one.way_out)) == (state, True, state != "well")
 
 
 # --- how it speaks

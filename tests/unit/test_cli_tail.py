@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from meshwright.cli.entrance import Entrance
-from meshwright.cli.tail import MANY, Event, Watched, events
+from meshwright.cli.tail import FOLLOWED, MANY, Event, Watched, events
 from tests.unit.decided_run import Page, row
 
 Step = dict[str, tuple[str, list[str]]]
@@ -125,6 +125,19 @@ async def test_a_run_that_vanished_since_it_was_listed_ends_nothing() -> None:
     ]
 
 
+async def test_a_busy_mesh_is_asked_for_a_few_runs_at_a_time_and_all_are_told_in_the_end() -> None:
+    many = {f"r{n}": n for n in range(2 * FOLLOWED)}
+    script = Scripted(
+        {},
+        {run: ("working", []) for run in many},
+        {run: ("working", [f"d{n}"]) for run, n in many.items()},
+        {run: ("done", [f"d{n}"]) for run, n in many.items()},
+    )
+    found = await told(script)
+    assert len(script.chains) == 2 * FOLLOWED + FOLLOWED + 2 * FOLLOWED
+    assert {f"{run}/d{n}" for run, n in many.items()} <= set(found)
+
+
 async def test_what_is_remembered_of_runs_has_an_end() -> None:
     watched = Watched()
     for start in range(0, 10 * MANY, MANY):
@@ -212,7 +225,7 @@ def test_the_command_goes_on_through_a_restart_and_ends_at_ctrl_c_without_a_word
     mesh.decisions = [row("d1", "gate", 1, outcome="allow", selected="cancel\u202e", reason="it is small")]
     child = tail()
     first = line(child.stdout)
-    assert first.endswith("run-1-of ✓ run working  cancel\\u001b[2J".replace("✓", "·"))
+    assert first.endswith("run-1-of · run working  cancel\\u001b[2J")
     second = line(child.stdout)
     assert second.endswith("run-1-of ✓ orchestrator gate  cancel\\u202e  allow  it is small")
     mesh.stop()

@@ -37,16 +37,19 @@ def test_a_run_tells_who_was_asked_and_why_on_which_context_with_what_result_and
         "request cancel #W1 please",
         "spans https://traces.example/ab",
         "! 2 decisions of Returns cannot be had: it does not answer",
-        "✓ orchestrator plan  2 parts  planned  41 ms",
+        "✓ orchestrator plan  2 parts: order-cancel, policy-answer  planned  41 ms",
         "! route  s1 → Standby  stand-in",
         "why: Orders did not answer",
         "not Orders: its breaker is open",
-        "context: 2 passed, 150 B: the request, customer",
-        "context: 2 omitted: email (personal), finding s2 (relevance)",
+        "passed 2 (150 B): the request, customer",
+        "omitted 2: email (personal), finding s2 (relevance)",
         "✓ agent_call  Standby  answered  1.2 s · 9.8 s left · 200 tokens of 2,000 · $0.0015",
         '✓ standby tool_call  get_order(order_id="#W1")  answered  12 ms',
         '→ {"order_id": "#W1", "status": "pending"}',
-        "error: nobody of that name",
+        "why: nobody of that name",
+        "error: ToolRefused",
+        'fact order by get_order: {"status": "pending"}',
+        "fact payment by get_payment: not told (no time was left)",
         "model_call  gpt-9  answered  200 tokens",
         '→ Standby: cancel_order(order_id="#W1")  90% sure, tool:get_order',
         "  Returns: return_items  40% sure",
@@ -72,12 +75,12 @@ def test_what_an_agent_did_stands_below_the_call_that_asked_it() -> None:
 
 def test_in_full_nothing_is_cut_and_ids_and_facts_are_there() -> None:
     long = {"items": ["x" * 50] * 10, "last": "the end"}
-    page = {**PAGE, "decisions": [row("t", "tool_call", 0, outcome="answered", reason="y" * 300 + "!", more={"facts": [1]},
+    page = {**PAGE, "decisions": [row("t", "tool_call", 0, outcome="answered", reason="y" * 300 + "!", more={"rounds": [1]},
                                       call={"tool": "look", "arguments": {}, "result": long, "bytes": 612, "keyed": "h"})]}  # fmt: skip
     brief, full = whole(page), "".join(line.strip(" │") for line in whole(page, full=True).splitlines())
     assert "the end" not in brief
     assert "y!" not in brief
-    for said in ("the end", "y!", "id: t", "result: 612 B, h", "facts: [1]"):
+    for said in ("the end", "y!", "id: t", "result: 612 B, h", "rounds: [1]"):
         assert said in full
 
 
@@ -144,6 +147,13 @@ def test_a_row_of_another_version_is_shown_as_far_as_it_goes(name: str, value: A
 )
 def test_a_page_that_is_none_says_that_nothing_is_known(page: Page) -> None:
     assert "no decisions are known of it" in whole(page)
+
+
+def test_what_the_mesh_has_cut_is_marked_and_what_ended_a_run_stands_at_its_end() -> None:
+    rows = [row("f", "final", 0, outcome="done", reason="as it was…"), row("p", "plan", 1, outcome="planned")]
+    text = whole({**PAGE, "decisions": rows})
+    assert "as it was…" in text
+    assert text.index("plan  planned") < text.index("final  done")
 
 
 def test_an_explanation_that_was_changed_says_so() -> None:

@@ -22,7 +22,7 @@ PATH: list[Document] = list(why(DECISIONS, "a1"))
 
 def test_the_path_to_an_action_is_told_in_order_in_plain_sentences() -> None:
     assert [sentence(each) for each in PATH] == [
-        "orchestrator split the request into 2 parts: two things are asked.",
+        "orchestrator planned 2 parts (order-cancel, policy-answer): Triage split it into 2 parts.",
         "For s1 it chose Standby, not Orders (its breaker is open): Orders did not answer."
         " It was given the request, customer, and not email (personal), finding s2 (relevance).",
         "orchestrator asked Standby for s1: answered after 1.2 s. It had 9.8 s.",
@@ -31,7 +31,8 @@ def test_the_path_to_an_action_is_told_in_order_in_plain_sentences() -> None:
         "standby asked gpt-9 with 200 tokens: answered.",
         'They disagreed: Standby says cancel_order(order_id="#W1"); Returns says return_items.'
         " Standby was believed by authority: Orders has the say.",
-        "The gate held it for a person by the rule large-amounts (risk: high): it is a lot.",
+        "The gate held it for a person by the rule large-amounts (risk: high): it is a lot."
+        ' It looked up order by get_order: {"status": "pending"}; payment by get_payment: not told (no time was left).',
         "ann approved it: she called.",
         'cancel_order(order_id="#W1") was applied at orderbook.',
     ]

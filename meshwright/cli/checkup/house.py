@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from meshwright.cli import keys, surroundings
 from meshwright.cli.checkup.diagnosis import Diagnosis, Patient, ill, size, watch, well
 from meshwright.cli.console import Trouble
+from meshwright.passwords import is_hash
 from meshwright.settings import PREFIX, Settings, SettingsError
 
 #: Bytes that are left on a disk: below the first one should look, below the second nothing can be promised any more.
@@ -195,19 +197,52 @@ async def ports(patient: Patient) -> list[Diagnosis]:
 
 
 async def console(patient: Patient) -> list[Diagnosis]:
-    """Who may come in where people look: nobody unknown, as soon as others can reach it."""
-    chosen = patient.settings
-    users = getattr(chosen, "console_users", None)
-    if chosen is None or isinstance(users, Path):
-        if not isinstance(users, Path) or not users.exists():
+    """Who may come in where people look: nobody unknown, as soon as others can reach it; and who logs in may be spoken for."""
+    chosen, home = patient.settings, patient.home
+    file = (chosen and chosen.console_users) or home.people
+    if not file.exists():
+        if chosen is None or chosen.console_users:
             return []  # `settings` says so
-        if users.stat().st_mode & 0o007:
-            return [ill("console", f"everybody may read {users}", f"chmod o-rwx {users}")]
-        return [well("console", f"people log in by {users}")]
-    if not chosen.is_loopback:
-        says = f"{chosen.host} can be reached from other machines, and there is nobody to log in"
-        return [ill("console", says, f"set {PREFIX}CONSOLE_USERS, or the console does not start")]
-    return [well("console", "this machine only: whoever sits at it is the operator")]
+        if chosen.is_loopback:
+            return [well("console", "this machine only: whoever sits at it is the operator")]
+        says = f"{chosen.host} can be reached from other machines, and nobody may log in"
+        return [ill("console", says, "`meshwright keys person NAME`, or the console does not start")]
+    if file.stat().st_mode & 0o007:
+        return [ill("console", f"everybody may read {file}", f"chmod o-rwx {file}")]
+    people = _hashes(file)
+    if people is None:
+        return [
+            ill("console", f"{file} is no list of names and password hashes", "`meshwright keys person NAME`")
+        ]
+    trust = _document((chosen and chosen.trust) or home.trust) or {}
+    spoken = [
+        _names(_table(trust, "speakers"), process.name)
+        for process in patient.mesh.processes
+        if process.kind == "web"
+    ]
+    mute = [name for name in people if not any(name in each for each in spoken)]
+    if mute and trust:
+        says = f"{', '.join(mute)} may log in, and the console may not speak for them"
+        return [
+            ill(
+                "console",
+                says,
+                "add them to operators and speakers in trust.json: `meshwright keys person NAME`",
+            )
+        ]
+    return [well("console", f"{', '.join(people)} may log in")]
+
+
+def _hashes(file: Path) -> list[str] | None:
+    """The names in a file of people; None for one that the console would not take."""
+    try:
+        text = file.read_text("utf-8")
+        found = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or not found:
+        return None
+    return sorted(found) if all(isinstance(each, str) and is_hash(each) for each in found.values()) else None
 
 
 def _document(path: Path) -> dict[str, Any] | None:

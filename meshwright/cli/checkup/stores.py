@@ -84,7 +84,7 @@ async def _database(url: str) -> list[Diagnosis]:
     from meshwright.database import migrations
 
     file = Path(url.removeprefix(_FILE)) if url.startswith(_FILE) else None
-    name = f"database {file.stem if file else shown(url)}"
+    name = f"database {file.stem}" if file else "database"
     try:
         database = await _connect(url)
     except SettingsError as error:
@@ -101,6 +101,7 @@ async def _database(url: str) -> list[Diagnosis]:
     finally:
         await database.close()
     says = f"schema {schema.found} of {schema.known}"
+    at = "" if file else shown(url)
     if schema.found and schema.oldest > schema.known:
         return [ill(name, f"{says}: too new for this build", "install the newer meshwright")]
     off = theirs - now
@@ -108,7 +109,7 @@ async def _database(url: str) -> list[Diagnosis]:
         return [watch(name, f"its clock is {off:+.1f} s off ours", "let NTP keep the machines' time")]
     says = says if schema.found != schema.known else f"schema {schema.found}"
     state, room = _room(file) if file else ("", "")
-    says = " · ".join(part for part in (says, room) if part)
+    says = " · ".join(part for part in (says, at, room) if part)
     if state == "full":
         return [ill(name, says, "make room: a full disk takes no requests")]
     if state:
