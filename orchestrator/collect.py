@@ -110,7 +110,7 @@ class Collector:
             rows = await self._told(entry, run, seconds)
         except Lied as why:
             return [], dict.fromkeys(wanted.ids, str(why))
-        found: list[Decision] = []
+        found: dict[str, Decision] = {}
         refused = dict.fromkeys(wanted.ids, "it has no such decision (any more)")
         for row in rows:
             claimed = str(row.get("id", ""))[:40] if isinstance(row, dict) else ""
@@ -121,9 +121,9 @@ class Collector:
                     refused[claimed] = str(why)
                 continue
             if decision is not None:
-                found.append(decision)
+                found.setdefault(decision.id, decision)
                 refused.pop(decision.id, None)
-        return found, refused
+        return list(found.values()), refused
 
     async def _told(self, entry: Entry, run: str, seconds: float) -> list[Any]:
         """The rows in an agent's answer. Raises Lied, also for none."""
