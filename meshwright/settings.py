@@ -93,6 +93,10 @@ class Settings(BaseModel):
     hedge: bool = False
     refresh: float = Field(default=15.0, gt=0)
     max_body: int = Field(default=1_048_576, ge=1024)
+    #: The console: who may log in (a file of names and hashes, `meshwright keys person` makes it). Where a trace can be looked at:
+    #: an address with `{trace}` in it.
+    console_users: Path | None = None
+    trace_url: str = Field(default="", pattern=r"^(https?://[^\s]*\{trace\}[^\s]*)?$")
     model: str = ""
     model_url: str = ""
     model_key: str = Field(default="", repr=False)
