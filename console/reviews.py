@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -167,6 +168,8 @@ class Reviews:
             given=given,
             draft=given.get("arguments") or _draft(review),
             max_reason=MAX_REASON,
+            # Of its own for each page: htmx puts the new one in before it takes the old one out, and one way is open at a time.
+            ways=f"way-{secrets.token_hex(4)}",
         )
 
     async def _review(self, request: Request) -> dict[str, Any]:
