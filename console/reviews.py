@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from console.client import segment
+from console.words import pretty
 from meshwright.errors import CallerError, Forbidden, InvalidRequest, NotFound, wire_of
 from meshwright.inbound.admission import strict_json
 from meshwright.reviews.visible import skeleton
@@ -159,6 +160,7 @@ class Reviews:
             standing=text,
             seen=seen,
             arguments=_arguments(review),
+            changed=_changed(review),
             sides=_sides(review),
             following=following,
             done=_DONE.get(done, ""),
@@ -256,6 +258,18 @@ def _arguments(review: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     ]
 
 
+def _changed(review: Mapping[str, Any]) -> dict[str, str]:
+    """What stood there before a person edited it, for each argument that they changed or added."""
+    before = review.get("edited_from")
+    old = before.get("arguments") if isinstance(before, dict) else None
+    if not isinstance(old, dict):
+        return {}
+    now = review.get("arguments") or {}
+    return {
+        name: pretty(old[name]) if name in old else "nothing" for name in now if old.get(name) != now[name]
+    }
+
+
 def _sides(review: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Both sides of its conflict, also of one that an older build wrote down as lines."""
     conflict = review.get("conflict") or {}
@@ -285,8 +299,6 @@ def _sides(review: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _draft(review: Mapping[str, Any]) -> str:
     """The arguments to be edited: JSON over several lines, with what would hide in it as escapes."""
-    from console.words import pretty
-
     return pretty(review.get("arguments") or {})
 
 
