@@ -7,6 +7,7 @@
 #   make bench-tracing  what the export of traces adds to a mesh's own CPU for each workflow; ARGS='--rounds N'
 #   make bench-parked  RUNS=10000 runs that wait for a person: what they cost, and that all go on
 #   make bench-audit  what the audit log costs: appends by 8 writers, entries verified in a second; ARGS='--only sqlite'
+#   make bench-console  RUNS=10000 in the database: how long each page of the console takes
 #   make incident  a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg
 #   make storm   a tool server fails all or half of the calls: what retries add to its load; ARGS='--calls 1000'
 #   make wasted  how long agents still work for a caller that has given up, ours and the stock SDK's; ARGS='--trials N'
@@ -30,9 +31,10 @@ WORKFLOWS ?= 300
 WAVES ?= 3
 PLOT ?= incident.svg
 STORE ?= sqlite
+BROWSERS ?= chromium chromium-browser google-chrome google-chrome-stable chrome
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench bench-hop bench-tracing bench-parked bench-audit chaos incident storm wasted runaway gateway attacks complete evals three-files clean
+.PHONY: help demo up test browser check bench bench-hop bench-tracing bench-parked bench-audit bench-console chaos incident storm wasted runaway gateway attacks complete evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -43,8 +45,15 @@ demo: $(VENV)/mesh.installed
 up: $(VENV)/mesh.installed
 	@$(BIN)/meshwright up $(ARGS)
 
-test: $(VENV)/dev.installed
+test: $(VENV)/dev.installed browser
 	$(BIN)/python -m pytest $(ARGS)
+
+# The browser tests take the system's Chromium. CI gets one; elsewhere they say that they are skipped, and why.
+browser:
+	@for each in $(BROWSERS); do command -v $$each >/dev/null && exit 0; done; \
+	[ -n "$$CI" ] && [ "$$(id -u)" = 0 ] || exit 0; \
+	{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } || \
+	  echo "Chromium cannot be installed here: the browser tests are skipped" >&2
 
 check: $(VENV)/dev.installed
 	$(BIN)/ruff check .
@@ -66,6 +75,9 @@ bench-parked: $(VENV)/bench.installed
 
 bench-audit: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.audit $(ARGS)
+
+bench-console: $(VENV)/bench.installed
+	@$(BIN)/python -m benchmarks.console --runs $(RUNS) $(ARGS)
 
 chaos: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.chaos --kills $(KILLS) --store $(STORE) $(ARGS)

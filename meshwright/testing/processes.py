@@ -80,7 +80,7 @@ def running_mesh(home: Path, *arguments: str, env: Mapping[str, str] | None = No
             up.communicate(timeout=STOP)
 
 
-def free_base(ports: int = 20) -> int:
+def free_base(ports: int = 24) -> int:
     """A base port with `ports` free ones from it on, which nobody else is given while this process lives.
 
     The port before them is the claim on them: this process keeps it, and the kernel frees it with the process. Two that look at the
