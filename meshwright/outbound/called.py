@@ -125,7 +125,7 @@ def model_called(
         known["outcome"] = "wants-tools" if wanted else "answered"
         if wanted:
             more["wants"] = wanted
-            known["reason"] = reason(str(came.get("content") or "")[: 2 * TEXT])[:TEXT]
+            known["reason"] = reason(came.get("content") or "")[:TEXT]
     finish = told.get(semconv.FINISH_REASONS)
     if finish:
         more["finish"] = finish

@@ -5,7 +5,6 @@ A review is decided outside of any turn of its run. So these rows have the turn 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from meshwright.records import decisions, tracing
 from meshwright.records.decision import Decision
 from meshwright.records.minutes import decision_id
 from meshwright.records.redact import reason, shown
-from meshwright.reviews.rows import review_of
+from meshwright.reviews.rows import Held, review_of
 
 if TYPE_CHECKING:
     from meshwright.database import Transaction
@@ -29,25 +28,23 @@ def said_id(agent: str, task_id: str, review: str, version: int) -> str:
 
 def said(
     agent: str,
-    run: Mapping[str, Any],
-    review: Mapping[str, Any],
+    held: Held,
     outcome: str,
     *,
     by: str = "",
     why: str = "",
     more: Mapping[str, Any] | None = None,
-    now: float | None = None,
 ) -> Decision:
-    """The row of a change to `review`, as it stood before, of `run` {task_id, caller, correlation}. Without `by` no person made it."""
+    """The row of a change to a review, as it stood before. Without `by` no person made it."""
+    review, run = held.review, held.run
     trace, span = tracing.here()
-    at = time.time() if now is None else now
     known = {"version": review["version"] + 1, "needed": review["needed"], **(more or {})}
     if review["created"] is not None:
-        known["waited_s"] = round(max(at - review["created"], 0.0), 1)
+        known["waited_s"] = round(max(held.now - review["created"], 0.0), 1)
     return Decision(
         id=said_id(agent, run["task_id"], review["id"], review["version"] + 1),
         kind="review",
-        at=at,
+        at=held.now,
         agent=agent,
         correlation=run["correlation"] or run["task_id"],
         run=review["run"],
@@ -70,12 +67,13 @@ def said(
     )
 
 
-def of_word(word: Word, review: Mapping[str, Any], approvals: int, over: bool, became: str) -> dict[str, Any]:
-    """What besides the reason stands in the row of a person's word: the arguments that an edit gave it, and its new key."""
-    more: dict[str, Any] = {"hash": review["hash"], "approvals": approvals, "over": over}
+def of_word(agent: str, held: Held, word: Word, by: str, over: bool, became: str) -> Decision:
+    """The row of a person's word: with the arguments that an edit gave the action, and its new key."""
+    approvals = len(held.approved) + (word.decision == "approve")
+    more: dict[str, Any] = {"hash": held.review["hash"], "approvals": approvals, "over": over}
     if word.arguments is not None:
-        more |= {"became": became, "edited": shown(word.arguments), "before": shown(review["arguments"])}
-    return more
+        more |= {"became": became, "edited": shown(word.arguments), "before": shown(held.review["arguments"])}
+    return said(agent, held, word.decision, by=by, why=word.reason, more=more)
 
 
 async def withdraw(tx: Transaction, run: str, why: str, by: str, key: str = "") -> None:
@@ -91,6 +89,6 @@ async def withdraw(tx: Transaction, run: str, why: str, by: str, key: str = "") 
     for row in rows:
         review = review_of(row)
         before = {**review, "version": review["version"] - 1}
-        now = float(row["now"])
-        await decisions.write(tx, [said(by, dict(runs[0]), before, "withdrawn", why=why, now=now)])
+        held = Held(before, dict(runs[0]), (), float(row["now"]))
+        await decisions.write(tx, [said(by, held, "withdrawn", why=why)])
         await append(tx, Entry("review.withdrawn", by, {"why": redacted(why)}, run, row["id"]))

@@ -177,19 +177,8 @@ class ReviewStore:
             if word.arguments is not None:
                 after = effect(review["action"], word.arguments)
                 body |= {"became": became, "edited": for_the_log(word.arguments), "edited_hash": after}
-            more = of_word(word, review, len(found.approved) + (word.decision == "approve"), over, became)
-            row = said(
-                self._agent,
-                found.run,
-                review,
-                word.decision,
-                by=by,
-                why=word.reason,
-                more=more,
-                now=found.now,
-            )
-            await decisions.write(tx, [row])
-            await self._changed(tx, found, _KINDS[word.decision], by, body)
+            row = of_word(self._agent, found, word, by, over, became)
+            await self._changed(tx, found, _KINDS[word.decision], by, body, row)
             return await _read(tx, key), row
 
         page, row = await self._database.write(op)
@@ -228,22 +217,20 @@ class ReviewStore:
             found = await held(tx, key)
             if found is None or found.review["state"] != "open" or found.review["expires"] is None:
                 return
+            seen = {"hash": found.review["hash"]}
             if found.review["expires"] <= found.now:
                 why = f"nobody decided within {round(self._patience.expires / 86_400, 2):g} days"
                 await tx.execute(
                     "UPDATE reviews SET state='expired', decided_by='nobody', reason=?, decided=EPOCH() WHERE id=?",
-                    why,
-                    key,
+                    *(why, key),
                 )
                 await self._tell(tx, found)
-                await self._note(tx, found, "expired", why)
-                await self._changed(tx, found, "review.expired", self._agent, {"hash": found.review["hash"]})
+                row = said(self._agent, found, "expired", why=why)
+                await self._changed(tx, found, "review.expired", self._agent, seen, row)
             elif found.review["due"] <= found.now and not found.review["escalated"]:
                 await tx.execute("UPDATE reviews SET escalated=1 WHERE id=?", key)
-                await self._note(tx, found, "escalate", "nobody has decided it by the time it was due")
-                await self._changed(
-                    tx, found, "review.escalated", self._agent, {"hash": found.review["hash"]}
-                )
+                row = said(self._agent, found, "escalate", why="it was due, and nobody had decided it")
+                await self._changed(tx, found, "review.escalated", self._agent, seen, row)
 
         await self._database.write(op)
 
@@ -269,9 +256,8 @@ class ReviewStore:
             sql = "UPDATE reviews SET due=EPOCH()+?, expires=EPOCH()+? WHERE state='open' AND expires IS NULL"
             await self._database.execute(sql, *self._times("medium"))
             return await self.next_due()
-        times_left = [
-            soon[0][name] - soon[0]["now"] for name in ("due", "expires") if soon[0][name] is not None
-        ]
+        times = [soon[0][name] for name in ("due", "expires")]
+        times_left = [at - soon[0]["now"] for at in times if at is not None]
         return [row["id"] for row in due], max(min(times_left, default=math.inf), 0.0)
 
     async def decisions(self, keys: list[str]) -> dict[str, dict[str, Any]]:
@@ -303,24 +289,27 @@ class ReviewStore:
             raise _unknown(key)
         return found
 
-    async def _note(self, tx: Transaction, found: Held, outcome: str, why: str) -> None:
-        """Write down what became of a review without anybody's word."""
-        row = said(self._agent, found.run, found.review, outcome, why=why, now=found.now)
-        await decisions.write(tx, [row])
-
     async def _tell(self, tx: Transaction, found: Held) -> bool:
         """Word to the run; False when it has ended. A review that was opened again is decided again: so the version is in the name."""
         name = f"decided-{found.review['id']}-{found.review['version']}"
         return await signal(tx, self._agent, found.run["task_id"], name)
 
     async def _changed(
-        self, tx: Transaction, found: Held, kind: str, by: str, body: Mapping[str, Any], *, keep: bool = False
+        self,
+        tx: Transaction,
+        found: Held,
+        kind: str,
+        by: str,
+        body: Mapping[str, Any],
+        *row: Decision,
+        keep: bool = False,
     ) -> None:
-        """What every change does: the version rises, the claim ends (unless it is to `keep`), and the log has it."""
+        """What every change does: the version rises, the claim ends (unless it is to `keep`), and the log has it, and the chain."""
         free = "" if keep else ", claimed_by=NULL, claimed_until=NULL"
         review = found.review
         await tx.execute(f"UPDATE reviews SET version=version+1{free} WHERE id=?", review["id"])
         await append(tx, Entry(kind, by, body, review["run"], review["id"]))
+        await decisions.write(tx, row)
 
 
 async def _read(tx: Transaction, key: str) -> dict[str, Any]:
