@@ -247,31 +247,35 @@ async def test_a_wrong_answer_for_want_of_context_is_traced_to_what_was_left_out
     await expect(decision).to_be_in_viewport()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-async def test_the_pages_have_no_fault_that_axe_finds_at_any_width(
-    team: Team, look: Look, dark: bool
-) -> None:
+async def test_the_pages_have_no_fault_that_axe_finds_in_any_width_and_colour(team: Team, look: Look) -> None:
     run = (await team.ask("paint t1 red"))["id"]
     await team.park("paint t2 red")
     team.mesh.down.add("http://orders")
     lost = (await team.ask("paint t1 blue"))["id"]
-    for size in ((1280, 800), (390, 844)):
+    sight = await look(team.base)
+    await sight.go("/runs?state=waiting")
+    waiting = await sight.page.get_by_role("link", name="paint t2 red").get_attribute("href")
+    paths = {
+        "list": "/runs",
+        "none": "/runs?q=nothing-like-it",
+        "run": f"/runs/{run}",
+        "unfolded": f"/runs/{run}?kind=route&open=all",
+        "why": f"/runs/{run}/why",
+        "waiting": waiting,
+        "stand-in": f"/runs/{lost}",
+    }
+    desk, phone = (1280, 800), (390, 844)
+    looks = [
+        (desk, False, tuple(paths)),
+        (desk, True, ("list", "unfolded", "why")),
+        (phone, True, ("list", "stand-in", "why")),
+    ]
+    for size, dark, names in looks:
         sight = await look(team.base, size=size, dark=dark)
-        await sight.go("/runs?state=waiting")
-        waiting = await sight.page.get_by_role("link", name="paint t2 red").get_attribute("href")
-        pages = {
-            "list": "/runs",
-            "none": "/runs?q=nothing-like-it",
-            "run": f"/runs/{run}",
-            "unfolded": f"/runs/{run}?open=all",
-            "why": f"/runs/{run}/why",
-            "waiting": waiting,
-            "stand-in": f"/runs/{lost}",
-        }
-        for name, path in pages.items():
-            await sight.go(path)
-            assert await sight.violations() == [], path
-            assert not await sight.is_too_wide(), path
+        for name in names:
+            await sight.go(paths[name])
+            assert await sight.violations() == [], name
+            assert not await sight.is_too_wide(), name
             await sight.shot(f"runs-{name}-{size[0]}-{'dark' if dark else 'light'}")
 
 
