@@ -79,7 +79,8 @@ class Step:
 def outline(decisions: Sequence[Any]) -> list[Step]:
     """The decisions of a run in the order in which one reads them, each below what it followed from."""
     rows = [row for row in decisions if isinstance(row, Mapping)]
-    return list(_walked(chain.tree(rows)))
+    # what it came to in the end is as old as the work: it is read last
+    return list(_walked(sorted(chain.tree(rows), key=lambda node: node.decision.get("kind") == "final")))
 
 
 def flat(decisions: Sequence[Any]) -> list[Step]:

@@ -75,7 +75,7 @@ def story(document: Mapping[str, Any], action: str, now: float) -> Story | None:
             return None
     else:
         about = None
-        told = sorted((s for s in steps if s.kind in _ANSWER and not s.said.action), key=lambda step: step.at)
+        told = [step for step in steps if step.kind in _ANSWER and not step.said.action]
     tellings = tuple(telling(step) for step in told[:MOST])
     return Story(head(document, steps, now), about, tellings, max(len(told) - MOST, 0))
 
@@ -84,10 +84,15 @@ def telling(step: Step) -> Telling:
     return Telling(
         step,
         wording.sentence(step),
-        plain.text(step.said.reason),
+        "" if _is_told(step) else plain.text(step.said.reason),
         wording.tone_of(step),
         tuple(_points(step)),
     )
+
+
+def _is_told(step: Step) -> bool:
+    """Whether the sentence says what the reason says."""
+    return step.kind == "plan" and step.said.outcome == "planned" and ";" not in step.said.reason
 
 
 def _points(step: Step) -> list[Point]:
