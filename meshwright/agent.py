@@ -19,6 +19,11 @@ from meshwright.findings import Finding, Part, Proposal, Question, Settled, Subt
 
 if TYPE_CHECKING:
     from meshwright.outbound.model import Model
+    from meshwright.records.decision import Withheld
+
+
+#: Why something may be left out, as `meshwright.records.decision.Withheld`.
+WITHHELD = ("budget", "relevance", "permission", "personal", "stale", "duplicate")
 
 
 class Tools(Protocol):
@@ -79,6 +84,19 @@ class Unanswered:
         raise NoPeer("nobody answers questions here")
 
 
+class Omissions(Protocol):
+    """Where it is noted what an agent knew and left out."""
+
+    def omitted(self, key: str, why: Withheld, size: int = 0) -> None: ...
+
+
+class Unnoted:
+    """For work whose decisions nobody keeps."""
+
+    def omitted(self, key: str, why: Withheld, size: int = 0) -> None:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What surrounds one subtask: the time it has, the tokens it may spend, the tools it may use, and the agents it may ask."""
@@ -93,6 +111,17 @@ class Job:
     #: The model of this process, for a playbook that asks one itself; None where none is configured.
     model: Model | None = None
     asker: Asker = field(default_factory=Unanswered, repr=False)
+    omissions: Omissions = field(default_factory=Unnoted, repr=False)
+
+    def omitted(self, key: str, why: Withheld, *, size: int = 0) -> None:
+        """Say that something known was left out of the work, so that whoever asks later why the answer is what it is finds it.
+
+        `key` names it, as `order.notes` or `tool:desk.history`, and holds nothing of what it says; `why` is budget, relevance,
+        permission, personal, stale or duplicate; `size` is in characters. Nothing is decided by it. Raises ValueError for another `why`.
+        """
+        if why not in WITHHELD:
+            raise ValueError(f"{why!r} is no reason to leave {key!r} out; reasons are {', '.join(WITHHELD)}")
+        self.omissions.omitted(key[:200], why, max(int(size), 0))
 
     async def propose(self, proposal: Proposal) -> Settled:
         """Have an effect decided and applied now, because the work cannot go on without it; what became of it.

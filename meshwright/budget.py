@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meshwright.errors import BudgetExhausted, InvalidRequest
+
+if TYPE_CHECKING:
+    from meshwright.records.minutes import Minutes
 
 HEADER = "x-mesh-budget-tokens"
 #: Micro-dollars; left out where money is not limited.
@@ -122,6 +125,8 @@ class Budget:
     doubts: int = 0
     #: Something was refused for want of budget: the answer is not what it could have been.
     exhausted: bool = False
+    #: Where it is written down that less was given than was wanted, or nothing.
+    minutes: Minutes | None = field(default=None, repr=False, compare=False)
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _opened: bool = False
 
@@ -157,6 +162,16 @@ class Budget:
         Raises BudgetExhausted when that leaves an answer fewer than USEFUL tokens. A reservation that is not settled within
         `seconds` is charged in full.
         """
+        try:
+            hold = await self._held(prompt, room, price, seconds)
+        except BudgetExhausted as error:
+            self._note("refused", prompt + room, 0, str(error))
+            raise
+        if hold.room < room:
+            self._note("cut", prompt + room, hold.amount.tokens, "it is as much as there is left")
+        return hold
+
+    async def _held(self, prompt: int, room: int, price: Price | None, seconds: float) -> Hold:
         await self._open()
         cost, room = price or Price(0, 0), self._fitting(prompt, room, price)
         want = Amount(prompt + room, cost.cost(prompt, room))
@@ -195,6 +210,10 @@ class Budget:
             key, granted = await self.backing.reserve(want, Amount(), seconds)
         finally:
             self._take(granted - want)
+        if not granted.covers(want):
+            self._note(
+                "cut", want.tokens, granted.tokens, "the day's limit has no more for somebody else's work"
+            )
         return Hold(self, granted, granted.tokens, key)
 
     def headers(self, amount: Amount) -> dict[str, str]:
@@ -236,6 +255,13 @@ class Budget:
                 f"{prompt + USEFUL} tokens are needed and {self.left} of {self.limit} are left{money}{cap}"
             )
         return min(rooms)
+
+    def _note(self, outcome: str, wanted: int, given: int, why: str) -> None:
+        """Write down that a reservation was cut or refused."""
+        if self.minutes is not None:
+            key = self.minutes.nth("budget", outcome)
+            more = {"wanted": wanted, "limit": self.limit, "left": self.left}
+            self.minutes.take("budget", key=key, outcome=outcome, tokens_given=given, reason=why, more=more)
 
     def _take(self, amount: Amount) -> None:
         self.reserved += amount.tokens

@@ -72,6 +72,9 @@ async def reason(
             },
             {"role": "user", "content": canonical(_question(subtask, job))},
         ]
+    for tool in listed:
+        if tool["name"] not in reads and tool["name"] not in writes:
+            job.omitted(f"tool:{tool['name']}", "permission")
     sources = {name: f"tool:{host.name}.{name}" for host in toolbox.hosts for name in host.tools}
     desk = _Desk(job, {name: sources[name] for name in reads}, set(writes), messages)
     await desk.serve()
@@ -154,6 +157,8 @@ class _Desk:
             result = await self._use(
                 str(function["name"]), str(function.get("arguments") or "{}"), str(asked.get("content") or "")
             )
+            if len(result) > MAX_RESULT:
+                self._job.omitted(f"result:{function['name']}", "budget", size=len(result) - MAX_RESULT)
             self._messages.append(
                 {"role": "tool", "tool_call_id": str(call.get("id")), "content": result[:MAX_RESULT]}
             )

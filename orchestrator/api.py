@@ -11,11 +11,12 @@ from starlette.routing import Route
 
 from meshwright.card import stamped, to_json
 from meshwright.deadline import Deadline
-from meshwright.errors import Forbidden, InvalidRequest, MeshError, PeerOverloaded, wire_of
+from meshwright.errors import Forbidden, MeshError, PeerOverloaded, wire_of
 from meshwright.inbound.cardroute import PATH as CARD_PATH
 from meshwright.inbound.cardroute import base_address
 from meshwright.inbound.doorman import caller_of
 from orchestrator.auditview import AuditView
+from orchestrator.chainview import ChainView
 from orchestrator.meshstate import MeshState
 from orchestrator.queue import ReviewQueue
 
@@ -42,6 +43,7 @@ class Api:
         self._queue = ReviewQueue(lambda: self._live)
         self.audit = AuditView(lambda: self._live)
         self.mesh = MeshState(lambda: self._live, card, public_url)
+        self._chains = ChainView(lambda: self._live)
         self.driver: Driver | None = None
 
     def routes(self) -> list[Route]:
@@ -53,8 +55,10 @@ class Api:
             Route("/audit/verify", _for_operators(self.audit.verify), methods=["POST"]),
             Route("/audit/{seq}/proof", _for_operators(self.audit.proof)),
             Route("/mesh", _for_operators(self.mesh.shown)),
-            Route("/runs", _for_operators(self.runs)),
-            Route("/runs/{id}", _for_operators(self.run)),
+            Route("/runs", _for_operators(self._chains.runs)),
+            Route("/runs/{id}", _for_operators(self._chains.run)),
+            Route("/runs/{id}/chain", _for_operators(self._chains.chain)),
+            Route("/actions/{key}", _for_operators(self._chains.action)),
             Route("/reviews", _for_operators(self._queue.waiting)),
             Route("/reviews/{id}", _for_operators(self._queue.one)),
             Route("/reviews/{id}", _for_operators(self._queue.decide), methods=["POST"]),
@@ -119,20 +123,6 @@ class Api:
             for e in driver.directory.entries
         ]
         return JSONResponse({"peers": peers, "tools": await driver.toolbox.catalogue(Deadline.after(GATHER))})
-
-    async def runs(self, request: Request) -> JSONResponse:
-        raw = request.query_params.get("limit", "20")
-        if not raw.isdigit() or not 1 <= int(raw) <= 500:
-            raise InvalidRequest("limit must be a number from 1 to 500")
-        rows = await self._live.store.recent(int(raw))
-        keys = ("id", "state", "started", "ended", "request", "caller")
-        return JSONResponse({"runs": [{**{k: r[k] for k in keys}, "outcome": r["state"]} for r in rows]})
-
-    async def run(self, request: Request) -> JSONResponse:
-        row = await self._live.store.get(request.path_params["id"])
-        return JSONResponse(
-            row["report"] or {"id": row["id"], "request": row["request"], "outcome": row["state"]}
-        )
 
 
 def _for_operators(endpoint: Endpoint) -> Endpoint:

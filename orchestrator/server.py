@@ -27,6 +27,7 @@ from meshwright.reviews.store import Patience, ReviewStore
 from meshwright.settings import Settings
 from meshwright.tasks.retention import DAY, HOUR
 from orchestrator.api import Api
+from orchestrator.collect import Collector
 
 if TYPE_CHECKING:
     import httpx
@@ -85,6 +86,7 @@ def orchestrator_app(
         api.driver = driver(
             *(graph, directory, toolbox, policy, RunStore(database), reviews, database, NAME, settings),
             is_operator=identity.trust.is_operator,
+            collector=Collector(database, directory, client, identity),
             contradictions=contradictions,
         )
         readiness.done("graph")

@@ -159,6 +159,15 @@ DECISIONS = (
     "CREATE INDEX decisions_by_time ON decisions (at)",
 )
 
+#: The id and the trace of the whole request, by which others know a run; and the ways in which runs are looked for.
+RUNS_FOUND = (
+    "ALTER TABLE runs ADD COLUMN correlation TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE runs ADD COLUMN trace TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX runs_listed ON runs (started DESC, id DESC)",
+    "CREATE INDEX runs_by_state ON runs (state, started DESC, id DESC)",
+    "CREATE INDEX runs_by_correlation ON runs (correlation) WHERE correlation <> ''",
+)
+
 VERSIONS = (
     Version(1, "runs, reviews, tasks, messages, checkpoints", 1, (*RUNS, *TASKS, *MESSAGES, *CHECKPOINTS)),
     Version(2, "budgets", 1, (*BUDGETS,)),
@@ -167,4 +176,5 @@ VERSIONS = (
     Version(5, "reviews: claims, votes, edits, times", 1, (*REVIEWS,)),
     Version(6, "notebooks", 1, (*NOTEBOOKS,)),
     Version(7, "decisions", 1, (*DECISIONS,)),
+    Version(8, "runs: their request's id and trace", 1, (*RUNS_FOUND,)),
 )

@@ -32,6 +32,7 @@ from meshwright.origin import Origin
 from meshwright.parts import data_in, data_part, text_in, text_part
 from meshwright.protojson import from_dict
 from meshwright.records import correlation, semconv, tracing
+from meshwright.records.decision import BELOW
 from meshwright.records.metrics import Worked
 from meshwright.records.minutes import Minutes
 from meshwright.tasks.events import COMPLETED, WORKING, Event, ends_in, status
@@ -52,6 +53,8 @@ log = logging.getLogger(__name__)
 _OURS = (LeaseLost, StoreUnavailable, Postponed)
 #: How many are told at the same time that there is no place for them: what has a place goes first.
 APOLOGIES = 3
+#: Seconds that work which is stopped has to say what it was at; what swallows its cancellation is not waited for longer.
+LAST_WORDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +181,16 @@ class Executor:
         loop = asyncio.get_running_loop()
         work = loop.create_task(self._done(turn, incoming))
         over: asyncio.Future[None] = loop.create_future()
-        time_is_up = loop.call_later(max(incoming.by.remaining, 0), _set, over)
+        time_is_up, stopped = loop.call_later(max(incoming.by.remaining, 0), _set, over), False
         work.add_done_callback(lambda _: _set(over))
         try:
             await over
         finally:
             time_is_up.cancel()
-            if not work.done():
+            if stopped := not work.done():
                 work.cancel()
-        if not work.done():
+                await asyncio.wait({work}, timeout=LAST_WORDS)
+        if stopped:
             return DeadlineExceeded("the deadline passed before the work was done")
         if work.cancelled():
             return DeadlineExceeded("the work was cancelled")
@@ -222,16 +226,18 @@ class Executor:
             message = _message(turn, [text_part(line)])
             await turn.record(status(task.id, task.context_id, WORKING, message))
 
+        budget = Budget.from_headers(
+            envelope.headers,
+            default=settings.budget_tokens,
+            micros=settings.budget_micros,
+            call=self._per_call,
+        )
+        budget.minutes = turn.minutes
         return Incoming(
             text=text_in(envelope.message.parts),
             data=data_in(envelope.message.parts),
             by=Deadline.after(seconds),
-            budget=Budget.from_headers(
-                envelope.headers,
-                default=settings.budget_tokens,
-                micros=settings.budget_micros,
-                call=self._per_call,
-            ),
+            budget=budget,
             say=say,
             task_id=task.id,
             context_id=task.context_id,
@@ -250,7 +256,7 @@ class Executor:
         state = TaskState.TASK_STATE_REJECTED if rejected else TaskState.TASK_STATE_FAILED
         end = status(turn.task.id, turn.task.context_id, state, _message(turn, [text_part(text)]))
         usage = error.notes.get("usage") if isinstance(error, MeshError) else None
-        return _noted(end, {"code": code, "ms": ms, **({"usage": usage} if usage else {})})
+        return _noted(end, turn, {"code": code, "ms": ms, **({"usage": usage} if usage else {})})
 
     def _explain(self, error: BaseException) -> tuple[str, str]:
         """A code and a sentence for the caller. What is internal stays in our log, under the reference given out."""
@@ -282,7 +288,7 @@ def _told(turn: Turn, outcome: Outcome, ms: int) -> list[Event]:
         end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, asks)
     else:
         end = status(task.id, task.context_id, COMPLETED)
-    return [*happened, _noted(end, notes)]
+    return [*happened, _noted(end, turn, notes)]
 
 
 def _set(over: asyncio.Future[None]) -> None:
@@ -301,6 +307,7 @@ def _message(turn: Turn, parts: list[Part]) -> Message:
     )
 
 
-def _noted(event: TaskStatusUpdateEvent, notes: Mapping[str, Any]) -> TaskStatusUpdateEvent:
-    from_dict({URI: {"correlation": correlation.in_hand.get(), **notes}}, event.metadata)
+def _noted(event: TaskStatusUpdateEvent, turn: Turn, notes: Mapping[str, Any]) -> TaskStatusUpdateEvent:
+    decided = {"decisions": turn.minutes.ids[:BELOW]} if turn.minutes.ids else {}
+    from_dict({URI: {"correlation": correlation.in_hand.get(), **decided, **notes}}, event.metadata)
     return event

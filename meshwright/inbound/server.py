@@ -18,6 +18,7 @@ from meshwright.inbound.ancestry import Ancestry
 from meshwright.inbound.bindings import ShortWay, http_bindings, refusal
 from meshwright.inbound.busy import RetryAfter
 from meshwright.inbound.cardroute import card_routes
+from meshwright.inbound.decisionroute import decision_route
 from meshwright.inbound.doorman import Doorman
 from meshwright.inbound.executor import Executor, Unheard, Work
 from meshwright.inbound.extensions import ExtensionEcho
@@ -183,6 +184,7 @@ def a2a_app(
             *card_routes(card, settings.public_url),
             *key_routes(identity),
             *activity_routes(name, lambda: handler.book.database),
+            decision_route(name, lambda: handler.book.database),
             *routes,
         ],
         middleware=[

@@ -12,7 +12,9 @@ from meshwright.asking import Asking
 from meshwright.errors import InvalidRequest, MeshError
 from meshwright.findings import Asks, Finding, Part, Subtask, Usage
 from meshwright.notebook import KeptTools, Notebook
+from meshwright.outbound.called import came_of
 from meshwright.parts import read_as
+from meshwright.records.context import Context
 from meshwright.settings import Settings
 from meshwright.wallet import Wallet, daily
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from meshwright.outbound.model import Model
     from meshwright.outbound.session import Session
     from meshwright.outbound.toolbox import Toolbox
+    from meshwright.records.minutes import Minutes
     from meshwright.tasks.notebooks import Notebooks
 
 
@@ -56,12 +59,15 @@ class Specialist:
             notebook = Notebook(text=incoming.text, message=incoming.message_id)
         budget, origin = incoming.budget, incoming.origin
         asking = Asking(notebook)
-        tools = self._toolbox.session(by=incoming.by, ticket=incoming.run, priority=origin.priority)
+        tools = self._toolbox.session(
+            by=incoming.by, ticket=incoming.run, priority=origin.priority, minutes=incoming.minutes
+        )
         self._back(incoming)
         peers = self._colleagues(incoming, asking)
+        context = _given(incoming, subtask, notebook)
         job = Job(
             *(incoming.by, KeptTools(tools, notebook), budget, notebook.text, incoming.caller, incoming.run),
-            *(peers or Alone(), self._model(), asking),
+            *(peers or Alone(), self._model(incoming.minutes), asking, context),
         )
 
         def used() -> Usage:
@@ -69,17 +75,25 @@ class Specialist:
             called = [*notebook.used, *tools.used, *(peers.used if peers else [])]
             return Usage(tokens=budget.spent, tools=called[:256], ms=ms)
 
-        answer, instead = None, False
+        answer, instead, came = None, False, "failed"
         try:
             answer, instead = await self._answer(subtask, job, notebook, tools)
+            came = "answered"
         except MeshError as error:
+            came = came_of(error)
             error.notes = {"usage": {**used().model_dump(), "micros": budget.paid}}
             await self._leave(incoming, notebook)
             raise
         except asyncio.CancelledError:
+            came = "called-off"
             if not await asking.stopped():
                 raise
         finally:
+            if asking.put is not None:
+                came = "asked"
+            way = "model" if job.model and self._agent.instructions else "playbook"
+            way = "playbook-instead" if instead else way
+            context.note(came, selected=subtask.skill, subtask=subtask.id, strategy=way)
             await budget.close()
         usage = used()
         notes: dict[str, Any] = {"usage": {**usage.model_dump(), "micros": budget.paid}}
@@ -96,12 +110,12 @@ class Specialist:
             notes["degraded"] = ["budget" if budget.exhausted else "model"]
         return Outcome(text=reply, data=answer, metadata=notes)
 
-    def _model(self) -> Model | None:
+    def _model(self, minutes: Minutes) -> Model | None:
         if not self._settings.model:
             return None
         from meshwright.outbound.model import Model
 
-        return Model.from_settings(self._settings)
+        return Model.from_settings(self._settings, minutes)
 
     async def _kept(self, incoming: Incoming) -> Notebook:
         """The notebook of a task that waited for this message. Raises InvalidRequest."""
@@ -148,7 +162,7 @@ class Specialist:
         moved = incoming.origin.moved
         # A turn that ends with a question goes on later: what it asked of others meanwhile is still wanted.
         origin = dataclasses.replace(incoming.origin, moved=lambda: asking.put is not None or moved())
-        return Colleagues(self._directory, incoming.by, incoming.budget, origin, asking)
+        return Colleagues(self._directory, incoming.by, incoming.budget, origin, asking, incoming.minutes)
 
     def _subtask(self, incoming: Incoming) -> Subtask:
         """The subtask that was sent; a client that only sends text gets one made of it."""
@@ -179,6 +193,22 @@ class Specialist:
                 notebook.transcript = None
         answer = await agent.playbook(subtask, job)
         return _noted(answer, f"the model was not used: {why}"), True
+
+
+def _given(incoming: Incoming, subtask: Subtask, notebook: Notebook) -> Context:
+    """What an agent is given for this turn."""
+    context = Context(incoming.minutes, "work")
+    caller = incoming.caller or "stranger"
+    context.passed("instruction", subtask.instruction, caller)
+    if notebook.text:
+        context.passed("text", notebook.text, caller)
+    context.fields("details", subtask.details, caller)
+    context.fields("context", subtask.context, caller)
+    if notebook.told or notebook.answers:
+        context.passed(
+            "notebook", f"{len(notebook.told)} results, {len(notebook.answers)} answers", "earlier turns"
+        )
+    return context
 
 
 def _asked(asks: Asks) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from meshwright.findings import Name, Part, Proposal, Question, Text
+from meshwright.records.decision import Withheld
 from meshwright.trouble import Lie, Trouble
 
 if TYPE_CHECKING:
@@ -68,6 +69,14 @@ class Pose(Part):
     question: Question
 
 
+class Omit(Part):
+    """A worker's playbook says what it left out; it waits for nothing."""
+
+    omit: Annotated[str, Field(max_length=200)]
+    why: Withheld
+    size: Annotated[int, Field(ge=0, le=2**53)] = 0
+
+
 class Drop(Part):
     """A worker does not want to know any more what it has asked."""
 
@@ -93,7 +102,7 @@ class Broke(Part):
 
 
 Wanted = Call | Ask | Propose | Pose
-Said = Wanted | Drop | Answered | Failed | Broke
+Said = Wanted | Omit | Drop | Answered | Failed | Broke
 _SAID: TypeAdapter[Said] = TypeAdapter(Said)
 
 

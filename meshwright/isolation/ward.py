@@ -20,6 +20,7 @@ from meshwright.isolation.frames import (
     Call,
     Drop,
     Failed,
+    Omit,
     Pose,
     Propose,
     Said,
@@ -133,6 +134,8 @@ class Visit:
             match await self._next(reader):
                 case Call() | Ask() | Propose() | Pose() as question:
                     self._begin(question, reader)
+                case Omit(omit=key, why=why, size=size):
+                    job.omitted(key, why, size=size)
                 case Drop(drop=number):
                     self._drop(number)
                 case Answered(answer=answer):

@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from socket import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshwright.agent import Agent, Job
 from meshwright.asking import proposed
@@ -32,6 +32,7 @@ from meshwright.isolation.frames import (
     MAX_TRACE,
     Ask,
     Call,
+    Omit,
     Pose,
     Propose,
     body_from,
@@ -39,6 +40,9 @@ from meshwright.isolation.frames import (
     packed,
 )
 from meshwright.trouble import Trouble
+
+if TYPE_CHECKING:
+    from meshwright.records.decision import Withheld
 
 #: The exit code of a worker that ran out of memory: there may be none left for words.
 OUT_OF_MEMORY = 75
@@ -90,6 +94,7 @@ async def _playing(agent: Agent, job: dict[str, Any], line: Line) -> bytes:
                 run=job["run"],
                 peers=PipedPeers(line),
                 asker=PipedAsker(line),
+                omissions=PipedOmissions(line),
             ),
         )
     except MemoryError:
@@ -145,6 +150,10 @@ class Line:
             raise
         finally:
             del self._asked[number]
+
+    def tell(self, something: Part) -> None:
+        """Say something that nobody answers."""
+        self._pipe.write(framed(something.model_dump_json().encode()))
 
     async def listen(self, pipe: asyncio.StreamReader) -> None:
         """Hand results to who waits for them, until the server closes the pipe."""
@@ -210,3 +219,14 @@ class PipedAsker:
         """The answer to a question."""
         answer = await self._line.ask("whoever asked", functools.partial(Pose, question=question))
         return str(answer["text"])
+
+
+class PipedOmissions:
+    """Where a playbook in a worker says what it left out."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def omitted(self, key: str, why: Withheld, size: int = 0) -> None:
+        clean = key.encode(errors="replace").decode()
+        self._line.tell(Omit(omit=clean, why=why, size=min(size, 2**53)))

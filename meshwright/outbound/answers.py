@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshwright.budget import Amount, used_in
 from meshwright.errors import (
@@ -15,11 +17,14 @@ from meshwright.errors import (
 from meshwright.findings import Finding, Part
 from meshwright.outbound.lost import unheard
 from meshwright.parts import read_as
+from meshwright.records.decision import BELOW
 
 if TYPE_CHECKING:
     from meshwright.outbound.peer import Answer
 
 Kind = TypeVar("Kind", bound=Part)
+
+_DECISION = re.compile(r"d[0-9a-f]{24}")
 
 
 def read(peer: str, kind: type[Kind], answer: Answer) -> Kind:
@@ -44,3 +49,11 @@ def cost_of(error: MeshError, begun: bool) -> Amount | None:
     if isinstance(error, BreakerOpen | DeadlineExceeded):
         return None
     return used_in(error.notes)
+
+
+def decisions_in(notes: Mapping[str, Any]) -> tuple[str, ...]:
+    """The ids of the decisions that a callee says it made, under `decisions` in its notes; what cannot be an id is left out."""
+    said = notes.get("decisions")
+    if not isinstance(said, list):
+        return ()
+    return tuple(each for each in said[:BELOW] if isinstance(each, str) and _DECISION.fullmatch(each))

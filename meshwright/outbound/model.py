@@ -10,9 +10,10 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from meshwright.budget import Amount, Budget, Price
 from meshwright.deadline import Deadline
@@ -25,11 +26,15 @@ from meshwright.errors import (
     PeerTimedOut,
     PeerUnreachable,
 )
+from meshwright.outbound.called import ANY_COUNT, model_called
 from meshwright.outbound.lost import never_sent
 from meshwright.outbound.usage import fewest, judged, sized
 from meshwright.records import semconv
 from meshwright.records.tracing import CLIENT, Attributes, span
 from meshwright.settings import Settings
+
+if TYPE_CHECKING:
+    from meshwright.records.minutes import Minutes
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +42,6 @@ log = logging.getLogger(__name__)
 MAX_TOKENS = 2_000
 #: Of the statuses that refuse, those that may follow on work: a time that ran out, and a client that a gateway took for gone.
 UNSURE = (408, 499)
-#: No count of tokens is larger; a span has no room for what is.
-ANY_COUNT = 2**53
 
 Message = Mapping[str, Any]
 
@@ -61,13 +64,15 @@ class Model:
     url: str = ""
     key: str = field(default="", repr=False)
     price: Price | None = None
+    #: Where each of its answers is written down.
+    minutes: Minutes | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Model:
+    def from_settings(cls, settings: Settings, minutes: Minutes | None = None) -> Model:
         price = None
         if settings.price_in is not None and settings.price_out is not None:
             price = Price(settings.price_in, settings.price_out)
-        return cls(settings.model, settings.model_url, settings.model_key, price)
+        return cls(settings.model, settings.model_url, settings.model_key, price, minutes)
 
     async def chat(
         self,
@@ -92,12 +97,20 @@ class Model:
         used: Amount | None = None
         doubt = ""
         try:
-            with span(f"{semconv.CHAT} {self.name}", self._attributes(hold.room), kind=CLIENT) as told:
-                response = await self._complete(asked, by, hold.room)
-                written = fewest(_written(self.name, response))
-                used, doubt = judged(response.get("usage"), size, hold.room, written, self.price)
-                if told.is_recording():
-                    told.set_attributes(_told(response, used, self.price))
+            with span(f"{semconv.CHAT} {self.name}", self._attributes(hold.room), kind=CLIENT) as around:
+                note, told = self._noting(asked, by, hold.room), dict[str, Any]()
+                try:
+                    response = await self._complete(asked, by, hold.room)
+                    written = fewest(_written(self.name, response))
+                    used, doubt = judged(response.get("usage"), size, hold.room, written, self.price)
+                    told = _told(response, used, self.price)
+                    if around.is_recording():
+                        around.set_attributes(told)
+                    said = _said(self.name, response)
+                except BaseException as error:
+                    note(error, told, used)
+                    raise
+                note(said.message, told, used)
         except MeshError as error:
             # It said no, or never heard of us. Anything else may have been worked on, and billed.
             if isinstance(error, PeerRefused | PeerOverloaded | BudgetExhausted) or never_sent(error):
@@ -109,7 +122,28 @@ class Model:
             if doubt:
                 log.warning("%s: its usage is not believed: %s", self.name, doubt)
             charged = await hold.settle(used, doubt=doubt)
-        return _said(self.name, response, charged.tokens)
+        return replace(said, tokens=charged.tokens)
+
+    def _noting(
+        self, asked: Mapping[str, Any], by: Deadline, room: int
+    ) -> Callable[[Mapping[str, Any] | BaseException, Mapping[str, Any], Amount | None], None]:
+        """Takes the row of one completion: what it came to, what its span says of it, and what it used."""
+        minutes, began, left = self.minutes, time.time(), int(by.remaining * 1000)
+
+        def note(
+            came: Mapping[str, Any] | BaseException, told: Mapping[str, Any], used: Amount | None
+        ) -> None:
+            if minutes is None:
+                return
+            known = {
+                "began": began,
+                "deadline_ms": left,
+                "tokens_given": room,
+                "key": minutes.nth("model_call", ""),
+            }
+            model_called(minutes, self.name, asked, came, told, micros=used.micros if used else 0, **known)
+
+        return note
 
     def _attributes(self, room: int) -> Attributes:
         """What a trace tells of a completion before it is there."""
@@ -218,7 +252,7 @@ def _name(text: object) -> str:
     return str(text or "")[:100].encode(errors="replace").decode()
 
 
-def _said(name: str, response: Mapping[str, Any], tokens: int) -> Said:
+def _said(name: str, response: Mapping[str, Any]) -> Said:
     choices = response.get("choices") or []
     message = dict(choices[0].get("message") or {}) if choices else {}
     calls = [
@@ -229,4 +263,4 @@ def _said(name: str, response: Mapping[str, Any], tokens: int) -> Said:
     text = message.get("content") or ""
     if not calls and not text:
         raise PeerAnsweredBadly(name, "the model said nothing")
-    return Said(str(text), calls, tokens, message)
+    return Said(str(text), calls, 0, message)

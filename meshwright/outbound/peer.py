@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -32,6 +33,7 @@ from meshwright.findings import Asks
 from meshwright.inbound.identity import Identity
 from meshwright.origin import Origin
 from meshwright.outbound.breaker import Breaker, tells
+from meshwright.outbound.called import agent_called
 from meshwright.outbound.farewell import Farewells
 from meshwright.outbound.lost import unheard
 from meshwright.outbound.retry import Retries
@@ -45,6 +47,8 @@ from meshwright.records.tracing import CLIENT, Attributes, span, trace_headers
 if TYPE_CHECKING:
     import httpx
     from a2a.types import AgentCard
+
+    from meshwright.records.minutes import Minutes
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +114,8 @@ class Peer:
         hears: bool = False,
         began: Callable[[str], Awaitable[None]] | None = None,
         accepts: Callable[[Answer], object] | None = None,
+        minutes: Minutes | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Send `content` as a data part (and `text` beside it) and wait for the task's end, at most until `by`.
 
@@ -122,6 +128,8 @@ class Peer:
         comes back to that task; only if the peer does not know it any more is the message sent again.
 
         `accepts` reads the answer, and raises PeerAnsweredBadly for one that is not what was asked for: that counts as any failure.
+
+        Each try that is made is an `agent_call` in the `minutes`; `about` are fields of it that the caller knows.
 
         Raises BreakerOpen, DeadlineExceeded (before sending), or a PeerError.
         """
@@ -136,8 +144,18 @@ class Peer:
             message["taskId"] = answers[0]
         seen = Seen(self.name, *((answers[0], began, answers[1]) if answers else (remote, began)))
 
+        def note(came: str | BaseException, start: float, left: int) -> None:
+            if minutes is not None:
+                known = {"deadline_ms": left, "tokens_given": tokens, "began": start, **(about or {})}
+                # An answer has the name of its message: a try that failed before a crash must not stand in its place.
+                failed = isinstance(came, BaseException)
+                name = message["messageId"]
+                known["key"] = minutes.nth("agent_call", name) if failed else name
+                agent_called(minutes, self.name, seen.remote, seen.notes, came, **known)
+
         async def once() -> Answer:
             async with self.breaker.admit():
+                start, left = time.time(), int(by.remaining * 1000)
                 with span(
                     *(f"{semconv.INVOKE_AGENT} {self.name}", self._attributes(by)),
                     kind=CLIENT,
@@ -145,9 +163,14 @@ class Peer:
                 ) as told:
                     headers = self._headers(by, tokens, micros, origin)
                     try:
-                        return await self._once(message, headers, seen, by, origin, accepts, hears)
+                        answer = await self._once(message, headers, seen, by, origin, accepts, hears)
+                    except BaseException as error:
+                        note(error, start, left)
+                        raise
                     finally:
                         told.set_attribute(semconv.A2A_TASK, as_id(seen.remote) if seen.remote else "")
+                    note("answered" if answer.asks is None else "asked", start, left)
+                    return answer
 
         def safe(error: MeshError) -> bool:
             if answers is not None and self.takes_once:

@@ -12,11 +12,15 @@ import contextlib
 import json
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from meshwright.errors import StoreUnavailable
 from meshwright.outbound.breaker import Breaker, Standing
+from meshwright.records import decisions
+from meshwright.records.decision import Decision
+from meshwright.records.minutes import decision_id
 
 if TYPE_CHECKING:
     from meshwright.database import Database, Row, Transaction
@@ -36,7 +40,7 @@ _WHOSE = "agent = ? AND kind = ? AND address = ?"
 _COLUMNS = "kind, address, opening, state, since, until - EPOCH() AS wait, failures"
 #: A row is made once for an opening, and only changed after that: one that is gone was closed by another replica.
 _MAKE = """INSERT INTO breakers (agent, kind, address, opening, state, holder, until, failures, since)
-    VALUES (?, ?, ?, ?, ?, ?, EPOCH() + ?, ?, EPOCH()) ON CONFLICT (agent, kind, address) DO NOTHING"""
+    VALUES (?, ?, ?, ?, ?, ?, EPOCH() + ?, ?, EPOCH()) ON CONFLICT (agent, kind, address) DO NOTHING RETURNING opening"""
 #: Not while another replica is probing.
 _CHANGE = f"""UPDATE breakers SET state = ?, holder = ?, until = EPOCH() + ?, failures = ?
     WHERE {_WHOSE} AND opening = ? AND holder IN ('', ?)"""
@@ -138,16 +142,20 @@ class Switchboard:
         """How it stands now, as an operation."""
         whose, opening, standing = self._whose(breaker), breaker.opening, breaker.standing()
         new, failures = self._known.get(breaker) != opening, json.dumps(dict(breaker.failures))
+        moved = [self._moved_to(breaker, standing)]
 
         async def op(tx: Transaction) -> None:
             tx.wake(TOPIC)
             if standing is None:
-                await tx.execute(f"DELETE FROM breakers WHERE {_WHOSE} AND opening = ?", *whose, opening)
+                gone = f"DELETE FROM breakers WHERE {_WHOSE} AND opening = ? RETURNING opening"
+                if await tx.execute(gone, *whose, opening):
+                    await decisions.write(tx, moved)
                 return
             holder = self._me if standing.state == "half-open" else ""
             now = (standing.state, holder, standing.retry_in, failures)
             if new:
-                await tx.execute(_MAKE, *whose, opening, *now)
+                if await tx.execute(_MAKE, *whose, opening, *now):
+                    await decisions.write(tx, moved)
                 await tx.execute(
                     "DELETE FROM breakers WHERE agent = ? AND until < EPOCH() - ?", whose[0], OLD
                 )
@@ -155,6 +163,28 @@ class Switchboard:
                 await tx.execute(_CHANGE, *now, *whose, opening, self._me)
 
         return op
+
+    def _moved_to(self, breaker: Breaker, standing: Standing | None) -> Decision:
+        """The row of a breaker that opened or closed, for whichever replica it is that the database takes it from.
+
+        A probe is none, and one that failed neither: then it stands as it stood.
+        """
+        state = "closed" if standing is None else "open"
+        place = f"breaker/{breaker.kind}/{breaker.address}/{breaker.opening}/{state}"
+        failures = {str(name): count for name, count in breaker.failures.items() if count}
+        counted = ", ".join(f"{name}: {count}" for name, count in failures.items())
+        why = "a probe found it well" if standing is None else f"failures in a row: {counted}"
+        return Decision(
+            id=decision_id(self._agent, "", 0, place),
+            kind="breaker",
+            at=time.time(),
+            agent=self._agent,
+            outcome=state,
+            selected=breaker.peer,
+            strategy=breaker.kind,
+            reason=why,
+            more={"failures": failures, "address": breaker.address[:200]},
+        )
 
     def _whose(self, breaker: Breaker) -> tuple[str, str, str]:
         return self._agent, breaker.kind, breaker.address

@@ -43,6 +43,7 @@ from meshwright.records.tracing import trace_headers
 
 if TYPE_CHECKING:
     from meshwright.grants.grant import Grant
+    from meshwright.records.minutes import Minutes
 
 PROTOCOL = "2026-07-28"
 _SPEC = "io.modelcontextprotocol/"
@@ -76,8 +77,16 @@ class Toolbox:
         self._ids = itertools.count(1)
         self._learning = asyncio.Lock()
 
-    def session(self, *, by: Deadline, ticket: str = "", priority: str = "") -> Session:
-        return Session(self, by, ticket, priority)
+    def session(
+        self,
+        *,
+        by: Deadline,
+        ticket: str = "",
+        priority: str = "",
+        minutes: Minutes | None = None,
+        quiet: bool = False,
+    ) -> Session:
+        return Session(self, by, ticket, priority, minutes, quiet)
 
     @property
     def breakers(self) -> list[Breaker]:

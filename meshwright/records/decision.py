@@ -9,6 +9,7 @@ import hashlib
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic_core import PydanticSerializationError
 
 from meshwright.records import semconv
 from meshwright.records.correlation import as_id
@@ -17,6 +18,8 @@ from meshwright.records.correlation import as_id
 SCHEMA = 1
 #: Characters of a reason, of any other text, members of a list, and of a row as JSON.
 REASON, TEXT, MANY, ROW = 1_000, 200, 32, 65_536
+#: Ids of a peer's decisions that an answer names, at most.
+BELOW = 256
 
 Kind = Literal[
     "plan",  # how a request was split, and which parts nobody can do
@@ -40,8 +43,15 @@ Withheld = Literal["budget", "relevance", "permission", "personal", "stale", "du
 
 
 def _cut(most: int) -> BeforeValidator:
+    """At most so many characters, and nothing that a database does not take as text: half a letter, or a NUL."""
+
     def cut(value: Any) -> Any:
-        return f"{value[: most - 1]}…" if isinstance(value, str) and len(value) > most else value
+        if not isinstance(value, str):
+            return value
+        text = value if len(value) <= most else f"{value[: most - 1]}…"
+        if text.isascii() and "\0" not in text:
+            return text
+        return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
     return BeforeValidator(cut)
 
@@ -117,7 +127,7 @@ class Decision(_Part):
     ms: int = 0
     #: Of the whole request; of the run (empty where an agent was called by itself); of the task and its message that it was made in.
     correlation: str = ""
-    run: str = ""
+    run: Text = ""
     task: str = ""
     turn: int = 1
     trace: str = ""
@@ -158,17 +168,27 @@ class Decision(_Part):
 
     def row(self) -> str:
         """As JSON, without what is empty; never longer than ROW: then what is longest in it goes, and `more` says so."""
-        text = self.model_dump_json(exclude_defaults=True)
-        if len(text) <= ROW:
-            return text
-        cut = self.model_copy(
-            update={
-                "more": {"cut": len(text)},
-                "call": self.call and self.call.model_copy(update={"arguments": None, "result": None}),
-                "sides": tuple(side.model_copy(update={"arguments": None}) for side in self.sides),
-            }
+        for less in (None, self._shorter, self._shortest):
+            try:
+                text = (self if less is None else less()).model_dump_json(exclude_defaults=True)
+            except PydanticSerializationError:  # something in `call`, a side or `more` is no JSON
+                continue
+            if len(text) <= ROW:
+                break
+        return text
+
+    def _shorter(self) -> Decision:
+        call = self.call and self.call.model_copy(update={"arguments": None, "result": None})
+        sides = tuple(
+            s.model_copy(update={"arguments": None, "evidence": s.evidence[:2]}) for s in self.sides
         )
-        return cut.model_dump_json(exclude_defaults=True)
+        return self.model_copy(update={"more": {"cut": True}, "call": call, "sides": sides})
+
+    def _shortest(self) -> Decision:
+        gone: dict[str, Any] = dict.fromkeys(
+            ("options", "passed", "omitted", "sides", "evidence", "below"), ()
+        )
+        return self.model_copy(update={"more": {"cut": True}, "call": None, **gone})
 
     def attributes(self) -> dict[str, str | int | float]:
         """For the span it was made in: names and numbers, never what somebody said."""

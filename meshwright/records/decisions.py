@@ -9,6 +9,7 @@ from meshwright.records.decision import Decision, digest
 
 if TYPE_CHECKING:
     from meshwright.database import Database, Row, Transaction
+    from meshwright.database.door import Statement
 
 #: Rows of one INSERT, in the sizes that are used: few different statements, for they are kept prepared.
 SIZES = (8, 4, 2, 1)
@@ -34,6 +35,11 @@ async def write(tx: Transaction, decisions: Sequence[Decision], *, heard: bool =
             place += size
 
 
+def statements(decisions: Sequence[Decision]) -> list[Statement]:
+    """The same as statements that conclude an operation, one for each."""
+    return [(_INSERTS[1], _row(decision, False)) for decision in decisions]
+
+
 def _row(decision: Decision, heard: bool) -> tuple[Any, ...]:
     body = decision.row().replace("\\u0000", "\\ufffd")
     return (
@@ -42,8 +48,13 @@ def _row(decision: Decision, heard: bool) -> tuple[Any, ...]:
     )
 
 
-async def found(database: Database, *, run: str = "", correlation: str = "", action: str = "") -> list[Row]:
-    """The rows of a run, a request, or an action, the oldest first, at most MOST: {id, digest, body, heard}."""
+async def found(
+    database: Database, *, run: str = "", correlation: str = "", action: str = "", agent: str = ""
+) -> list[Row]:
+    """The rows of a run, a request, or an action, the oldest first, at most MOST: {id, digest, body, heard}.
+
+    With `agent` only those that it has made: agents may share a database.
+    """
     column, value = next(
         (name, value)
         for name, value in (("run", run), ("correlation", correlation), ("action", action))
@@ -52,9 +63,11 @@ async def found(database: Database, *, run: str = "", correlation: str = "", act
 
     async def op(tx: Transaction) -> list[Row]:
         # The condition on its own is what lets the engines use the index, which is of those that are not empty.
+        whose, names = (" AND agent = ?", [value, agent]) if agent else ("", [value])
         return await tx.execute(
-            f"SELECT id, digest, body, heard FROM decisions WHERE {column} = ? AND {column} <> '' ORDER BY at LIMIT ?",
-            *(value, MOST),
+            f"SELECT id, digest, body, heard FROM decisions WHERE {column} = ? AND {column} <> ''{whose} ORDER BY at LIMIT ?",
+            *names,
+            MOST,
         )
 
     return await database.read(op)

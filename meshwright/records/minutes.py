@@ -1,6 +1,9 @@
 """The minutes of one turn of a task: every decision taken in it, until the transaction that ends the turn, or a step of it, keeps them.
 
 An id is derived from what is decided where, so work that is done again after a crash writes down the same decisions, not more.
+
+A turn that calls tools without end has MOST rows, and then one more that counts what is not there. What changes the world (a verdict,
+a person's word, an effect) is always there.
 """
 
 from __future__ import annotations
@@ -17,6 +20,10 @@ from meshwright.records.redact import reason
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+#: Rows of one turn; of these kinds none is written beyond that, they are counted.
+MOST = 1_000
+_COUNTED: frozenset[Kind] = frozenset({"tool_call", "model_call", "agent_call", "context", "budget"})
+
 
 class Minutes:
     """What was decided in one turn. `agent` is who decides; `caller` is who asked for the work."""
@@ -27,23 +34,36 @@ class Minutes:
         self.ids: list[str] = []
         self._open: dict[str, Decision] = {}
         self._seen: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+        #: The row that counts what was dropped; another once one was kept.
+        self._count = 1
 
     def take(self, kind: Kind, *, key: str = "", began: float | None = None, **said: Any) -> str:
         """Write a decision down, as the fields of `Decision`; its id. It hangs on the span in hand.
 
         `key` names it among those of its kind in this turn, so that doing it again is the same decision; without one it is their number.
-        `began` is when it began, by `time.time()`: its `ms` is the time since then.
+        `began` is when it began, by `time.time()`: its `ms` is the time since then. Empty is the id of one that is only counted.
         """
+        name = self.id_of(kind, key)
+        if kind in _COUNTED and len(self.ids) >= MOST and name not in self._open:
+            self._dropped[kind] += 1
+            self._note(self._id(f"dropped/{self._count}"), "context", None, self._drops())
+            return ""
+        decision = self._note(name, kind, began, said)
+        tracing.decided(name, decision.attributes)
+        return name
+
+    def _note(self, name: str, kind: Kind, began: float | None, said: dict[str, Any]) -> Decision:
         now = time.time()
         at = now if began is None else began
         trace, span = tracing.here()
         if "reason" in said:
             said["reason"] = reason(said["reason"])
         decision = Decision(
-            id=self.id_of(kind, key),
+            id=name,
             kind=kind,
             at=at,
-            ms=int((now - at) * 1000),
+            ms=max(int((now - at) * 1000), 0),
             agent=self.agent,
             correlation=correlation.in_hand.get() or self.task,
             run=self.run,
@@ -54,11 +74,15 @@ class Minutes:
             caller=self.caller,
             **said,
         )
-        if decision.id not in self._open:
-            self.ids.append(decision.id)
-        self._open[decision.id] = decision
-        tracing.decided(decision.id, decision.attributes)
-        return decision.id
+        if name not in self._open:
+            self.ids.append(name)
+        self._open[name] = decision
+        return decision
+
+    def _drops(self) -> dict[str, Any]:
+        total = self._dropped.total()
+        why = f"{total} more were decided in this turn than the {MOST} that are written down"
+        return {"outcome": "dropped", "reason": why, "more": {"dropped": dict(self._dropped)}}
 
     def id_of(self, kind: Kind, key: str = "") -> str:
         """The id that `take` will give, for what has to name it before; without a key each call counts."""
@@ -66,6 +90,15 @@ class Minutes:
         if not key:
             self._seen[kind] += 1
             name = f"{kind}#{self._seen[kind]}"
+        return self._id(name)
+
+    def nth(self, kind: Kind, what: str) -> str:
+        """A key for what may happen more than once in a turn with nothing to tell it by: `what`, and which time it is."""
+        name = hashlib.sha256(what.encode(errors="replace")).hexdigest()[:16]
+        self._seen[f"{kind}/{name}"] += 1
+        return f"{name}/{self._seen[f'{kind}/{name}']}"
+
+    def _id(self, name: str) -> str:
         return decision_id(self.agent, self.task, self.turn, name)
 
     @property
@@ -77,6 +110,9 @@ class Minutes:
         for decision in decisions:
             if self._open.get(decision.id) is decision:
                 del self._open[decision.id]
+        if self._dropped:
+            self._dropped.clear()
+            self._count += 1
 
 
 def decision_id(agent: str, task: str, turn: int, name: str) -> str:

@@ -18,16 +18,15 @@ _DETAILS: dict[str, Any] = {
     "says": "",
     "confidence": None,
 }
-_DETAILS |= {"about": "", "subtask": ""}
+_DETAILS |= {"about": "", "subtask": "", "decision": ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A review that nobody else changes before this transaction ends, with whose request it is about, and the time."""
+    """A review that nobody else changes before this transaction ends, with its run {task_id, caller, correlation}, and the time."""
 
     review: dict[str, Any]
-    task_id: str
-    owner: str
+    run: dict[str, Any]
     approved: tuple[str, ...]
     now: float
 
@@ -44,7 +43,7 @@ class Held:
 async def held(tx: Transaction, key: str) -> Held | None:
     """Take a review for this transaction. Its task is taken first, as by whoever drives or ends it, so that nobody waits in a circle."""
     runs = await tx.execute(
-        "SELECT runs.task_id, runs.caller FROM reviews JOIN runs ON runs.id = reviews.run WHERE reviews.id=?",
+        "SELECT runs.task_id, runs.caller, runs.correlation FROM reviews JOIN runs ON runs.id = reviews.run WHERE reviews.id=?",
         key,
     )
     if not runs:
@@ -53,7 +52,7 @@ async def held(tx: Transaction, key: str) -> Held | None:
     rows = await tx.execute("UPDATE reviews SET version=version WHERE id=? RETURNING *, EPOCH() AS now", key)
     review = review_of(rows[0])
     approved = tuple(vote["by"] for vote in await approvals_of(tx, review))
-    return Held(review, runs[0]["task_id"], runs[0]["caller"], approved, float(rows[0]["now"]))
+    return Held(review, dict(runs[0]), approved, float(rows[0]["now"]))
 
 
 async def read(tx: Transaction, key: str) -> dict[str, Any] | None:

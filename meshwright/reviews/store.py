@@ -18,7 +18,10 @@ from meshwright.audit.privacy import redacted
 from meshwright.database import Database, Row, Transaction
 from meshwright.errors import AlreadyDecided, NotFound
 from meshwright.findings import Proposal, Risk, Verdict
+from meshwright.records import decisions, tracing
+from meshwright.records.decision import Decision
 from meshwright.reviews.rows import Held, approvals_of, held, read, review_of
+from meshwright.reviews.said import of_word, said, withdraw
 from meshwright.reviews.word import Word, effect, must_be_allowed, must_be_free
 from meshwright.tasks.accept import signal
 from meshwright.tasks.lease import check
@@ -61,8 +64,9 @@ class ReviewStore:
         *,
         provenance: Mapping[str, str] | None = None,
         conflict: Mapping[str, Any] | None = None,
+        decision: str = "",
     ) -> None:
-        """Put a proposal before people. The same proposal twice is one review; one that was approved, and needs more people
+        """Put a proposal before people; `decision` is the verdict that does. The same proposal twice is one review; one that was approved, and needs more people
         now than it had, is open again with the approvals that it has. Raises LeaseLost."""
         needed, times = max(verdict.approvals, 1), self._times(verdict.risk)
         seen = effect(proposal.action, proposal.arguments)
@@ -71,6 +75,7 @@ class ReviewStore:
             "says": proposal.why,
             "provenance": dict(provenance or {}),
             "conflict": dict(conflict) if conflict else None,
+            "decision": decision,
         }
         why = (verdict.policy, verdict.why, verdict.source, verdict.risk, needed)
         stopped: dict[str, Any] = {
@@ -148,10 +153,10 @@ class ReviewStore:
         Raises NotFound, InvalidRequest, Forbidden, and the three that are answered with 409: AlreadyDecided, Outdated, Claimed.
         """
 
-        async def op(tx: Transaction) -> dict[str, Any]:
+        async def op(tx: Transaction) -> tuple[dict[str, Any], Decision]:
             found = await self._held(tx, key)
             review = found.review
-            must_be_allowed(word, by, review, found.owner, found.approved, found.now)
+            must_be_allowed(word, by, review, found.run["caller"], found.approved, found.now)
             if word.decision == "edit" and await tx.execute(
                 "SELECT id FROM reviews WHERE id=? OR became=?", became, became
             ):
@@ -172,10 +177,13 @@ class ReviewStore:
             if word.arguments is not None:
                 after = effect(review["action"], word.arguments)
                 body |= {"became": became, "edited": for_the_log(word.arguments), "edited_hash": after}
-            await self._changed(tx, found, _KINDS[word.decision], by, body)
-            return await _read(tx, key)
+            row = of_word(self._agent, found, word, by, over, became)
+            await self._changed(tx, found, _KINDS[word.decision], by, body, row)
+            return await _read(tx, key), row
 
-        return await self._database.write(op)
+        page, row = await self._database.write(op)
+        tracing.decided(row.id, row.attributes)
+        return page
 
     async def claim(self, key: str, *, by: str) -> dict[str, Any]:
         """Keep others from deciding for a while; again, for that while from now. Raises NotFound, AlreadyDecided, Claimed."""
@@ -209,20 +217,20 @@ class ReviewStore:
             found = await held(tx, key)
             if found is None or found.review["state"] != "open" or found.review["expires"] is None:
                 return
+            seen = {"hash": found.review["hash"]}
             if found.review["expires"] <= found.now:
                 why = f"nobody decided within {round(self._patience.expires / 86_400, 2):g} days"
                 await tx.execute(
                     "UPDATE reviews SET state='expired', decided_by='nobody', reason=?, decided=EPOCH() WHERE id=?",
-                    why,
-                    key,
+                    *(why, key),
                 )
                 await self._tell(tx, found)
-                await self._changed(tx, found, "review.expired", self._agent, {"hash": found.review["hash"]})
+                row = said(self._agent, found, "expired", why=why)
+                await self._changed(tx, found, "review.expired", self._agent, seen, row)
             elif found.review["due"] <= found.now and not found.review["escalated"]:
                 await tx.execute("UPDATE reviews SET escalated=1 WHERE id=?", key)
-                await self._changed(
-                    tx, found, "review.escalated", self._agent, {"hash": found.review["hash"]}
-                )
+                row = said(self._agent, found, "escalate", why="it was due, and nobody had decided it")
+                await self._changed(tx, found, "review.escalated", self._agent, seen, row)
 
         await self._database.write(op)
 
@@ -248,13 +256,12 @@ class ReviewStore:
             sql = "UPDATE reviews SET due=EPOCH()+?, expires=EPOCH()+? WHERE state='open' AND expires IS NULL"
             await self._database.execute(sql, *self._times("medium"))
             return await self.next_due()
-        times_left = [
-            soon[0][name] - soon[0]["now"] for name in ("due", "expires") if soon[0][name] is not None
-        ]
+        times = [soon[0][name] for name in ("due", "expires")]
+        times_left = [at - soon[0]["now"] for at in times if at is not None]
         return [row["id"] for row in due], max(min(times_left, default=math.inf), 0.0)
 
     async def decisions(self, keys: list[str]) -> dict[str, dict[str, Any]]:
-        """Those of the reviews that are over, as {id: {decision, by, reason, hash, approved_by, became, edited}}."""
+        """Those of the reviews that are over, as {id: {decision, by, reason, hash, version, approved_by, became, edited}}."""
         marks = ",".join("?" * len(keys)) or "NULL"
 
         async def op(tx: Transaction) -> dict[str, dict[str, Any]]:
@@ -262,7 +269,7 @@ class ReviewStore:
             reviews = [review_of(row) for row in rows]
             return {
                 review["id"]: {
-                    **{name: review[name] for name in ("hash", "became", "edited")},
+                    **{name: review[name] for name in ("hash", "version", "became", "edited")},
                     "decision": review["state"],
                     "by": review["decided_by"] or "nobody",
                     "reason": review["reason"] or "",
@@ -285,27 +292,24 @@ class ReviewStore:
     async def _tell(self, tx: Transaction, found: Held) -> bool:
         """Word to the run; False when it has ended. A review that was opened again is decided again: so the version is in the name."""
         name = f"decided-{found.review['id']}-{found.review['version']}"
-        return await signal(tx, self._agent, found.task_id, name)
+        return await signal(tx, self._agent, found.run["task_id"], name)
 
     async def _changed(
-        self, tx: Transaction, found: Held, kind: str, by: str, body: Mapping[str, Any], *, keep: bool = False
+        self,
+        tx: Transaction,
+        found: Held,
+        kind: str,
+        by: str,
+        body: Mapping[str, Any],
+        *row: Decision,
+        keep: bool = False,
     ) -> None:
-        """What every change does: the version rises, the claim ends (unless it is to `keep`), and the log has it."""
+        """What every change does: the version rises, the claim ends (unless it is to `keep`), and the log has it, and the chain."""
         free = "" if keep else ", claimed_by=NULL, claimed_until=NULL"
         review = found.review
         await tx.execute(f"UPDATE reviews SET version=version+1{free} WHERE id=?", review["id"])
         await append(tx, Entry(kind, by, body, review["run"], review["id"]))
-
-
-async def withdraw(tx: Transaction, run: str, why: str, by: str, key: str = "") -> None:
-    """Nobody needs to decide the run's reviews any more (because it has ended), or that one."""
-    rows = await tx.execute(
-        "UPDATE reviews SET state='withdrawn', reason=?, decided=EPOCH(), version=version+1 WHERE run=? AND state='open'"
-        " AND ? IN ('', id) RETURNING id",
-        *(why, run, key),
-    )
-    for row in rows:
-        await append(tx, Entry("review.withdrawn", by, {"why": redacted(why)}, run, row["id"]))
+        await decisions.write(tx, row)
 
 
 async def _read(tx: Transaction, key: str) -> dict[str, Any]:

@@ -280,7 +280,13 @@ class Worker:
                     begun = status(held.task.id, held.task.context_id, WORKING)
                     await held.append([begun])
                 turn = self._turn(held, held.waiting[0])
-                await held.append(await self._perform(turn), ends=turn.envelope.turn, minutes=turn.minutes)
+                try:
+                    happened = await self._perform(turn)
+                    await held.append(happened, ends=turn.envelope.turn, minutes=turn.minutes)
+                except (LeaseLost, asyncio.CancelledError):
+                    if not self.draining:
+                        await held.keep(turn.minutes)
+                    raise
         except LeaseLost as error:
             log.info("%s", error)
         except Postponed as error:

@@ -1,0 +1,46 @@
+"""What makes two decisions the same one, and what the minutes give to a transaction."""
+
+from __future__ import annotations
+
+from meshwright.records.minutes import Minutes
+
+
+def taken(minutes: Minutes) -> list[str]:
+    keys = [minutes.nth("tool_call", what) for what in ("look t1", "look t2", "look t1")]
+    return [
+        minutes.take("plan", outcome="answered"),
+        minutes.take("plan", outcome="answered"),
+        *(minutes.take("tool_call", key=key, outcome="answered") for key in keys),
+    ]
+
+
+def test_the_same_work_in_the_same_turn_has_the_same_ids_and_in_another_others() -> None:
+    first = taken(Minutes("orders", "t1", 1))
+    assert len(set(first)) == 5
+    assert taken(Minutes("orders", "t1", 1)) == first
+    for other in (Minutes("orders", "t1", 2), Minutes("orders", "t2", 1), Minutes("returns", "t1", 1)):
+        assert not set(taken(other)) & set(first)
+
+
+def test_an_id_can_be_named_before_its_decision_is_taken() -> None:
+    minutes = Minutes("orders", "t1")
+    assert minutes.id_of("route", "part") == minutes.take("route", key="part", outcome="answered")
+
+
+def test_the_later_word_on_a_decision_counts_until_one_is_kept() -> None:
+    minutes = Minutes("orders", "t1")
+    minutes.take("route", key="part", outcome="asked")
+    before = minutes.open
+    minutes.take("route", key="part", outcome="answered")
+    assert [row.outcome for row in minutes.open] == ["answered"]
+    minutes.kept(before)
+    assert [row.outcome for row in minutes.open] == ["answered"], "it was not that one which was kept"
+    minutes.kept(minutes.open)
+    assert minutes.open == []
+    assert len(minutes.ids) == 1
+
+
+def test_a_clock_that_goes_back_makes_no_negative_time() -> None:
+    minutes = Minutes("orders", "t1")
+    minutes.take("route", began=4e9, outcome="answered")
+    assert [row.ms for row in minutes.open] == [0]
