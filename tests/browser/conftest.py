@@ -82,6 +82,16 @@ class Sight:
             f"{rule['id']}: {node['html'][:160]}" for rule in found["violations"] for node in rule["nodes"]
         ]
 
+    async def everywhere(self, name: str) -> None:
+        """See that the page holds at both widths and in both themes, and keep pictures of it."""
+        for width, height in (DESKTOP, PHONE):
+            await self.page.set_viewport_size({"width": width, "height": height})
+            for theme in ("light", "dark"):
+                await self.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+                await self.shot(f"{name}-{width}-{theme}")
+                assert await self.violations() == []
+                assert not await self.is_too_wide()
+
     async def is_too_wide(self) -> bool:
         """Whether the page has to be scrolled sideways."""
         return bool(await self.page.evaluate("() => document.documentElement.scrollWidth > innerWidth"))

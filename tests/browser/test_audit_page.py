@@ -9,15 +9,14 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from meshwright.audit import Entry, append
+from meshwright.audit.note import verifier_of
+from meshwright.audit.proof import checked
 from meshwright.inbound.identity import new_key
 from meshwright.settings import Settings
 from meshwright.testing.inprocess import lifespan_of
 from orchestrator.server import orchestrator_app
 
-DESKTOP, PHONE = (1280, 800), (390, 844)
 PRIVATE, PUBLIC = new_key("orchestrator")
 RUN, KEY = "run-5f1c0e77a2b94d10", "a-9d1f7c2be0"
 
@@ -59,8 +58,11 @@ async def signing(town: Any) -> AsyncIterator[None]:
     key = town.home / "audit.jwk"
     key.write_text(json.dumps(PRIVATE))
     settings = Settings(
-        home=town.home, database=f"sqlite:///{town.home}/town.db",
-        refresh=3600, audit_key=key, audit_every=0.05,
+        home=town.home,
+        database=f"sqlite:///{town.home}/town.db",
+        refresh=3600,
+        audit_key=key,
+        audit_every=0.05,
     )
     app = orchestrator_app(settings, town.ring.identity("orchestrator"), town.mesh.client())
     town.mesh.apps["http://orchestrator"] = app
@@ -88,23 +90,74 @@ def tamper(home: Path) -> None:
         file.commit()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1280", "390"])
-async def test_the_page_holds_at_every_width_and_in_both_themes(
-    town: Any, look: Any, size: tuple[int, int], dark: bool
-) -> None:
+async def test_the_page_holds_at_every_width_and_in_both_themes(town: Any, look: Any) -> None:
     await keep(town)
     async with signing(town), town.console() as base:
-        sight = await look(base, size=size, dark=dark)
-        for path, name in (("/audit", "list"), ("/audit?q=nothing+like+that", "none")):
-            await sight.go(path)
-            await sight.page.locator("tbody summary").first.click() if name == "list" else None
-            await sight.shot(f"audit-{name}-{size[0]}-{'dark' if dark else 'light'}")
-            assert await sight.violations() == []
-            assert not await sight.is_too_wide()
+        sight = await look(base)
+        await sight.go("/audit")
+        await sight.page.locator("tbody summary").first.click()
+        await sight.everywhere("audit-list")
+        await sight.go("/audit?q=nothing+like+that")
+        await sight.everywhere("audit-none")
         tamper(town.home)
         await sight.go("/audit")
         await sight.page.get_by_role("button", name="Verify all of it").click()
         await sight.page.get_by_role("alert").wait_for()
-        await sight.shot(f"audit-broken-{size[0]}-{'dark' if dark else 'light'}")
-        assert await sight.violations() == []
+        await sight.everywhere("audit-broken")
+
+
+async def test_a_person_finds_an_entry_by_keyboard_and_takes_its_proof_away(town: Any, look: Any) -> None:
+    await keep(town)
+    async with signing(town), town.console() as base:
+        sight = await look(base)
+        await sight.go("/audit")
+        await sight.page.keyboard.press("/")
+        await sight.page.keyboard.type("on the phone")
+        await sight.page.keyboard.press("Enter")
+        await sight.page.wait_for_url("**/audit?q=on+the+phone*")
+        assert await sight.page.locator("tbody tr").count() == 3
+        await sight.page.keyboard.press("j")
+        await sight.page.keyboard.press("j")
+        await sight.page.keyboard.press("Enter")
+        async with sight.page.expect_download() as coming:
+            await sight.page.get_by_role("link", name="Proof of entry 8").click()
+        download = await coming.value
+        assert download.suggested_filename == "entry-8.proof.json"
+        taken = town.home / "proof.json"
+        await download.save_as(taken)
+        proof = json.loads(taken.read_text())
+        assert checked(proof, [verifier_of("orchestrator", json.dumps(PUBLIC))]).size == 15
+
+
+async def test_without_javascript_one_can_search_verify_and_see_that_the_log_was_changed(
+    town: Any, look: Any
+) -> None:
+    await keep(town)
+    async with signing(town), town.console() as base:
+        sight = await look(base, js=False)
+        await sight.go("/audit")
+        assert await sight.page.get_by_text("The log is what was written").is_visible()
+        await sight.page.get_by_label("Person or agent").fill("ann")
+        await sight.page.get_by_label("Kind").select_option("Reviews")
+        await sight.page.get_by_role("button", name="Search").click()
+        assert await sight.page.locator("tbody tr").count() == 3
+        tamper(town.home)
+        await sight.page.get_by_role("button", name="Verify all of it").click()
+        alert = sight.page.get_by_role("alert")
+        assert "Entry 3 was edited" in await alert.inner_text()
+
+
+async def test_that_the_log_was_changed_shows_by_itself_and_what_is_open_stays_open(
+    town: Any, look: Any
+) -> None:
+    await keep(town)
+    async with signing(town), town.console() as base:
+        sight = await look(base)
+        await sight.go("/audit")
+        await sight.page.locator("tbody summary").first.click()
+        tamper(town.home)
+        async with town.mesh.client() as http:
+            me = town.ring.identity("operator").authorization("orchestrator")
+            await http.post("http://orchestrator/audit/verify", headers=me)
+        await sight.page.get_by_role("alert").wait_for(timeout=20_000)
+        assert await sight.page.locator("tbody details[open]").count() == 1

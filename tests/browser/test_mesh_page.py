@@ -6,10 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from starlette.responses import JSONResponse
-
-DESKTOP, PHONE = (1280, 800), (390, 844)
 
 
 def agent(name: str, status: str = "ready", breaker: str = "closed", **more: Any) -> dict[str, Any]:
@@ -88,8 +85,14 @@ def busy_day() -> dict[str, Any]:
     ]
     now = time.time()
     return {
-        "at": now, "hours": 1, "since": now - 3600, "complete": True, "unheard": ["standby"],
-        "agents": agents, "tools": tools, "edges": edges,
+        "at": now,
+        "hours": 1,
+        "since": now - 3600,
+        "complete": True,
+        "unheard": ["standby"],
+        "agents": agents,
+        "tools": tools,
+        "edges": edges,
     }
 
 
@@ -104,15 +107,90 @@ def telling(town: Any, told: Mapping[str, Any]) -> None:
     town.mesh.apps["http://orchestrator"] = app
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1280", "390"])
-async def test_the_page_holds_at_every_width_and_in_both_themes(
-    town: Any, look: Any, size: tuple[int, int], dark: bool
+async def test_the_page_holds_at_every_width_and_in_both_themes(town: Any, look: Any) -> None:
+    telling(town, busy_day())
+    async with town.console() as base:
+        sight = await look(base)
+        await sight.go("/mesh")
+        await sight.everywhere("mesh")
+
+
+async def test_everybody_can_be_told_apart_without_colour_and_without_the_picture(
+    town: Any, look: Any
 ) -> None:
     telling(town, busy_day())
     async with town.console() as base:
-        sight = await look(base, size=size, dark=dark)
+        sight = await look(base)
         await sight.go("/mesh")
-        await sight.shot(f"mesh-{size[0]}-{'dark' if dark else 'light'}")
+        cards = sight.page.get_by_role("article")
+        assert await cards.count() == 12
+        for name, word in (
+            *(("Returns", "sick"), ("Accounts", "cold"), ("Advisor", "leaving")),
+            *(("Standby", "unreachable"), ("handbook", "silent"), ("Triage", "ready")),
+        ):
+            assert word in await sight.page.get_by_role("article", name=name).inner_text()
+            assert await sight.page.get_by_role("link", name=f"{name}: {word}").count() == 1
+        returns = sight.page.get_by_role("row").filter(has_text="Returns").filter(has_text="Orchestrator")
+        assert "21 · 6.8 %" in await returns.inner_text()
+        failing = sight.page.locator(".graph.wide .line.failing")
+        assert await failing.count() == 4
+        dashes = [
+            await line.locator(".curve").evaluate("e => getComputedStyle(e).strokeDasharray")
+            for line in await failing.all()
+        ]
+        assert "none" not in dashes
+
+
+async def test_without_javascript_all_of_it_is_there_and_links_lead_to_the_cards(
+    town: Any, look: Any
+) -> None:
+    telling(town, busy_day())
+    async with town.console() as base:
+        sight = await look(base, js=False)
+        await sight.go("/mesh")
+        assert not await sight.page.locator(".live-note").is_visible()
+        await sight.page.get_by_role("link", name="Returns: sick").click()
+        assert sight.page.url.endswith("#agent-returns")
+        await sight.page.get_by_role("link", name="24 hours").click()
+        assert sight.page.url.endswith("/mesh?hours=24")
+
+
+async def test_the_keyboard_reaches_every_box_of_the_picture_in_its_order(town: Any, look: Any) -> None:
+    telling(town, busy_day())
+    async with town.console() as base:
+        sight = await look(base)
+        await sight.go("/mesh")
+        await sight.page.locator(".graph.wide").focus()
+        names = []
+        for _ in range(12):
+            await sight.page.keyboard.press("Tab")
+            names.append(await sight.page.evaluate("() => document.activeElement.getAttribute('aria-label')"))
+        assert names[0] == "Orchestrator: ready"
+        assert len({*names}) == 12
+        await sight.page.keyboard.press("Enter")
+        assert await sight.page.evaluate("() => location.hash") == "#tool-desk"
+
+
+async def test_what_changes_shows_by_itself_and_leaves_the_focus_where_it_was(town: Any, look: Any) -> None:
+    told = busy_day()
+    telling(town, told)
+    async with town.console() as base:
+        sight = await look(base)
+        await sight.go("/mesh")
+        await sight.page.get_by_role("link", name="Triage: ready").focus()
+        told["agents"] = [
+            {**row, "status": "cold"} if row["name"] == "orders" else row for row in told["agents"]
+        ]
+        await sight.page.get_by_role("link", name="Orders: cold").wait_for(timeout=15_000)
+        assert await sight.page.evaluate("() => document.activeElement.id") == "wide-agent-triage"
+        assert await sight.page.locator(".live-note").inner_text() == "live"
+
+
+async def test_an_empty_mesh_says_what_is_missing(town: Any, look: Any) -> None:
+    telling(town, {**busy_day(), "agents": [agent("orchestrator", here=True)], "tools": [], "edges": []})
+    async with town.console() as base:
+        sight = await look(base)
+        await sight.go("/mesh")
+        for words in ("Nobody is there yet", "No tool server is set", "Nobody called anybody"):
+            assert await sight.page.get_by_text(words).is_visible()
         assert await sight.violations() == []
-        assert not await sight.is_too_wide()
