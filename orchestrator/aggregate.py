@@ -12,9 +12,11 @@ from langgraph.runtime import Runtime
 from meshwright.audit.log import Entry
 from meshwright.audit.privacy import arguments, redacted
 from meshwright.findings import Finding, Gap, Resolution, Subtask
+from orchestrator import told
 from orchestrator.belief import Believed, believed
-from orchestrator.delegate import ask
-from orchestrator.gate import SELF
+from orchestrator.disputes import disputed, dropped
+from orchestrator.gate import SELF, action_key
+from orchestrator.inquiry import ask
 from orchestrator.work import SHARES, Drive, Work
 
 #: The skill that merges findings.
@@ -39,9 +41,16 @@ async def aggregate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
             "table": drive.contradictions.model_dump(mode="json"),
         },
     )
-    by = drive.by.share(SHARES.aggregate)
     asked = await ask(
-        *(drive, part, by), answers=Resolution, stand_in=False, turn=state["round"], share=SHARES.aggregate
+        drive,
+        part,
+        drive.by.share(SHARES.aggregate),
+        parent=(state.get("decided") or {}).get("plan", ""),
+        context=lambda given: told.to_merge(given, state, part.details),
+        answers=Resolution,
+        stand_in=False,
+        turn=state["round"],
+        share=SHARES.aggregate,
     )
     steps = [*state["steps"], asked.step]
     if asked.answer is None:
@@ -54,6 +63,7 @@ async def aggregate(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         return {"steps": steps, "resolution": heard.model_dump(mode="json"), "gaps": _gaps(state, heard)}
     assert isinstance(asked.answer, Resolution)
     true = believed(asked.answer, findings, state["request"], drive.contradictions)
+    _note(drive, state, findings, true, asked.call)
     await _record(drive, state, true)
     return {
         "steps": steps,
@@ -86,6 +96,18 @@ def _asked(state: Work) -> list[dict[str, Any]]:
         }
         for part in state["plan"]
     ]
+
+
+def _note(drive: Drive, state: Work, findings: list[Finding], true: Believed, call: str) -> None:
+    """What was dropped, and each disagreement with both sides, as decisions that follow from the `call` of whoever merged."""
+    run, turn = state["id"], state["round"]
+    for one, why in true.dropped:
+        key = f"{turn}/dropped/{one.fingerprint}"
+        dropped(drive.minutes, key, action_key(run, one), one, why, call)
+    made = [proposal for finding in findings for proposal in finding.proposals]
+    keys = {proposal.fingerprint: action_key(run, proposal) for proposal in made}
+    for number, conflict in enumerate(true.resolution.conflicts):
+        disputed(drive.minutes, f"{turn}/{number}", conflict, keys, call)
 
 
 async def _record(drive: Drive, state: Work, true: Believed) -> None:
@@ -124,7 +146,7 @@ async def _record(drive: Drive, state: Work, true: Believed) -> None:
         once = f"conflict:{run}:{turn}:{number}"
         entries.append(Entry(kind="conflict.settled", actor=SELF, body=body, run=run, once=once))
     if entries:
-        await drive.store.record(drive.claim, *entries)
+        await drive.store.record(drive.claim, *entries, minutes=drive.minutes)
 
 
 def _gaps(state: Work, resolution: Resolution) -> list[dict[str, Any]]:

@@ -135,7 +135,8 @@ def _answering(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except MeshError as error:
-            status = wire_of(error).status
-            return JSONResponse({"error": {"code": status, "message": str(error)}}, status)
+            wire = wire_of(error)
+            told = {"code": wire.status, "reason": wire.code, "message": str(error)}
+            return JSONResponse({"error": told}, wire.status)
 
     return answered

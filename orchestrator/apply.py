@@ -6,6 +6,7 @@ key with a grant of its own, and is told what came of it: an action is applied o
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -17,6 +18,8 @@ from meshwright.errors import MeshError, ToolRefused
 from meshwright.findings import Gap, Proposal
 from meshwright.grants.grant import Grant
 from orchestrator.belief import given_up
+from orchestrator.disputes import other_side
+from orchestrator.explained import effected
 from orchestrator.gate import SELF, action_key, approvers
 from orchestrator.work import SHARES, Drive, Work
 
@@ -48,6 +51,8 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         rows.append(row)
     left = [given_up(row, rows) for row in rows]
     for before, row in zip(state["actions"], left, strict=True):
+        if before["state"] != row["state"] == "rejected":
+            other_side(drive.minutes, row, left)
         if before["state"] == "waiting" != row["state"]:
             await drive.reviews.call_off(row["key"], state["id"], row["why"], drive.claim)
     return {"actions": left, "gaps": gaps}
@@ -76,10 +81,17 @@ async def carry_out(drive: Drive, row: dict[str, Any], by: Deadline) -> dict[str
         "verdict": {name: verdict.get(name) for name in ("decision", "policy")},
         "approvers": list(people),
     }
-    await drive.store.record(drive.claim, Entry("grant.issued", SELF, intent, drive.run, grant.key))
+    issued = Entry("grant.issued", SELF, intent, drive.run, grant.key)
+    await drive.store.record(drive.claim, issued, minutes=drive.minutes)
+    began, left = time.time(), int(by.remaining * 1000)
+
+    def note_it(server: str, came: dict[str, Any] | BaseException) -> None:
+        known = {"person": ", ".join(people), "more": {"grant": grant.jti}}
+        effected(drive, row, server, came, began=began, deadline_ms=left, **known)
+
     tools = drive.toolbox.session(by=by, ticket=drive.run, priority=drive.origin.priority)
     try:
-        receipt = await tools.apply(grant, proposal["arguments"])
+        receipt = await tools.apply(grant, proposal["arguments"], note=note_it)
     except ToolRefused as refusal:
         done = {**row, "state": "refused", "why": str(refusal)}
     except MeshError as error:
@@ -102,7 +114,7 @@ async def note(drive: Drive, row: dict[str, Any], grant: str = "") -> None:
         "why": privacy.redacted(row.get("why", "")),
     }
     entry = Entry(f"effect.{state}", SELF, body, drive.run, row["key"], once=f"outcome:{row['key']}:{state}")
-    await drive.store.record(drive.claim, entry)
+    await drive.store.record(drive.claim, entry, minutes=drive.minutes)
 
 
 def _require_allowed(run: str, row: dict[str, Any], people: tuple[str, ...]) -> None:

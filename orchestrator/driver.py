@@ -21,6 +21,7 @@ from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.turn import Postponed
 from meshwright.wallet import daily
 from orchestrator.aggregate import MERGE
+from orchestrator.explained import ended
 from orchestrator.finish import cut_short, finish, last_word
 from orchestrator.gate import action_key
 from orchestrator.graph import RECURSION_LIMIT
@@ -135,6 +136,7 @@ class Driver:
         drive = self._drive_of(key, incoming, {})
         lacks = {"degraded": [code_of(why)]}
         summary = report({**state, **lacks, **await finish(state, Runtime(context=drive))})
+        ended(drive.minutes, key, summary)
         await self.store.ended_at_once(
             key,
             task_id=incoming.task_id,
@@ -143,6 +145,7 @@ class Driver:
             graph_version=GRAPH_VERSION,
             report=summary,
             claim=drive.claim,
+            minutes=drive.minutes,
         )
         return _ended({"state": summary["outcome"], "report": summary})
 
@@ -167,7 +170,7 @@ class Driver:
         letters = await Outbox(self.database, self.name, claim).letters()
         drive = self._drive_of(key, incoming, letters, said)
         config: Any = {
-            "configurable": {"thread_id": key, "claim": claim},
+            "configurable": {"thread_id": key, "claim": claim, "minutes": drive.minutes},
             "recursion_limit": RECURSION_LIMIT,
         }
         fresh = new_work(key, run["request"])
@@ -189,15 +192,15 @@ class Driver:
             if not finished and incoming.by.expired:
                 # The time is up: the run must not look as if it went on. In every other case it does, here or elsewhere.
                 now = await self.graph.aget_state(config)
-                await self.store.save(key, "failed", report({**fresh, **now.values}), claim)
+                await self._failed(drive, {**fresh, **now.values})
         if "__interrupt__" in state:
             asked = put(state)
             put_to = {"asks": asked.model_dump(mode="json", exclude_none=True)} if asked else {}
             summary = {**report(state, waiting=True), "usage": await _usage(drive), **put_to}
-            await self.store.save(key, summary["outcome"], summary, claim)
+            await self.store.save(key, summary["outcome"], summary, claim, drive.minutes)
             return await self._parked(key, summary)
         if not state.get("outcome"):
-            await self.store.save(key, "failed", report(state), claim)
+            await self._failed(drive, state)
             raise RuntimeError(f"run {key} ended without an outcome")
         return await self._end(drive, state)
 
@@ -207,9 +210,15 @@ class Driver:
         words, data = waits(reviews, note, asked), notice(reviews, asked)
         return Outcome(data=summary, name="report", waits=words, notice=data, metadata=_notes(summary))
 
+    async def _failed(self, drive: Drive, state: Mapping[str, Any]) -> None:
+        summary = {**report(state), "outcome": "failed"}
+        ended(drive.minutes, drive.run, summary)
+        await self.store.save(drive.run, "failed", summary, drive.claim, drive.minutes)
+
     async def _end(self, drive: Drive, state: Mapping[str, Any]) -> Outcome:
         summary = {**report(state), "usage": await _usage(drive)}
-        await self.store.save(drive.run, summary["outcome"], summary, drive.claim)
+        ended(drive.minutes, drive.run, summary)
+        await self.store.save(drive.run, summary["outcome"], summary, drive.claim, drive.minutes)
         return _ended({"state": summary["outcome"], "report": summary})
 
     def _drive_of(
@@ -217,6 +226,7 @@ class Driver:
     ) -> Drive:
         assert incoming.claim is not None
         account = Account("run", key, incoming.budget.limit, incoming.budget.micros)
+        incoming.minutes.run = key
         purse = Purse(self.database, account, daily(self.settings, self.name, incoming.caller), self.name)
         return Drive(
             incoming.by,
@@ -227,13 +237,14 @@ class Driver:
             self.store,
             self.reviews,
             incoming.say,
-            Outbox(self.database, self.name, incoming.claim),
+            Outbox(self.database, self.name, incoming.claim, incoming.minutes),
             letters,
             incoming.claim,
             key,
             incoming.origin.of(key),
             said,
             self.contradictions,
+            incoming.minutes,
         )
 
 

@@ -10,6 +10,7 @@ from meshwright.deadline import Deadline
 from meshwright.errors import DeadlineExceeded
 from meshwright.findings import Gap, Proposal
 from orchestrator.apply import carry_out, note
+from orchestrator.explained import final_id, not_known
 from orchestrator.gate import SELF, action_key, judge
 from orchestrator.work import Drive, Work, code_of
 
@@ -66,6 +67,7 @@ async def cut_short(state: dict[str, Any], drive: Drive) -> dict[str, Any]:
     for row in state["actions"]:
         if row["state"] == "open":
             row = {**row, "state": "unknown", "why": why}
+            not_known(drive.minutes, row)
             await note(drive, row)
             gaps.append(
                 Gap(what=row["proposal"]["action"], why=f"it is not known whether it was applied: {why}")
@@ -84,7 +86,7 @@ async def cut_short(state: dict[str, Any], drive: Drive) -> dict[str, Any]:
 async def _effect(drive: Drive, state: Work, action: str, arguments: dict[str, Any]) -> str:
     """Judge and apply one closing effect; the reason if it did not happen."""
     proposal = Proposal(action=action, arguments=arguments, proposed_by=SELF)
-    verdict = await judge(drive, state, proposal)
+    verdict, decision = await judge(drive, state, proposal, parent=final_id(drive.minutes, drive.run))
     if verdict.decision != "apply":
         return f"{action}: {verdict.why}"
     row = {
@@ -92,6 +94,7 @@ async def _effect(drive: Drive, state: Work, action: str, arguments: dict[str, A
         "proposal": proposal.model_dump(mode="json"),
         "verdict": verdict.model_dump(mode="json"),
         "state": "open",
+        "decision": decision,
     }
     done = await carry_out(drive, row, drive.by)
     return "" if done["state"] == "applied" else f"{action}: {done['why']}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,12 +14,14 @@ from langgraph.runtime import Runtime
 from meshwright.audit import privacy
 from meshwright.audit.log import Entry
 from meshwright.extension import canonical
-from meshwright.findings import Proposal, Verdict
+from meshwright.findings import Conflict, Proposal, Verdict
 from meshwright.policy import Judgement, Policy
 from meshwright.policy.facts import Ask
 from meshwright.policy.provenance import PERSON
 from orchestrator.belief import cautious, contested, in_the_middle
-from orchestrator.questions import so_far, to_be_judged
+from orchestrator.disputes import disputed
+from orchestrator.explained import judged
+from orchestrator.questions import open_questions, so_far, to_be_judged
 from orchestrator.work import SHARES, Drive, Work
 
 #: The tag of skills that propose changes.
@@ -59,6 +62,13 @@ def _fresh(drive: Drive, state: Work) -> list[dict[str, Any]]:
         if asked_by is not None:
             row["asked_by"] = asked_by
             conflict = in_the_middle(proposal, state, drive.contradictions)
+            if conflict:
+                keys = {proposal.fingerprint: key} | {
+                    Proposal.model_validate(known["proposal"]).fingerprint: known["key"]
+                    for known in state["actions"]
+                }
+                found = Conflict.model_validate(conflict)
+                disputed(drive.minutes, f"asked/{key}", found, keys, follows(state, row, proposal))
         if conflict:
             row["conflict"] = conflict
         rows.append(row)
@@ -71,7 +81,10 @@ async def _judged(
     """The row with its verdict, and what follows from it."""
     proposal = Proposal.model_validate(row["proposal"])
     approvals = len(approvers(row))
-    judgement = await _weighed(drive, state, proposal, approvals, ask, _moved(rows, row["key"]), row)
+    judgement, decision = await _weighed(
+        *(drive, state, proposal, approvals, ask, _moved(rows, row["key"]), row),
+        follows(state, row, proposal),
+    )
     verdict = judgement.verdict
     await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
     if verdict.decision == "review":
@@ -79,6 +92,7 @@ async def _judged(
             *(row["key"], state["id"], proposal, verdict, drive.claim),
             provenance=judgement.provenance,
             conflict=row.get("conflict"),
+            decision=decision,
         )
     judged = {
         **row,
@@ -86,6 +100,7 @@ async def _judged(
         "state": _STATES[verdict.decision],
         "provenance": judgement.provenance,
         "moves": judgement.moves,
+        "decision": decision,
     }
     if approvals and verdict.decision == "reject":
         names = ", ".join(approvers(row))
@@ -100,11 +115,24 @@ def approvers(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(people - {row["proposal"].get("proposed_by", "")}))
 
 
-async def judge(drive: Drive, state: Work, proposal: Proposal, approvals: int = 0) -> Verdict:
-    """The policy's verdict on one proposal, of which `approvals` people have approved; it stands in the audit log."""
+async def judge(
+    drive: Drive, state: Work, proposal: Proposal, approvals: int = 0, parent: str = ""
+) -> tuple[Verdict, str]:
+    """The policy's verdict on one proposal, of which `approvals` people have approved, and the decision that it is.
+
+    It stands in the audit log.
+    """
     ask = _looking_up(drive, state)
     moved = _moved(state["actions"], action_key(state["id"], proposal))
-    return (await _weighed(drive, state, proposal, approvals, ask, moved, {})).verdict
+    judgement, decision = await _weighed(drive, state, proposal, approvals, ask, moved, {}, parent)
+    return judgement.verdict, decision
+
+
+def follows(state: Work, row: Mapping[str, Any], proposal: Proposal) -> str:
+    """The decision that an action follows from: what was decided of it last, else the call in which an agent proposed it."""
+    asked = open_questions(state).get(row.get("asked_by", {}).get("subtask", ""), {}).get("call")
+    called = (state.get("decided") or {}).get(f"part:{proposal.subtask}")
+    return str(row.get("decision") or asked or called or "")
 
 
 async def _weighed(
@@ -115,9 +143,10 @@ async def _weighed(
     ask: Ask,
     moved: int,
     row: Mapping[str, Any],
-) -> Judgement:
-    """The verdict and what it was made of; the log has it. `row` is the action's, as far as there is one."""
-    policy: Policy = drive.policy
+    parent: str,
+) -> tuple[Judgement, str]:
+    """The verdict and what it was made of, and the decision that it is; the log has it. `row` is the action's, as far as there is one."""
+    policy, began = drive.policy, time.time()
     conflict: Mapping[str, Any] | None = row.get("conflict")
     skills = {part["id"]: part["skill"] for part in state["plan"]}
     # what a person has edited is still within what the agent of that part of the request may propose
@@ -141,8 +170,11 @@ async def _weighed(
     }
     judgement = await policy.weigh(proposal.action, known, ask, approvals)
     judgement = replace(judgement, verdict=cautious(judgement.verdict, conflict, approvals))
-    await drive.store.record(drive.claim, _entry(state["id"], proposal, judgement, policy, approvals))
-    return judgement
+    key = action_key(state["id"], proposal)
+    decision = judged(drive.minutes, proposal, judgement, policy, key, approvals, parent, began)
+    entry = _entry(state["id"], proposal, judgement, policy, approvals)
+    await drive.store.record(drive.claim, entry, minutes=drive.minutes)
+    return judgement, decision
 
 
 def _entry(run: str, proposal: Proposal, judgement: Judgement, policy: Policy, approvals: int) -> Entry:
@@ -166,9 +198,8 @@ def _entry(run: str, proposal: Proposal, judgement: Judgement, policy: Policy, a
 
 
 def _looking_up(drive: Drive, state: Work) -> Ask:
-    tools = drive.toolbox.session(
-        by=drive.by.share(SHARES.gate), ticket=state["id"], priority=drive.origin.priority
-    )
+    by = drive.by.share(SHARES.gate)
+    tools = drive.toolbox.session(by=by, ticket=state["id"], priority=drive.origin.priority, quiet=True)
 
     async def look_up(tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         return await tools.call(tool, **arguments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from meshwright.budget import Amount, used_in
@@ -12,6 +12,7 @@ from meshwright.errors import LeaseLost, MeshError, PeerOverloaded, PeerTaskFail
 from meshwright.findings import Asks
 from meshwright.outbound.answers import cost_of
 from meshwright.outbound.peer import Answer, Peer
+from orchestrator.explained import short_of_budget
 from orchestrator.work import Drive
 
 #: The part of its time for which a peer that still starts is waited for: the rest is for its work, or for the next in line.
@@ -29,10 +30,11 @@ async def sent(
     *,
     hears: bool = False,
     answers: tuple[str, str] | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Ask one peer through the outbox: who does this again after a crash finds the letter, the peer's task, or the answer.
 
-    `hears` and `answers` are those of `Peer.ask`.
+    `hears`, `answers` and `about` are those of `Peer.ask`.
 
     What it may spend, `want` at most, is reserved with the letter. Raises LeaseLost, StoreUnavailable, or what `peer.ask` raises.
     """
@@ -53,6 +55,7 @@ async def sent(
         await drive.outbox.sent(key, task_id)
 
     granted = await purse.granted(key)
+    short_of_budget(drive.minutes, key, peer.name, want, granted, about or {}, money=purse.money)
     try:
         send = functools.partial(
             peer.ask,
@@ -68,6 +71,8 @@ async def sent(
             hears=hears,
             began=began,
             accepts=accepts,
+            minutes=drive.minutes,
+            about=about,
         )
         answer = await _once_warm(drive, peer, by, send)
     except (LeaseLost, StoreUnavailable):

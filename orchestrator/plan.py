@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from meshwright.errors import MeshError, NoPeer
 from meshwright.findings import Gap, Split, Subtask
-from orchestrator.delegate import ask, unanswered
+from orchestrator import told
+from orchestrator.explained import not_planned, plan_id, planned, planned_again
+from orchestrator.inquiry import ask, unanswered
 from orchestrator.work import SHARES, Drive, Work
 
 #: The skill that splits a request. Any agent may offer it; none needs to be called triage.
@@ -17,26 +21,42 @@ SPLIT = "split-request"
 
 async def plan(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     """Node: ask for a split (first round), or take up again what was refused (later rounds)."""
+    drive, began = runtime.context, time.time()
     if state["round"] > 0:
-        return _again(state)
-    drive = runtime.context
+        return _again(state, drive)
     await drive.say("reading the request")
     part = Subtask(id="split", skill=SPLIT, instruction=state["request"][:8000])
-    asked = await ask(
-        drive, part, drive.by.share(SHARES.plan), answers=Split, stand_in=False, share=SHARES.plan
-    )
+    this = plan_id(drive.minutes, 1)
+    try:
+        asked = await ask(
+            drive,
+            part,
+            drive.by.share(SHARES.plan),
+            parent=this,
+            context=lambda given: told.to_split(given, state["request"], part.instruction),
+            answers=Split,
+            stand_in=False,
+            share=SHARES.plan,
+        )
+    except asyncio.CancelledError:
+        not_planned(drive.minutes, began, "it took longer than there was time", "called-off")
+        raise
     if asked.answer is None:
         why = f"the request could not be read: {asked.why}"
         gap = Gap(what="the whole request", why=why, subtask="split")
-        return {"round": 1, "steps": [asked.step], "gaps": [gap.model_dump()], "unread": [state["request"]]}
+        not_planned(drive.minutes, began, why)
+        unread = {"gaps": [gap.model_dump()], "unread": [state["request"]]}
+        return {"round": 1, "steps": [asked.step], "decided": {"plan": this}, **unread}
     split = asked.answer
     assert isinstance(split, Split)
     subtasks, gaps = _matched(split.subtasks, drive)
+    planned(drive.minutes, began, asked.agent, split, subtasks, gaps)
     parts = {part.id: part for part in split.subtasks}
     for subtask in subtasks:
         await drive.say(f"plan: {subtask.skill}: {subtask.instruction[:120]}")
     return {
         "round": 1,
+        "decided": {"plan": this},
         "topic": split.topic,
         "urgency": split.urgency,
         "subject": _said(split.subject, state["request"]),
@@ -84,7 +104,7 @@ def _said(subject: dict[str, str], request: str) -> dict[str, str]:
     return {k: v for k, v in subject.items() if v and all(piece in words for piece in v.casefold().split())}
 
 
-def _again(state: Work) -> dict[str, Any]:
+def _again(state: Work, drive: Drive) -> dict[str, Any]:
     """Another round for the parts whose action was refused when it was applied: the world had changed meanwhile."""
     refused = [row for row in state["actions"] if row["state"] == "refused" and not row.get("seen")]
     again = {row["proposal"].get("subtask", "") for row in refused}
@@ -95,8 +115,11 @@ def _again(state: Work) -> dict[str, Any]:
     ]
     actions = [{**row, "seen": True} if row in refused else row for row in state["actions"]]
     findings = {key: value for key, value in state["findings"].items() if key not in again}
+    number = state["round"] + 1
+    this = planned_again(drive.minutes, number, plan, refused)
     return {
-        "round": state["round"] + 1,
+        "round": number,
+        "decided": {**(state.get("decided") or {}), "plan": this},
         "actions": actions,
         "findings": findings,
         "plan": [part for part in state["plan"] if part["id"] not in again] + plan,

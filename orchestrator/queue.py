@@ -41,8 +41,8 @@ class ReviewQueue:
             query.get("run", ""),
             query.get("limit", "500"),
         )
-        if state not in (*STATES, "all"):
-            raise InvalidRequest(f"state must be one of {', '.join(STATES)}, or all")
+        if state not in (*STATES, "all", "decided"):
+            raise InvalidRequest(f"state must be one of {', '.join(STATES)}, decided, or all")
         if risk and risk not in get_args(Risk):
             raise InvalidRequest(f"risk must be one of {', '.join(get_args(Risk))}")
         if (

@@ -9,10 +9,15 @@ from langgraph.types import interrupt
 
 from meshwright.extension import canonical
 from meshwright.findings import Gap, Proposal
+from meshwright.reviews.said import said_id
 from meshwright.reviews.word import effect
-from orchestrator.gate import action_key
+from orchestrator.explained import not_what_was_seen
+from orchestrator.gate import SELF, action_key
 from orchestrator.questions import heard
 from orchestrator.work import Drive, Work
+
+#: Why an approval does not count that is for something else than this run would do.
+NOT_SEEN = "what was approved is not what would be done"
 
 Row = dict[str, Any]
 
@@ -23,13 +28,14 @@ async def review(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     What resumes it is only a signal. The decisions are read from the store, so nobody who can send a message can approve; and
     what was approved is held against what this run would do, so that nobody approves one thing and another is done.
     """
-    if (told := said_by_the_client(state, runtime.context)) is not None:
+    drive = runtime.context
+    if (told := said_by_the_client(state, drive)) is not None:
         return {"questions": told}
     waiting = [row["key"] for row in state["actions"] if row["state"] == "waiting"]
-    decided = await runtime.context.reviews.decisions(waiting)
+    decided = await drive.reviews.decisions(waiting)
     if not decided:
         interrupt({"reviews": waiting})
-        decided = await runtime.context.reviews.decisions(waiting)
+        decided = await drive.reviews.decisions(waiting)
     rows: list[Row] = []
     gaps = list(state["gaps"])
     for row in state["actions"]:
@@ -37,12 +43,16 @@ async def review(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         if decision is None:
             rows.append(row)
             continue
+        said = said_id(SELF, drive.claim.task_id, row["key"], decision["version"])
         changed, why = _decided(row, decision)
+        changed["decision"] = said
+        if why == NOT_SEEN:
+            changed["decision"] = not_what_was_seen(drive.minutes, row, said, why)
         rows.append(changed)
         if why:
             gaps.append(Gap(what=row["proposal"]["action"], why=why[:4000]).model_dump(mode="json"))
         if decision["decision"] == "edit":
-            rows += _edited(state, row, decision)
+            rows += [{**edit, "decision": said} for edit in _edited(state, row, decision)]
     return {"actions": rows, "gaps": gaps}
 
 
@@ -55,8 +65,7 @@ def _decided(row: Row, decision: Row) -> tuple[Row, str]:
     if decision["decision"] == "approve":
         if decision["hash"] == effect(proposal["action"], proposal["arguments"]):
             return {**row, "state": "approved", "approved_by": decision["approved_by"]}, ""
-        why = "what was approved is not what would be done"
-        return {**row, "state": "rejected", "why": why}, why
+        return {**row, "state": "rejected", "why": NOT_SEEN}, NOT_SEEN
     if decision["decision"] == "reject":
         told = f"a person decided against it ({who})"
         return {**row, "state": "rejected", "why": f"rejected by {who}"}, told

@@ -1,4 +1,5 @@
-"""How asking for one subtask went, for the record: whom, why they, how long, with which tools, and what it was told."""
+"""How asking for one subtask went, for the record: whom, why they, how long, with which tools, what it was told, and
+the decision that it was."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ def step_of(
     trail: Trail,
     ms: int,
     part: Part | None = None,
+    call: str = "",
 ) -> dict[str, Any]:
     usage = getattr(part, "usage", None)
     return {
@@ -32,6 +34,7 @@ def step_of(
         "degraded": trail.degraded,
         "tools": list(usage.tools) if usage else [],
         "told": sorted(subtask.context),
+        "decision": call,
     }
 
 

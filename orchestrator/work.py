@@ -13,6 +13,7 @@ from meshwright.contradictions import Contradictions
 from meshwright.deadline import Deadline
 from meshwright.errors import MeshError, wire_of
 from meshwright.origin import Origin
+from meshwright.records.minutes import Minutes
 
 if TYPE_CHECKING:
     from meshwright.outbound.directory import Directory
@@ -52,12 +53,14 @@ class Work(TypedDict, total=False):
     findings: dict[str, dict[str, Any]]
     steps: list[dict[str, Any]]
     resolution: dict[str, Any]
-    #: One row per proposal: {key, proposal, verdict, state, receipt?, why?, approved_by?, asked_by?}. It is open (may be applied now), waiting (for
+    #: One row per proposal: {key, proposal, verdict, state, receipt?, why?, approved_by?, asked_by?, decision?}. It is open (may be applied now), waiting (for
     #: people), approved (to be judged again), edited (the row `became` is in its place), applied, refused, unknown or rejected.
     actions: list[dict[str, Any]]
     #: What agents asked in the middle of their work and is not answered yet, by the subtask: see `orchestrator.questions`.
     questions: dict[str, dict[str, Any]]
     gaps: list[dict[str, Any]]
+    #: The ids of decisions from which later ones follow: `plan`, and under `part:ID` the call that answered a part of the request.
+    decided: dict[str, str]
     reply: str
     outcome: str
 
@@ -93,6 +96,8 @@ class Drive:
     said: Said | None = None
     #: What cannot both be done, and who has the say.
     contradictions: Contradictions = field(default_factory=Contradictions)
+    #: What is decided in this turn; kept with each step.
+    minutes: Minutes = field(default_factory=lambda: Minutes(""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,7 @@ def new_work(run: str, request: str) -> Work:
         actions=[],
         questions={},
         gaps=[],
+        decided={},
         reply="",
         outcome="",
     )

@@ -63,6 +63,11 @@ class Home:
     def state(self) -> Path:
         return self.path / "mesh.json"
 
+    @property
+    def people(self) -> Path:
+        """Who may log in to the console, by name and hash of their password; where it is missing nobody has to."""
+        return self.path / "people.json"
+
     def key(self, name: str) -> Path:
         return self.keys / f"{name}.json"
 

@@ -1,4 +1,4 @@
-"""`meshwright keys` and `meshwright token`: one key per process, and who is trusted, in the mesh's home.
+"""`meshwright keys` and `meshwright token`: one key per process, who is trusted, and who may log in, in the mesh's home.
 
 A key that is there is kept; `trust.json` keeps the names that others put there. In the cloud the same files
 are mounted from secrets.
@@ -9,32 +9,43 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from meshwright.cli import topology
-from meshwright.cli.console import Json, Trouble, emit, out
+from meshwright.cli.console import USAGE, Json, Trouble, emit, out
 from meshwright.cli.home import DEFAULT, Home, HomeOption, write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OPERATOR = "operator"
 #: Whose requests `meshwright ask` brings: nobody who may decide about them.
 CUSTOMER = "customer"
 app = typer.Typer()
+group = typer.Typer(help="Make the keys that are missing, and trust.json.", invoke_without_command=True)
+app.add_typer(group, name="keys")
 
 
-def ensure(home: Home, names: list[str], people: list[str] | None = None) -> list[str]:
+def ensure(
+    home: Home,
+    names: Sequence[str],
+    people: Sequence[str] = (),
+    *,
+    speakers: Sequence[str] = (),
+) -> list[str]:
     """Make the keys that are missing for `names`, the customer, the operator and other people, and a trust.json of all.
 
-    Returns the new names.
+    `speakers` are the processes that may come as one of these people. Returns the new names.
     """
     from meshwright.inbound.identity import new_key
 
     home.make()
     trust = _read(home.trust) if home.trust.exists() else {}
-    agents, operators = dict(trust.get("agents", {})), list(trust.get("operators", []))
+    agents = dict(trust.get("agents", {}))
     made = []
-    persons = [OPERATOR, *(people or [])]
+    persons = [OPERATOR, *people]
     for name in [*names, CUSTOMER, *persons]:
         if home.key(name).exists():
             agents[name] = {part: value for part, value in _read(home.key(name)).items() if part != "d"}
@@ -42,13 +53,23 @@ def ensure(home: Home, names: list[str], people: list[str] | None = None) -> lis
             private, agents[name] = new_key(name)
             write_private(home.key(name), private)
             made.append(name)
+    _trust(home, {**trust, "agents": agents}, persons, speakers)
+    return made
+
+
+def _trust(home: Home, trust: dict[str, Any], persons: Sequence[str], speakers: Sequence[str]) -> None:
+    """Write trust.json with these people as operators, whom these processes speak for. What others wrote there stays."""
+    before = _read(home.trust) if home.trust.exists() else {}
+    operators, spoken = list(trust.get("operators", [])), dict(trust.get("speakers", {}))
     operators += [name for name in persons if name not in operators]
-    whole = {**trust, "agents": agents, "operators": operators}
-    if whole != trust:
+    for speaker in speakers:
+        known = list(spoken.get(speaker, []))
+        spoken[speaker] = known + [name for name in persons if name not in known]
+    whole = {**trust, "operators": operators, **({"speakers": spoken} if spoken else {})}
+    if whole != before:
         draft = home.trust.with_suffix(".draft")
         draft.write_text(json.dumps(whole, indent=2) + "\n")
         draft.replace(home.trust)
-    return made
 
 
 def bearer(home: Home, name: str, audience: str) -> str:
@@ -79,8 +100,9 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-@app.command()
+@group.callback()
 def keys(
+    context: typer.Context,
     person: Annotated[
         list[str] | None, typer.Option(help="One more person who may decide reviews; may be given again.")
     ] = None,
@@ -89,12 +111,12 @@ def keys(
     json_: Json = False,
 ) -> None:
     """Make the keys that are missing, and trust.json."""
-    place = Home.at(home)
-    names = [process.name for process in topology.load(mesh).processes]
-    people = person or []
-    if wrong := [each for each in people if each in names or not each.isidentifier() or not each.isascii()]:
-        raise Trouble(f"{wrong[0]!r} cannot be a person: letters and digits, and no name of a process")
-    made = ensure(place, names, people)
+    if context.invoked_subcommand is not None:
+        return
+    place, team, people = Home.at(home), topology.load(mesh), person or []
+    for each in people:
+        _require_person(each, team)
+    made = ensure(place, team.names, people, speakers=team.speakers)
     if json_:
         emit({"keys": str(place.keys), "trust": str(place.trust), "made": made})
         return
@@ -106,6 +128,54 @@ def keys(
     )
     if made and place.running():
         out().print("a mesh that runs learns of new keys when it is started again", style="dim")
+
+
+@group.command("person")
+def person_(
+    name: Annotated[str, typer.Argument(help="Under this name they log in and decide.")],
+    home: HomeOption = DEFAULT,
+    mesh: topology.MeshOption = None,
+    line: Annotated[
+        bool, typer.Option("--print", help="Print the line for a file of your own; change nothing.")
+    ] = False,
+) -> None:
+    """Let a person log in to the console: asks for their password, or reads it from standard input.
+
+    From then on everybody has to log in.
+    """
+    from meshwright.passwords import hashed
+
+    place, team = Home.at(home), topology.load(mesh)
+    _require_person(name, team)
+    try:
+        secret = hashed(_password())
+    except ValueError as error:
+        raise Trouble(f"{error}: choose another one", USAGE) from None
+    if line:
+        sys.stdout.write(f'{name} = "{secret}"\n')
+        return
+    ensure(place, team.names, speakers=team.speakers)
+    _trust(place, _read(place.trust), [name], team.speakers)
+    known = _read(place.people) if place.people.exists() else {}
+    write_private(place.people, {**known, name: secret})
+    out().print(
+        f"{name} can log in to the console: {place.people}, and decides under that name: {place.trust}",
+        soft_wrap=True,
+        markup=False,
+    )
+    if place.running():
+        out().print("a mesh that runs learns of it when it is started again", style="dim")
+
+
+def _password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _require_person(name: str, team: topology.Mesh) -> None:
+    if name in (*team.names, CUSTOMER) or not name.isidentifier() or not name.isascii():
+        raise Trouble(f"{name!r} cannot be a person: letters and digits, and no name of a process")
 
 
 @app.command()

@@ -63,6 +63,8 @@ def environment(
     for setting in (*_EVERYONE, *(_AGENTS if process.kind == "a2a" else ()), *process.settings):
         if outer.get(PREFIX + setting):
             inner[PREFIX + setting] = outer[PREFIX + setting]
+    if process.kind == "web" and home.people.exists():
+        inner.setdefault(PREFIX + "CONSOLE_USERS", str(home.people))
     paths = [str(path) for path in mesh.paths] + [path for path in [inner.get("PYTHONPATH")] if path]
     return {
         **inner,

@@ -6,7 +6,7 @@ Read from a TOML file, so that any team can bring its own with `--mesh FILE`:
 
     [[process]]
     name = "front"                       # its key, its log and its row in the tables
-    kind = "a2a"                         # a2a | mcp
+    kind = "a2a"                         # a2a | mcp | web: a page for people, who speaks for them
     port = 0                             # added to the base port
     asks = ["billing"]                   # agents it may delegate to
     uses = ["ledger"]                    # tool servers it may call
@@ -30,7 +30,7 @@ MeshOption = Annotated[
     Path | None,
     typer.Option("--mesh", help="A TOML file with another team's processes.", show_default="the shop's"),
 ]
-Kind = Literal["a2a", "mcp"]
+Kind = Literal["a2a", "mcp", "web"]
 BASE_PORT = 8400
 HOST = "127.0.0.1"
 
@@ -86,13 +86,23 @@ class Mesh:
 
         Raises Trouble for an unknown name.
         """
-        known = [process.name for process in self.processes]
         for name in names:
-            if name not in known:
-                raise Trouble(f"there is no process {name!r} in this mesh: choose from {', '.join(known)}")
+            if name not in self.names:
+                raise Trouble(
+                    f"there is no process {name!r} in this mesh: choose from {', '.join(self.names)}"
+                )
         if not names:
             return self
         return replace(self, processes=tuple(process for process in self.processes if process.name in names))
+
+    @property
+    def names(self) -> list[str]:
+        return [process.name for process in self.processes]
+
+    @property
+    def speakers(self) -> list[str]:
+        """The processes that people log in to, and that speak for them."""
+        return [process.name for process in self.processes if process.kind == "web"]
 
     def urls(self, base: int) -> dict[str, str]:
         return {process.name: process.url(base) for process in self.processes}
@@ -147,8 +157,8 @@ def _process(table: dict[str, Any], where: str) -> Process:
             f"{room}: a name is lower case letters, digits, - and _, at most 40, beginning with a letter"
         )
     kind, port = table.get("kind"), table.get("port")
-    if kind != "a2a" and kind != "mcp":
-        raise Trouble(f"{room}: kind must be a2a or mcp, not {kind!r}")
+    if kind != "a2a" and kind != "mcp" and kind != "web":
+        raise Trouble(f"{room}: kind must be a2a, mcp or web, not {kind!r}")
     if type(port) is not int or not 0 <= port < 1000:
         raise Trouble(
             f"{room}: port is counted from the base port, a whole number from 0 to 999, not {port!r}"

@@ -95,7 +95,7 @@ async def mesh_running(
     home.make()
     with home.held():
         surroundings.require_ports(mesh, base)
-        keys.ensure(home, [process.name for process in mesh.processes])
+        keys.ensure(home, mesh.names, speakers=mesh.speakers)
         make_world(mesh, home)
         running = Running(os.getpid(), mesh.entry, mesh.urls(base))
         home.announce(running)
@@ -209,6 +209,8 @@ def _say_healthy(mesh: Mesh, home: Home, running: Running, *, as_json: bool, det
     at = "" if home.path == Home.at(DEFAULT).path else f" --home {shlex.quote(str(home.path))}"
     table = Table.grid(padding=(0, 2))
     table.add_row("[green]●[/]", healthy_words(mesh, running))
+    for name in mesh.speakers:
+        table.add_row(f"[dim]{name}[/]", f"[bold]{running.urls[name]}[/]")
     if running.url:
         table.add_row("[dim]ask[/]", f"meshwright ask{at} {shlex.quote(_example(mesh, home))}")
         table.add_row("[dim]look[/]", f"meshwright agents{at} · meshwright runs{at} · meshwright reviews{at}")

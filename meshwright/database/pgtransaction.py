@@ -30,6 +30,10 @@ def translated(sql: str) -> str:
     return sql.replace(" BYTES", " BYTEA")
 
 
+#: The end of an INSERT of one row: its values, and what is to be done where the row is there already.
+_VALUES = re.compile(r" VALUES \((.*?)\)( ON CONFLICT \(\w+\) DO NOTHING)?$", re.DOTALL)
+
+
 @functools.cache
 def chained(first: str, then: tuple[str, ...], told: bool) -> str:
     """One statement of several: those after the first, INSERTs of one row, are for the row that it writes.
@@ -38,7 +42,7 @@ def chained(first: str, then: tuple[str, ...], told: bool) -> str:
     """
     parts = [f"WITH head AS ({first} RETURNING 1 AS written)"]
     for number, sql in enumerate(then):
-        insert, found = re.subn(r" VALUES \((.*)\)$", r" SELECT \1 FROM head", sql, flags=re.DOTALL)
+        insert, found = _VALUES.subn(r" SELECT \1 FROM head\2", sql)
         if not found:
             raise ValueError(f"not an INSERT of one row: {sql}")
         parts.append(f"then{number} AS ({insert})")

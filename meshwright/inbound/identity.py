@@ -2,10 +2,15 @@
 
 A token names its maker (`iss` = `sub`), the one process it is for (`aud`) and lives at most a minute. Trust is a file:
 names to public keys. In the cloud both are mounted from secrets; `meshwright keys` makes them for one machine.
+
+A process that people log in to speaks for them: its token says for whom (`obo`), the trust file says who may (`speakers`), and
+the caller is then that person.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import secrets
 import time
@@ -29,6 +34,8 @@ REUSE = 20
 #: Tokens whose signatures are remembered as verified; what they claim is looked at each time.
 REMEMBERED = 1024
 ANONYMOUS = ""
+#: The claim that names the person a process speaks for.
+FOR = "obo"
 
 
 def new_key(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -63,6 +70,11 @@ class Signer:
         }
         return self.signed("at+jwt", body)
 
+    def secret(self, purpose: str) -> bytes:
+        """32 bytes for one purpose of this process, the same after a restart: what they are made from is the private key."""
+        private = str(self.key.as_dict(private=True)["d"])
+        return hmac.digest(private.encode(), purpose.encode(), hashlib.sha256)
+
     def signed(self, kind: str, claims: Mapping[str, Any]) -> str:
         """Claims under our name, as a compact JWS of the type `kind`."""
         header = {"alg": "Ed25519", "typ": kind, "kid": self.name}
@@ -71,11 +83,12 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request comes from. `name` is empty for someone who did not say."""
+    """Who a request comes from. `name` is empty for someone who did not say; `via` is the process that speaks for them."""
 
     name: str = ANONYMOUS
     operator: bool = False
     claims: Mapping[str, Any] = field(default_factory=dict)
+    via: str = ""
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -94,6 +107,7 @@ class Trust:
         me: str,
         keys: Mapping[str, OKPKey],
         operators: frozenset[str] = frozenset(),
+        speakers: Mapping[str, frozenset[str]] | None = None,
         *,
         open_to_strangers: bool = False,
         clock: Callable[[], float] = time.time,
@@ -101,19 +115,26 @@ class Trust:
         self.me = me
         self._keys = dict(keys)
         self._operators = operators
+        self._speakers = dict(speakers or {})
         self.open_to_strangers = open_to_strangers
         self._clock = clock
         self._signatures = lru_cache(REMEMBERED)(self._verified)
 
     @classmethod
     def from_document(cls, me: str, document: Mapping[str, Any], *, open_to_strangers: bool = False) -> Trust:
-        """From `{"agents": {name: public JWK}, "operators": [name]}`."""
+        """From `{"agents": {name: public JWK}, "operators": [name], "speakers": {process: [name]}}`."""
         keys = {name: OKPKey.import_key(dict(jwk)) for name, jwk in document.get("agents", {}).items()}
-        return cls(me, keys, frozenset(document.get("operators", ())), open_to_strangers=open_to_strangers)
+        operators = frozenset(document.get("operators", ()))
+        speakers = {name: frozenset(people) for name, people in document.get("speakers", {}).items()}
+        return cls(me, keys, operators, speakers, open_to_strangers=open_to_strangers)
 
     def is_operator(self, name: str) -> bool:
         """Whether the name of a caller, as it was verified, is that of a person who may decide."""
         return bool(name) and name in self._operators
+
+    def may_speak(self, process: str, person: str) -> bool:
+        """Whether a process may come as a person: an operator, whom the trust file names for this process."""
+        return self.is_operator(person) and person in self._speakers.get(process, frozenset())
 
     @property
     def knows_somebody(self) -> bool:
@@ -130,7 +151,12 @@ class Trust:
             raise Unauthenticated("the token does not verify")
         name, claims = self.verified("at+jwt", token.strip())
         self._check(name, claims)
-        return Caller(name, name in self._operators, claims)
+        if FOR not in claims:
+            return Caller(name, name in self._operators, claims)
+        person = claims[FOR]
+        if not isinstance(person, str) or not self.may_speak(name, person):
+            raise Unauthenticated("the token does not verify")
+        return Caller(person, True, claims, via=name)
 
     def verified(self, kind: str, token: str) -> tuple[str, dict[str, Any]]:
         """Whose key signed a JWS of the type `kind`, and its claims, which nobody may change. Raises Unauthenticated."""
@@ -171,16 +197,18 @@ class Identity:
     name: str
     signer: Signer | None
     trust: Trust
-    _tokens: dict[tuple[str, str], tuple[float, str]] = field(default_factory=dict, repr=False, compare=False)
+    _tokens: dict[tuple[str, str, str], tuple[float, str]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
-    def authorization(self, audience: str, scope: str = "") -> dict[str, str]:
-        """The header for a call to `audience`; empty while this process has no key."""
+    def authorization(self, audience: str, scope: str = "", person: str = "") -> dict[str, str]:
+        """The header for a call to `audience`, on behalf of a `person` if one is named; empty while this process has no key."""
         if self.signer is None:
             return {}
-        made, token = self._tokens.get((audience, scope), (float("-inf"), ""))
+        made, token = self._tokens.get((audience, scope, person), (float("-inf"), ""))
         if time.monotonic() - made > REUSE:
-            token = self.signer.token(audience, scope=scope)
-            self._tokens[audience, scope] = time.monotonic(), token
+            token = self.signer.token(audience, scope=scope, **({FOR: person} if person else {}))
+            self._tokens[audience, scope, person] = time.monotonic(), token
         return {"authorization": f"Bearer {token}"}
 
 

@@ -147,7 +147,10 @@ class Peer:
         def note(came: str | BaseException, start: float, left: int) -> None:
             if minutes is not None:
                 known = {"deadline_ms": left, "tokens_given": tokens, "began": start, **(about or {})}
-                known["key"] = minutes.nth("agent_call", message["messageId"])
+                # An answer has the name of its message: a try that failed before a crash must not stand in its place.
+                failed = isinstance(came, BaseException)
+                name = message["messageId"]
+                known["key"] = minutes.nth("agent_call", name) if failed else name
                 agent_called(minutes, self.name, seen.remote, seen.notes, came, **known)
 
         async def once() -> Answer:

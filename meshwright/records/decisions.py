@@ -9,6 +9,7 @@ from meshwright.records.decision import Decision, digest
 
 if TYPE_CHECKING:
     from meshwright.database import Database, Row, Transaction
+    from meshwright.database.door import Statement
 
 #: Rows of one INSERT, in the sizes that are used: few different statements, for they are kept prepared.
 SIZES = (8, 4, 2, 1)
@@ -32,6 +33,11 @@ async def write(tx: Transaction, decisions: Sequence[Decision], *, heard: bool =
             some = rows[place : place + size]
             await tx.execute(_INSERTS[size], *(value for row in some for value in row))
             place += size
+
+
+def statements(decisions: Sequence[Decision]) -> list[Statement]:
+    """The same as statements that conclude an operation, one for each."""
+    return [(_INSERTS[1], _row(decision, False)) for decision in decisions]
 
 
 def _row(decision: Decision, heard: bool) -> tuple[Any, ...]:

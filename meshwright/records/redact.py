@@ -21,9 +21,11 @@ TEXT, MANY, DEEP, WHOLE = 200, 32, 6, 2_048
 PERSONAL = "[personal]"
 #: From here on a number may be one of a telephone, an account or a card.
 LARGE = 1_000_000_000
-#: A plain word that is shorter than this holds nothing that a mask would find.
+#: A text of letters that is shorter than this holds nothing that a mask would find.
 SHORT = 24
+_PLAIN = re.compile(r"[A-Za-z _]+")
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode
 _ID = re.compile(r"[#\w][\w.:/-]{0,63}", re.ASCII)
 #: A text without any of these has nothing that a mask would find; most have none, and the masks cost far more.
 _SUSPECT = re.compile(
@@ -49,7 +51,7 @@ def shown(value: Any) -> Any:
 def keyed(value: Any) -> tuple[str, int]:
     """A keyed hash of a whole value (JSON), and its size in characters."""
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+        text = _canonical(value)
     except (TypeError, ValueError, RecursionError):  # no JSON, or too deep for it
         return "", 0
     return privacy.keyed(text)[:16], len(text)
@@ -70,41 +72,58 @@ def _field(name: str) -> tuple[str, str]:
 
 
 def _shown(value: Any, what: str, depth: int, left: list[int]) -> Any:
-    """`what` is the field that it stands in, as `_field` says."""
-    if isinstance(value, str):
+    """`what` is the field that it stands in, as `_field` says. The order of the questions is that of how often they are true."""
+    kind = type(value)
+    if kind is str:
         return _text(value, what, left)
-    if isinstance(value, Mapping):
+    if kind is dict:
         return _object(value, depth, left) if depth <= DEEP else "{…}"
-    if isinstance(value, list | tuple):
+    if kind is list or kind is tuple:
         return _list(value, what, depth, left) if depth <= DEEP else "[…]"
     left[0] -= 8
-    if value is None or isinstance(value, bool):
+    if value is None or kind is bool:
         return value
+    if kind is int or kind is float:
+        return _number(value, what)
+    return _unusual(value, what, depth, left)
+
+
+def _unusual(value: Any, what: str, depth: int, left: list[int]) -> Any:
+    """What a playbook may pass on as JSON, such as the member of an enum; of what is none only its kind."""
+    if isinstance(value, str):
+        return _text("".join(value), what, left)
     if isinstance(value, int | float):
-        if -LARGE < value < LARGE or (what == "id" and isinstance(value, int) and abs(value) < 2**53):
-            return value
-        if isinstance(value, float) and not math.isfinite(value):
-            return str(value)
-        return privacy.redacted(f"{value:.0f}") if abs(value) < 1e30 else "[number]"
+        return _number(value + 0, what)
+    if isinstance(value, Mapping):
+        return _shown(dict(value), what, depth, left)
     return f"[{type(value).__name__}]"
 
 
 def _text(value: str, what: str, left: list[int]) -> str:
-    left[0] -= min(len(value), TEXT) + 2
-    if len(value) < SHORT and value.isascii() and value.isidentifier() and value.islower():
+    size = len(value)
+    left[0] -= size + 2 if size <= TEXT else TEXT + 2
+    if size < SHORT and value.isascii() and _PLAIN.fullmatch(value):
         return value
     if what == "id" and _ID.fullmatch(value):
         return value
-    if len(value) > TEXT:
-        # masked before it is cut, and cut between words, so that no half of anything is left unmasked
-        words = value[: 2 * TEXT].rsplit(None, 1)
-        value = words[0] if len(words) > 1 else "[token]"
-        masked = privacy.redacted(value) if _SUSPECT.search(value) else value
-        return f"{masked[: TEXT - 1]}…"
-    return privacy.redacted(value) if _SUSPECT.search(value) else value
+    if size <= TEXT:
+        return privacy.redacted(value) if _SUSPECT.search(value) else value
+    # masked before it is cut, and cut between words, so that no half of anything is left unmasked
+    words = value[: 2 * TEXT].rsplit(None, 1)
+    text = words[0] if len(words) > 1 else "[token]"
+    masked = privacy.redacted(text) if _SUSPECT.search(text) else text
+    return f"{masked[: TEXT - 1]}…"
 
 
-def _object(value: Mapping[Any, Any], depth: int, left: list[int]) -> dict[str, Any]:
+def _number(value: float, what: str) -> Any:
+    if -LARGE < value < LARGE or (what == "id" and isinstance(value, int) and abs(value) < 2**53):
+        return value
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return privacy.redacted(f"{value:.0f}") if abs(value) < 1e30 else "[number]"
+
+
+def _object(value: dict[Any, Any], depth: int, left: list[int]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, each in value.items():
         if len(found) >= MANY or left[0] <= 0:
@@ -114,7 +133,7 @@ def _object(value: Mapping[Any, Any], depth: int, left: list[int]) -> dict[str, 
         left[0] -= len(name) + 4
         if name in found:
             name = f"{name} {len(found)}"
-        if what == "personal" and each is not None and not isinstance(each, bool):
+        if what == "personal" and each is not None and each is not True and each is not False:
             found[name] = PERSONAL
         else:
             found[name] = _shown(each, what, depth + 1, left)

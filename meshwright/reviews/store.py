@@ -31,6 +31,10 @@ from meshwright.tasks.snapshot import Claim
 CLAIM = 900.0
 #: The share of the time until a review is escalated, by its risk.
 _HURRY: dict[Risk, float] = {"low": 1.0, "medium": 0.5, "high": 0.25}
+_PRESSING = (
+    "CASE WHEN state='open' THEN escalated ELSE 0 END DESC,"
+    " CASE risk WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, due, created"
+)
 _KINDS = {"approve": "review.approved", "edit": "review.edited", "reject": "review.rejected"}
 
 
@@ -129,15 +133,14 @@ class ReviewStore:
     async def queue(
         self, *, state: str = "open", risk: str = "", run: str = "", limit: int = 500
     ) -> list[dict[str, Any]]:
-        """The most pressing first: escalated, then by risk, then by when it is due. `state` is one of STATES, or `all`."""
-        wanted = {"state": "" if state == "all" else state, "risk": risk, "run": run}
+        """The most pressing first: escalated, then by risk, then by when it is due. `state` is one of STATES, or `all`, or `decided`:
+        all that are open no more, the latest first."""
+        wanted = {"state": "" if state in ("all", "decided") else state, "risk": risk, "run": run}
         chosen = {name: value for name, value in wanted.items() if value}
-        where = " AND ".join(f"{name}=?" for name in chosen) or "1=1"
-        rows = await self._database.execute(
-            f"SELECT * FROM reviews WHERE {where} ORDER BY CASE WHEN state='open' THEN escalated ELSE 0 END DESC,"
-            " CASE risk WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, due, created LIMIT ?",
-            *(*chosen.values(), limit),
-        )
+        where = [f"{name}=?" for name in chosen] + (["state<>'open'"] if state == "decided" else [])
+        order = "decided DESC, id" if state == "decided" else _PRESSING
+        sql = f"SELECT * FROM reviews WHERE {' AND '.join(where) or '1=1'} ORDER BY {order} LIMIT ?"
+        rows = await self._database.execute(sql, *chosen.values(), limit)
         return [review_of(row) for row in rows]
 
     async def waiting(self, run: str) -> list[dict[str, Any]]:
@@ -253,9 +256,8 @@ class ReviewStore:
             sql = "UPDATE reviews SET due=EPOCH()+?, expires=EPOCH()+? WHERE state='open' AND expires IS NULL"
             await self._database.execute(sql, *self._times("medium"))
             return await self.next_due()
-        times_left = [
-            soon[0][name] - soon[0]["now"] for name in ("due", "expires") if soon[0][name] is not None
-        ]
+        times = [soon[0][name] for name in ("due", "expires")]
+        times_left = [at - soon[0]["now"] for at in times if at is not None]
         return [row["id"] for row in due], max(min(times_left, default=math.inf), 0.0)
 
     async def decisions(self, keys: list[str]) -> dict[str, dict[str, Any]]:

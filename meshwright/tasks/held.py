@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 #: Versions the stored body may lag behind its log: a long stream must not write the whole task with each line.
 LAG = 32
-#: Events that are written one by one; more of them go in one statement.
-FEW = 4
+#: Events, and decisions, that are written one by one, all in one step; more of them go in statements of many rows.
+FEW, FEW_DECISIONS = 4, 6
 
 
 class Held:
@@ -99,16 +99,17 @@ class Held:
         """
         decided, claim = minutes.open, self.claim
 
-        async def op(tx: Transaction) -> None:
+        async def op(tx: Transaction) -> bool:
             rows = await tx.execute(
                 "SELECT 1 AS there FROM tasks WHERE id = ? AND token = ? AND work = 'ended' AND state = 'canceled'",
                 *(claim.task_id, claim.token + 1),
             )
-            if rows:
-                await decisions.write(tx, decided)
+            await decisions.write(tx, decided if rows else [])
+            return bool(rows)
 
-        if decided:
-            await self._book.database.write(op)
+        if not decided:
+            return
+        if await self._book.database.write(op):
             minutes.kept(decided)
 
     async def fail(self, why: str) -> None:
@@ -156,11 +157,9 @@ class Held:
         row = (version, state_name(state), answered, work, work, ends, body, int(whole), version)
         values = (*row, claim.task_id, claim.token, now.version)
         decided = minutes.open if minutes is not None else []
-        inserts = (
-            stored(claim.task_id, now.version + 1, happened, ends)
-            if len(happened) <= FEW and not decided
-            else None
-        )
+        inserts = None
+        if len(happened) <= FEW and len(decided) <= FEW_DECISIONS:
+            inserts = stored(claim.task_id, now.version + 1, happened, ends) + decisions.statements(decided)
 
         async def op(tx: Transaction) -> bool:
             if inserts is not None and not now.pushes and not given_up:

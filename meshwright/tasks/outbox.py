@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from meshwright.records import decisions
 from meshwright.tasks.lease import check
 
 if TYPE_CHECKING:
     from meshwright.database import Database, Row, Transaction
+    from meshwright.records.minutes import Minutes
     from meshwright.tasks.snapshot import Claim
 
 #: What else belongs into the transaction that writes a letter: the reservation of what it may cost, the settling of it.
@@ -36,12 +38,16 @@ class Letter:
 
 
 class Outbox:
-    """The delegations of one task under one claim."""
+    """The delegations of one task under one claim. What was decided meanwhile (`minutes`) is kept with what comes back.
 
-    def __init__(self, database: Database, agent: str, claim: Claim) -> None:
+    So the call that brought an answer is written down whenever the answer is: who does the work again does not call again.
+    """
+
+    def __init__(self, database: Database, agent: str, claim: Claim, minutes: Minutes | None = None) -> None:
         self._database = database
         self._agent = agent
         self._claim = claim
+        self._minutes = minutes
 
     async def letters(self) -> dict[str, Letter]:
         """All that this task has sent, by id."""
@@ -87,7 +93,9 @@ class Outbox:
         With `waits` it is what the peer asks back: its task goes on when that is answered, and is called off if it is not.
         """
         state = "sent" if waits else "answered"
-        await self._mark(letter_id, f"state = '{state}', answer = ?", json.dumps(answer), along)
+        await self._mark(
+            letter_id, f"state = '{state}', answer = ?", json.dumps(answer), along, self._minutes
+        )
 
     async def let_go(self, letter_id: str) -> None:
         """The peer's task is not wanted any more: a word to it for the courier to carry. Raises LeaseLost."""
@@ -102,16 +110,28 @@ class Outbox:
 
     async def given_up(self, letter_id: str, why: str, along: Along | None = None) -> None:
         """No answer will be waited for any more. Raises LeaseLost."""
-        await self._mark(letter_id, "state = 'off', why = ?", why[:400], along)
+        await self._mark(letter_id, "state = 'off', why = ?", why[:400], along, self._minutes)
 
-    async def _mark(self, letter_id: str, change: str, value: str, along: Along | None = None) -> None:
+    async def _mark(
+        self,
+        letter_id: str,
+        change: str,
+        value: str,
+        along: Along | None = None,
+        minutes: Minutes | None = None,
+    ) -> None:
+        decided = minutes.open if minutes is not None else []
+
         async def op(tx: Transaction) -> None:
             await check(tx, self._claim)
             if along is not None:
                 await along(tx)
             await tx.execute(f"UPDATE outbox SET {change} WHERE id = ?", value, letter_id)
+            await decisions.write(tx, decided)
 
         await self._database.write(op)
+        if minutes is not None:
+            minutes.kept(decided)
 
 
 _CALL_OFF = "UPDATE outbox SET kind = 'cancel', state = 'open', due = EPOCH(), attempts = 0 WHERE task_id = ? AND kind = 'ask'"

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from meshwright.inbound.identity import Identity, Signer, Trust, new_key
 
 
 class Keyring:
     """Keys for a team of processes that all trust one another, made on the spot."""
 
-    def __init__(self, *names: str, operators: tuple[str, ...] = ("operator",)) -> None:
+    def __init__(
+        self,
+        *names: str,
+        operators: tuple[str, ...] = ("operator",),
+        speakers: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         pairs = {name: new_key(name) for name in (*names, *operators)}
         self._private = {name: private for name, (private, _) in pairs.items()}
         self.document = {
             "agents": {name: public for name, (_, public) in pairs.items()},
             "operators": list(operators),
+            "speakers": {name: list(people) for name, people in (speakers or {}).items()},
         }
 
     def identity(self, name: str, *, open_to_strangers: bool = True) -> Identity:

@@ -159,7 +159,7 @@ async def test_a_verdict_in_the_audit_log_holds_no_word_of_the_customer(
         assert entry.once == f"gate.verdict:{entry.action}:1:{entry.body['decision']}"
         assert "secret" not in canonical(entry.body)
         assert json.loads(canonical(entry.body))["rules"] == policy.digest
-        verdict = await judge(run.drive_with, state_of(run), proposal)
+        verdict, _ = await judge(run.drive_with, state_of(run), proposal)
         assert verdict.decision == "apply"
 
 

@@ -15,6 +15,7 @@ from meshwright.findings import Finding, Part, Split, Subtask
 from meshwright.inbound.toolapp import tool_app
 from meshwright.outbound.breaker import FAIL_MAX
 from meshwright.outbound.toolbox import Toolbox
+from meshwright.records.minutes import Minutes
 from meshwright.settings import Settings
 from meshwright.testing import InProcess, Keyring
 from meshwright.toolserver import Access, ToolServer
@@ -104,11 +105,12 @@ async def test_a_run_that_is_cut_short_says_what_is_missing_and_what_is_not_know
     told: list[str] = []
 
     class Log:
-        async def record(self, claim: Any, *entries: Any) -> None:
+        async def record(self, claim: Any, *entries: Any, minutes: Minutes) -> None:
             told.extend(entry.kind for entry in entries)
+            told.extend(f"{decision.kind} {decision.outcome}" for decision in minutes.open)
 
     class Drive:
-        policy, store, claim, run = Nothing(), Log(), None, "run"
+        policy, store, claim, run, minutes = Nothing(), Log(), None, "run", Minutes("orchestrator")
 
     parts = [Subtask(id=name, skill="s", instruction=f"do {name}").model_dump() for name in ("one", "two")]
     paint = {"action": "paint", "arguments": {}, "subtask": "one"}
@@ -123,7 +125,7 @@ async def test_a_run_that_is_cut_short_says_what_is_missing_and_what_is_not_know
     assert ended["outcome"] == "degraded"
     assert [gap["what"] for gap in ended["gaps"]] == ["do two", "the final check of the answers", "paint"]
     assert ended["actions"][0]["state"] == "unknown"
-    assert told == ["effect.unknown"]
+    assert told == ["effect.unknown", "effect unknown"]
     assert await cut_short(ended, drive) is ended
     assert report(ended)["degraded"] == ["deadline-exceeded"]
 

@@ -81,7 +81,7 @@ async def test_a_workflow_is_one_trace_and_each_span_is_what_langfuse_takes_it_f
     assert root.attributes["session.id"] == task["contextId"]
     assert root.attributes["a2a.task.state"] == "TASK_STATE_COMPLETED"
     seen = [observation(span) for span in backend.spans]
-    assert Counter(each["type"] for each in seen) == {"CHAIN": 2, "AGENT": 8, "TOOL": 5, "GUARDRAIL": 1}
+    assert Counter(each["type"] for each in seen) == {"CHAIN": 2, "AGENT": 8, "TOOL": 4, "GUARDRAIL": 1}
     assert {each["session"] for each in seen} == {task["contextId"]}
     assert {each["level"] for each in seen} == {"DEFAULT"}
     assert len(backend.spans) <= MOST

@@ -6,19 +6,26 @@ import asyncio
 import contextlib
 import json
 import math
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from a2a.types import Message, Part, Role, TaskStatusUpdateEvent
 
 from meshwright.agent import Job
-from meshwright.database import open_database
-from meshwright.errors import ToolRefused
+from meshwright.database import Database, open_database
+from meshwright.errors import LeaseLost, ToolRefused
 from meshwright.findings import Finding, Subtask
 from meshwright.outbound.answers import decisions_in
 from meshwright.outbound.called import tool_called
 from meshwright.records import decisions
 from meshwright.records.decision import ROW, digest
 from meshwright.records.minutes import MOST, Minutes
+from meshwright.tasks.accept import Ask, Desk, accept
+from meshwright.tasks.book import TaskBook
+from meshwright.tasks.events import COMPLETED, status
+from meshwright.tasks.held import Held
 
 LOST = (
     "UPDATE tasks SET token = token + 1, holder = '', work = 'queued', due = EPOCH() WHERE agent = 'orders'"
@@ -73,31 +80,67 @@ async def test_what_a_cancelled_turn_has_done_is_kept(start_house: Any) -> None:
         assert (read["outcome"], context["outcome"]) == ("answered", "called-off")
 
 
-async def test_what_somebody_else_took_up_and_was_cancelled_there_is_not_written_here(url: str) -> None:
-    from a2a.types import Message, Part, Role
+@dataclass
+class InHand:
+    """A task that was accepted and leased, and its minutes."""
 
-    from meshwright.tasks.accept import Ask, Desk, accept
-    from meshwright.tasks.book import TaskBook
-    from meshwright.tasks.held import Held
+    database: Database
+    book: TaskBook
+    held: Held
+    minutes: Minutes
 
+    def end(self) -> TaskStatusUpdateEvent:
+        return status(self.held.task.id, self.held.task.context_id, COMPLETED)
+
+    async def ids(self) -> list[str]:
+        return [row["id"] for row in await self.database.execute("SELECT id FROM decisions ORDER BY id")]
+
+
+@pytest.fixture
+async def in_hand(url: str) -> AsyncIterator[InHand]:
     database = await open_database(url)
-    try:
-        message = Message(message_id="m1", role=Role.ROLE_USER, parts=[Part(text="look")])
-        desk, ask = Desk("orders", "me", 60.0), Ask("owner", "caller", message, {}, 60.0)
-        accepted = await database.write(lambda tx: accept(tx, desk, ask))
-        assert accepted.claim is not None
-        book = TaskBook(database, "orders")
-        held = Held(book, accepted.claim, accepted.snapshot, [])
-        minutes = Minutes("orders", accepted.task_id)
-        minutes.take("plan", key="p", outcome="answered")
-        await held.keep(minutes)
-        assert await database.execute("SELECT id FROM decisions") == [], "its turn goes on"
-        await database.execute("UPDATE tasks SET token = token + 1")
-        await book.cancel(accepted.task_id, "owner")
-        await held.keep(minutes)
-        assert await database.execute("SELECT id FROM decisions") == []
-    finally:
-        await database.close()
+    message = Message(message_id="m1", role=Role.ROLE_USER, parts=[Part(text="look")])
+    desk, ask = Desk("orders", "me", 60.0), Ask("owner", "caller", message, {}, 60.0)
+    accepted = await database.write(lambda tx: accept(tx, desk, ask))
+    assert accepted.claim is not None
+    assert accepted.envelope is not None
+    book = TaskBook(database, "orders")
+    held = Held(book, accepted.claim, accepted.snapshot, [accepted.envelope])
+    yield InHand(database, book, held, Minutes("orders", accepted.task_id))
+    await database.close()
+
+
+@pytest.mark.parametrize("rows", [1, 6, 7, 40])
+async def test_the_end_of_a_turn_and_its_decisions_are_one_transaction(in_hand: InHand, rows: int) -> None:
+    held, minutes = in_hand.held, in_hand.minutes
+    names = sorted(minutes.take("plan", key=f"{n}", outcome="answered") for n in range(rows))
+    await in_hand.database.write(lambda tx: decisions.write(tx, minutes.open[:1]))  # from before a crash
+    await held.append([in_hand.end()], ends=1, minutes=minutes)
+    assert await in_hand.ids() == names
+    assert minutes.open == []
+    assert (await in_hand.book.get(held.task.id, "owner")).task.status.state == COMPLETED
+
+
+async def test_of_a_turn_whose_lease_was_lost_nothing_is_written(in_hand: InHand) -> None:
+    in_hand.minutes.take("plan", key="p", outcome="answered")
+    await in_hand.database.execute("UPDATE tasks SET token = token + 1")
+    with pytest.raises(LeaseLost):
+        await in_hand.held.append([in_hand.end()], ends=1, minutes=in_hand.minutes)
+    assert await in_hand.ids() == []
+
+
+async def test_what_was_cancelled_is_kept_only_by_who_had_it_last(in_hand: InHand) -> None:
+    held, minutes = in_hand.held, in_hand.minutes
+    minutes.take("plan", key="p", outcome="answered")
+    await held.keep(minutes)
+    assert await in_hand.ids() == [], "its turn goes on"
+    await in_hand.book.cancel(held.task.id, "owner")
+    await in_hand.database.execute("UPDATE tasks SET token = token + 1")
+    await held.keep(minutes)
+    assert await in_hand.ids() == [], "another had it in between"
+    await in_hand.database.execute("UPDATE tasks SET token = token - 1")
+    await held.keep(minutes)
+    assert len(await in_hand.ids()) == 1
 
 
 async def test_a_turn_that_calls_without_end_has_bounded_minutes_that_say_so(url: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -60,6 +62,24 @@ def test_ids_amounts_and_states_can_be_read() -> None:
         "1151293680": {"price": 10},
     }
     assert shown(order) == order
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Size(IntEnum):
+    LARGE = 3
+
+
+def test_what_a_playbook_may_pass_as_json_is_shown_as_json() -> None:
+    odd = {
+        "colour": Colour.RED,
+        "size": Size.LARGE,
+        "both": MappingProxyType({"a": (1, None)}),
+        "what": object(),
+    }
+    assert shown(odd) == {"colour": "red", "size": 3, "both": {"a": [1, None]}, "what": "[object]"}
 
 
 def test_what_is_personal_is_known_to_be_there() -> None:

@@ -15,7 +15,7 @@ import meshwright
 from meshwright.schemas import schemas
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("meshwright", "orchestrator", "aggregator", "agent_cards", "agents", "tools", "evals")
+ROOMS = ("meshwright", "orchestrator", "aggregator", "console", "agent_cards", "agents", "tools", "evals")
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
 AGENTS = sorted(p.name for p in (ROOT / "agents").iterdir() if (p / "agent.py").is_file())
 TOOLS = sorted(p.name for p in (ROOT / "tools").iterdir() if (p / "server.py").is_file())
@@ -74,9 +74,11 @@ def test_imports_point_down(file: Path) -> None:
     name = file.relative_to(ROOT).parts[1] if room in ("agents", "tools") else room
     used = imports_of(file)
     if room == "meshwright":
-        assert not used & {*AGENTS, *TOOLS, "shop", "orchestrator", "aggregator", "evals"}
+        assert not used & {*AGENTS, *TOOLS, "shop", "orchestrator", "aggregator", "console", "evals"}
     if room in ("orchestrator", "aggregator"):
         assert not used & {*AGENTS, *TOOLS, "shop"}
+    if room == "console":
+        assert not used & {*AGENTS, *TOOLS, "shop", "orchestrator", "aggregator", "evals"}
     if room == "agents":
         assert not used & ({*AGENTS, *TOOLS, "shop"} - {name})
     if room == "tools":

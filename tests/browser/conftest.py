@@ -1,0 +1,194 @@
+"""Real Chromium before the console, and behind it an orchestrator with its real doors, tokens and rows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from a2a.types import Message, Part
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from console.app import console_app
+from meshwright.database import Database, open_database
+from meshwright.findings import Evidence, Proposal, Verdict
+from meshwright.records.runs import RunStore
+from meshwright.reviews.store import ReviewStore
+from meshwright.settings import Settings
+from meshwright.tasks.accept import Ask, Desk, accept
+from meshwright.testing import InProcess, Keyring
+from meshwright.testing.serving import serving
+from orchestrator.server import orchestrator_app
+
+ARTIFACTS = Path(__file__).parents[2] / ".artifacts"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+]
+DESKTOP, PHONE = (1280, 800), (390, 844)
+PEOPLE = ("operator", "ann", "bob")
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    """The system's browser, not one that Playwright brings."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine: `apt-get install chromium`, and these tests run")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Sight:
+    """One browser window before the console, and what it complained about."""
+
+    page: Page
+    base: str
+    complaints: list[str] = field(default_factory=list)
+
+    async def go(self, path: str) -> None:
+        await self.page.goto(self.base + path)
+
+    async def shot(self, name: str) -> None:
+        """Keep a picture for people to look at."""
+        ARTIFACTS.mkdir(exist_ok=True)
+        await self.page.screenshot(path=ARTIFACTS / f"{name}.png", full_page=True)
+
+    async def violations(self) -> list[str]:
+        """What axe finds wrong with the page: the rule, and where."""
+        axe = files("axe_playwright_python").joinpath("axe.min.js").read_text()
+        await self.page.evaluate(axe)
+        found = await self.page.evaluate("() => axe.run()")
+        return [
+            f"{rule['id']}: {node['html'][:160]}" for rule in found["violations"] for node in rule["nodes"]
+        ]
+
+    async def is_too_wide(self) -> bool:
+        """Whether the page has to be scrolled sideways."""
+        return bool(await self.page.evaluate("() => document.documentElement.scrollWidth > innerWidth"))
+
+
+Look = Callable[..., Any]
+
+
+@pytest.fixture
+async def look(chromium: Browser) -> AsyncIterator[Look]:
+    """Open a window: `look(base, size=, dark=, js=)`. At the end nothing may have broken the content policy or thrown."""
+    sights: list[tuple[Sight, BrowserContext]] = []
+
+    async def opened(
+        base: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False, js: bool = True
+    ) -> Sight:
+        context = await chromium.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=js,
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(10_000)
+        sight = Sight(await context.new_page(), base)
+        sight.page.on("pageerror", lambda error: sight.complaints.append(str(error)))
+        sight.page.on("console", lambda said: _heard(sight, said.type, said.text))
+        sights.append((sight, context))
+        return sight
+
+    yield opened
+    for sight, context in sights:
+        await context.close()
+        assert sight.complaints == []
+
+
+def _heard(sight: Sight, kind: str, text: str) -> None:
+    # that an answer was 403 or 409 is no complaint of the browser's, but what we show
+    if kind == "error" and "Failed to load resource" not in text:
+        sight.complaints.append(text)
+
+
+@dataclass
+class Town:
+    """An orchestrator with a queue, and consoles before it."""
+
+    database: Database
+    reviews: ReviewStore
+    ring: Keyring
+    mesh: InProcess
+    home: Path
+    claims: dict[str, Any] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def console(self, **settings: Any) -> AsyncIterator[str]:
+        """A console on a free port; its address."""
+        wanted = Settings.model_validate({"peers": "http://orchestrator", "home": self.home, **settings})
+        app = console_app(wanted, self.mesh.client(), self.ring.identity("console"))
+        async with serving(app) as base:
+            yield base
+
+    async def put(self, key: str, **more: Any) -> str:
+        """Put a proposal before people; its hash."""
+        run = more.pop("run", f"run-{key}")
+        client, request = more.pop("client", "customer"), more.pop("request", "Please paint my chair gold.")
+        if run not in self.claims:
+            ask = Ask("", client, Message(message_id=run, parts=[Part(text=request)]), {}, 10)
+            taken = await self.database.write(lambda tx: accept(tx, Desk("orchestrator", "test", 3600), ask))
+            assert taken.claim is not None
+            self.claims[run] = taken.claim
+            await RunStore(self.database).start(
+                run, task_id=taken.task_id, caller=client, request=request, graph_version="1"
+            )
+        said = {
+            "action": "paint",
+            "arguments": {"thing": "t1", "colour": "gold"},
+            "proposed_by": "orders",
+            "amount": 50_000,
+            "evidence": [Evidence(source="tool:workshop.look_at", quote="t1 is a chair and costs 500.00")],
+            "why": "The customer asked for it in their own words.",
+            "confidence": 0.9,
+        }
+        ruled: dict[str, Any] = {
+            "policy": "large",
+            "why": "it is expensive: above 100.00 a person looks at it",
+            "source": "policies/shop.cedar",
+            "risk": "medium",
+            "approvals": 1,
+        }
+        proposal = Proposal(**{**said, **{name: more.pop(name) for name in list(more) if name in said}})
+        verdict = Verdict(
+            decision="review", **{**ruled, **{name: more.pop(name) for name in list(more) if name in ruled}}
+        )
+        await self.reviews.open(key, run, proposal, verdict, self.claims[run], **more)
+        return str((await self.reviews.one(key))["hash"])
+
+    async def state(self, key: str) -> str:
+        return str((await self.reviews.one(key))["state"])
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    url = f"sqlite:///{tmp_path}/town.db"
+    ring = Keyring(
+        "orchestrator", "orders", "customer", "console", operators=PEOPLE, speakers={"console": PEOPLE}
+    )
+    mesh = InProcess({})
+    settings = Settings(home=tmp_path, database=url, refresh=3600)
+    mesh.apps["http://orchestrator"] = orchestrator_app(
+        settings, ring.identity("orchestrator"), mesh.client()
+    )
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(mesh.running())
+        database = await open_database(url)
+        stack.push_async_callback(database.close)
+        made = Town(database, ReviewStore(database, "orchestrator"), ring, mesh, tmp_path)
+        async with mesh.client() as http:
+            me = ring.identity("operator").authorization("orchestrator")
+            while (await http.get("http://orchestrator/reviews", headers=me)).status_code != 200:
+                pass
+        yield made
