@@ -1,7 +1,9 @@
 """x"""
+
 from __future__ import annotations
 import json
 from typing import Any
+
 
 async def chain_of(team: Any) -> dict[str, Any]:
     (run, *_) = (await team.operator("GET", "/runs")).json()["runs"]
@@ -9,6 +11,7 @@ async def chain_of(team: Any) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
+
 
 async def test_x(start_team: Any) -> None:
     async with start_team() as team:
