@@ -80,6 +80,9 @@ class Slowness:
         self._clock = clock
         self._wrong: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._wrong)
+
     def wait(self, name: str, address: str) -> float:
         """Seconds until this name may be tried again from there; 0 for now."""
         _, until = self._wrong.get(self._key(name, address), (0, 0.0))
@@ -89,7 +92,7 @@ class Slowness:
         key, now = self._key(name, address), self._clock()
         count, until = self._wrong.pop(key, (0, 0.0))
         count = 1 if until and now - until > LONGEST else count + 1
-        pause = min(FIRST * 2 ** min(count - FREE, 16), LONGEST) if count > FREE else 0.0
+        pause = min(FIRST * 2 ** min(count - FREE - 1, 16), LONGEST) if count > FREE else 0.0
         self._wrong[key] = count, now + pause
         while len(self._wrong) > REMEMBERED:
             self._wrong.popitem(last=False)

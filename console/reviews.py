@@ -21,7 +21,7 @@ from console.client import segment
 from meshwright.errors import CallerError, Forbidden, InvalidRequest, NotFound, wire_of
 from meshwright.inbound.admission import strict_json
 from meshwright.reviews.visible import skeleton
-from meshwright.reviews.word import MAX_REASON, effect
+from meshwright.reviews.word import MAX_REASON, Word, effect
 
 if TYPE_CHECKING:
     from console.page import Page
@@ -240,6 +240,7 @@ def _word(form: Mapping[str, str]) -> dict[str, Any]:
         except RecursionError:
             raise InvalidRequest("the arguments are nested too deep") from None
         word["arguments"] = strict_json(text.encode(errors="replace"))
+    Word.read(word)  # what the mesh would refuse is refused here, before it is sent
     return word
 
 

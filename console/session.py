@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import BadSignature, URLSafeSerializer
 
 COOKIE = "meshwright_console"
 #: Seconds for which a login holds, and logouts that are remembered meanwhile.
@@ -46,7 +46,7 @@ class Sessions:
         self._proof = proof
         self._secure = secure
         self._clock = clock
-        self._cookies = URLSafeTimedSerializer(
+        self._cookies = URLSafeSerializer(
             key, salt="session", signer_kwargs={"digest_method": hashlib.sha256, "key_derivation": "hmac"}
         )
         self._over: OrderedDict[str, float] = OrderedDict()
@@ -54,11 +54,12 @@ class Sessions:
     def read(self, cookie: str | None) -> Visit:
         """The visit that a cookie names; a fresh one for a cookie that is missing, old, or not ours."""
         try:
-            content = self._cookies.loads(cookie or "", max_age=HOURS_8)
-            number, person, proof = content["n"], content["p"], content["v"]
+            content = self._cookies.loads(cookie or "")
+            number, person, proof, began = (content[name] for name in "npvt")
         except (BadSignature, KeyError, TypeError):
             return Visit(secrets.token_urlsafe(16), fresh=True)
-        if number in self._over or (person and proof != self._proof(person)):
+        old = not 0 <= self._clock() - began <= HOURS_8
+        if old or number in self._over or (person and proof != self._proof(person)):
             return Visit(secrets.token_urlsafe(16), fresh=True)
         return Visit(number, person)
 
@@ -79,6 +80,7 @@ class Sessions:
             "n": visit.number,
             "p": visit.person,
             "v": self._proof(visit.person) if visit.person else "",
+            "t": int(self._clock()),
         }
         attributes = f"Path=/; HttpOnly; SameSite=Lax; Max-Age={HOURS_8}" + (
             "; Secure" if self._secure else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -46,9 +47,14 @@ def pretty(value: Any) -> str:
         return plain(value)
 
 
+def _counts(value: Any) -> bool:
+    """Whether a value is a number that can be reckoned with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def duration(seconds: Any) -> str:
     """Seconds in the two units that tell: `850 ms`, `4.2 s`, `3 min 20 s`, `2 d 4 h`."""
-    if not isinstance(seconds, int | float):
+    if not _counts(seconds):
         return "–"
     if abs(seconds) < 1:
         return f"{seconds * 1000:.0f} ms"
@@ -71,7 +77,7 @@ def rough(seconds: float, units: int = 1) -> str:
 
 def ago(then: Any, now: float | None = None) -> str:
     """How long ago, or until when: `3 min ago`, `in 2 h`, `just now`."""
-    if not isinstance(then, int | float) or isinstance(then, bool):
+    if not _counts(then):
         return "–"
     gone = (time.time() if now is None else now) - then
     if abs(gone) < 5:
@@ -81,7 +87,7 @@ def ago(then: Any, now: float | None = None) -> str:
 
 def left(until: Any, now: float | None = None) -> str:
     """Time that remains: `2 d 4 h left`, `12 min over`."""
-    if not isinstance(until, int | float):
+    if not _counts(until):
         return "–"
     remains = until - (time.time() if now is None else now)
     return f"{rough(remains, 2)} left" if remains > 0 else f"{rough(remains, 2)} over"
@@ -105,7 +111,7 @@ def iso(then: Any) -> str:
 
 def count(number: Any) -> str:
     """A number with its thousands apart."""
-    return f"{number:,}" if isinstance(number, int | float) and not isinstance(number, bool) else "–"
+    return f"{number:,}" if _counts(number) else "–"
 
 
 def money(cents: Any) -> str:

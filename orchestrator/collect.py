@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 #: Seconds for asking all, and how far below the agents that we asked others are asked.
 SECONDS, DEEP = 1.5, 4
 #: Bytes and decisions that one agent may tell.
-BYTES, MOST = 4_194_304, decisions.MOST
+BYTES, MOST = 6_291_456, decisions.MOST
 
 Told = dict[str, Any]
 

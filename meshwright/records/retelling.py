@@ -127,11 +127,11 @@ def _turn(
             _tell(f"{operation} {first['agent']}", SpanKind.SERVER, place, notes, own, whole)
             told += 1
         for span, bodies in by_span.items():
-            body = bodies[0]
-            shape = _SPANS.get(body["kind"])
-            if shape is None or not body.get("above"):
+            # a step of a run has rows of other kinds, too; those say nothing of the span itself
+            body = next((each for each in bodies if each["kind"] in _SPANS and each.get("above")), None)
+            if body is None:
                 continue
-            kind, what, named = shape
+            kind, what, named = _SPANS[body["kind"]]
             name = f"{what} {body.get('selected', '')}" if named else what
             where = tracing.Place(place.trace, span, body["above"])
             _tell(name, kind, where, _attributes(body, what), bodies, bodies)

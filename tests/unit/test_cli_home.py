@@ -54,6 +54,18 @@ def test_people_are_operators_and_the_customer_is_none(tmp_path: Path) -> None:
     assert not trust.is_operator("")
 
 
+def test_a_process_that_people_log_in_to_speaks_for_them_and_keeps_whom_others_named(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    ensure(home, ["front", "console"], speakers=["console"])
+    trust = json.loads(home.trust.read_text())
+    assert trust["speakers"] == {"console": ["operator"]}
+    trust["speakers"] |= {"portal": ["zoe"]}
+    home.trust.write_text(json.dumps(trust))
+    ensure(home, ["front", "console"], ["ann"], speakers=["console"])
+    after = json.loads(home.trust.read_text())
+    assert after["speakers"] == {"console": ["operator", "ann"], "portal": ["zoe"]}
+
+
 def test_the_operators_token_is_good_for_the_one_it_names(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     ensure(home, ["front", "clerk"])

@@ -92,6 +92,23 @@ def test_a_process_gets_what_it_names_and_nothing_else(tmp_path: Path) -> None:
         Settings.from_env(inner)
 
 
+def test_a_page_for_people_knows_who_may_log_in_once_somebody_may(tmp_path: Path) -> None:
+    page = (
+        '[[process]]\nname = "page"\nkind = "web"\nport = 3\nasks = ["front"]\nsettings = ["CONSOLE_USERS"]\n'
+    )
+    team, home = parse(TEAM + page, "team.toml", None), Home.at(tmp_path)
+    process = team.processes[-1]
+    assert team.speakers == ["page"]
+    inner = environment(process, team, home, 9000, {})
+    assert inner["MESHWRIGHT_PEERS"] == "http://127.0.0.1:9000"
+    assert not {"MESHWRIGHT_CONSOLE_USERS", "MESHWRIGHT_DATABASE"} & inner.keys()
+    home.people.write_text("{}")
+    assert environment(process, team, home, 9000, {})["MESHWRIGHT_CONSOLE_USERS"] == str(home.people)
+    chosen = environment(process, team, home, 9000, {"MESHWRIGHT_CONSOLE_USERS": "/etc/people.toml"})
+    assert chosen["MESHWRIGHT_CONSOLE_USERS"] == "/etc/people.toml"
+    assert "MESHWRIGHT_CONSOLE_USERS" not in environment(team.processes[1], team, home, 9000, {})
+
+
 def test_a_part_of_a_mesh_is_connected_only_to_what_runs(tmp_path: Path) -> None:
     part = parse(TEAM, "team.toml", None).only(["front", "ledger"])
     [front] = [process for process in part.processes if process.name == "front"]
@@ -109,7 +126,7 @@ def test_a_part_of_a_mesh_is_connected_only_to_what_runs(tmp_path: Path) -> None
         ('name = "clerk"', 'name = "Clerk!"', "a name is lower case"),
         ('asks = ["clerk"]', 'asks = ["ledger"]', "front wants 'ledger', which is no a2a process"),
         ('uses = ["ledger"]', 'use = ["ledger"]', "unknown key 'use'"),
-        ('kind = "mcp"', 'kind = "rest"', "kind must be a2a or mcp"),
+        ('kind = "mcp"', 'kind = "rest"', "kind must be a2a, mcp or web"),
         ('file = "world.db"', "", "it needs file, setting and make"),
         ("[world]", "[world", "is not TOML"),
     ],

@@ -107,3 +107,57 @@ def test_a_token_is_used_again_for_the_same_server_and_scope() -> None:
     assert me.authorization("orderbook") != me.authorization("desk")
     assert me.authorization("orderbook", "apply") == me.authorization("orderbook", "apply")
     assert me.authorization("orderbook", "apply") != me.authorization("orderbook")
+
+
+SPEAKING = Keyring(
+    "orders", "console", "orderbook", operators=("operator", "ann"), speakers={"console": ["ann", "bob"]}
+)
+
+
+def speaking() -> Trust:
+    return Trust.from_document("orderbook", SPEAKING.document)
+
+
+def test_a_process_that_may_speak_for_a_person_comes_as_that_person() -> None:
+    caller = speaking().caller(
+        bearer(SPEAKING.identity("console").authorization("orderbook", person="ann")["authorization"][7:])
+    )
+    assert (caller.name, caller.operator, caller.via) == ("ann", True, "console")
+
+
+@pytest.mark.parametrize(
+    ("process", "person"),
+    [
+        ("orders", "ann"),  # a process that speaks for nobody
+        ("console", "bob"),  # no operator
+        ("console", "operator"),  # an operator whom the console does not speak for
+        ("console", "orders"),
+        ("console", ""),
+        ("console", ["ann"]),
+        ("console", None),
+        ("ann", "ann"),
+    ],
+)
+def test_nobody_speaks_for_whom_the_trust_file_does_not_name(process: str, person: object) -> None:
+    token = SPEAKING.signer(process).token("orderbook", obo=person)
+    with pytest.raises(Unauthenticated, match=r"^the token does not verify$"):
+        speaking().caller(bearer(token))
+
+
+def test_one_that_speaks_for_people_is_no_operator_itself() -> None:
+    assert not speaking().caller(bearer(SPEAKING.signer("console").token("orderbook"))).operator
+
+
+def test_a_token_for_one_person_is_not_used_again_for_another() -> None:
+    me = SPEAKING.identity("console")
+    assert me.authorization("orderbook", person="ann") == me.authorization("orderbook", person="ann")
+    assert me.authorization("orderbook", person="ann") != me.authorization("orderbook", person="operator")
+    assert me.authorization("orderbook", person="ann") != me.authorization("orderbook")
+
+
+def test_a_key_has_a_secret_for_each_purpose_and_the_same_after_a_restart() -> None:
+    private, _ = new_key("console")
+    one, again = Signer.from_jwk("console", private), Signer.from_jwk("console", private)
+    assert one.secret("sessions") == again.secret("sessions")
+    assert one.secret("sessions") != one.secret("forms")
+    assert one.secret("sessions") != SPEAKING.signer("console").secret("sessions")
