@@ -129,6 +129,8 @@ def facts(decision: Document, most: int) -> list[str]:
     found = []
     for name, fact in part(part(decision, "more"), "facts").items():
         told = fact if isinstance(fact, Mapping) else {}
+        if told.get("told") == {} and most < ALL:
+            continue  # it was looked up for the sake of others, and the rules see nothing of it
         tool = text(told, "tool", 60) or "a tool"
         said = (
             f"not told ({words})"

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from meshwright.cli.decided import about, facts, parts, tokens
-from meshwright.cli.received import Document, call, count, document, duration, number, part, rows, text
+from meshwright.cli.received import (
+    ELLIPSIS,
+    Document,
+    call,
+    count,
+    document,
+    duration,
+    number,
+    part,
+    rows,
+    text,
+)
 
 #: Characters of a reason, an argument or a result in a sentence.
 LONG = 240
@@ -20,8 +31,8 @@ _VERDICTS = {
 _SAID = {"approve": "approved it", "approved": "approved it", "edit": "put other arguments in its place"}
 _SAID |= {"edited": "put other arguments in its place", "reject": "refused it", "rejected": "refused it"}
 _SAID |= {
-    "escalated": "did not decide in time, so it was passed on",
-    "expired": "did not decide until it expired",
+    "escalated": "decided it in time, so it was passed on",
+    "expired": "decided it until it expired",
 }
 _DONE = {"applied": "was applied", "refused": "was refused by the tool", "failed": "failed"}
 _DONE |= {"unknown": "may or may not have been applied: no answer came"}
@@ -52,7 +63,12 @@ def _who(decision: Document) -> str:
 
 def _because(decision: Document) -> str:
     why = text(decision, "reason", LONG)
-    return f": {why.rstrip('.')}." if why else "."
+    return f": {_ended(why)}" if why else "."
+
+
+def _ended(words: str) -> str:
+    """With one full stop; none after what was cut."""
+    return words if words.endswith(ELLIPSIS) else f"{words.rstrip('.')}."
 
 
 def _plan(decision: Document) -> str:
@@ -87,10 +103,11 @@ def _read(decision: Document) -> str:
     read = call(text(used, "tool", 80) or "a tool", used.get("arguments"), LONG)
     at = f" at {server}" if (server := text(used, "server", 60)) else ""
     if error := text(used, "error", LONG):
-        why = text(decision, "reason", LONG).rstrip(".")
-        return f"{_who(decision)} read {read}{at}, which failed: {why or error}."
+        return _ended(
+            f"{_who(decision)} read {read}{at}, which failed: {text(decision, 'reason', LONG) or error}"
+        )
     said = f", which returned {document(used['result'], LONG)}" if used.get("result") is not None else ""
-    return f"{_who(decision)} read {read}{at}{said}."
+    return _ended(f"{_who(decision)} read {read}{at}{said}")
 
 
 def _model(decision: Document) -> str:
@@ -107,12 +124,10 @@ def _settled(decision: Document) -> str:
         said = call(says, side["arguments"], LONG) if side.get("arguments") is not None else says
         sides.append(f"{agent} says {said}")
         chosen = agent if side.get("chosen") is True else chosen
-    believed = (
-        f"{chosen} was believed" if chosen else f"{text(decision, 'outcome', 60)}, no side was believed"
-    )
+    believed = f"{chosen} was believed" if chosen else "No side was believed"
     by = f" by {strategy}" if (strategy := text(decision, "strategy", 60)) else ""
     told = f"They disagreed: {'; '.join(sides)}. " if sides else ""
-    return f"{told}{believed[:1].upper()}{believed[1:]}{by}{_because(decision)}"
+    return f"{told}{believed}{by}{_because(decision)}"
 
 
 def _judged(decision: Document) -> str:
@@ -120,7 +135,7 @@ def _judged(decision: Document) -> str:
     by = f" by the rule {policy}" if policy else ""
     risk = f" (risk: {text(decision, 'risk', 20)})" if decision.get("risk") else ""
     looked_up = facts(decision, LONG)
-    told = f" It looked up {'; '.join(looked_up)}." if looked_up else ""
+    told = f" It looked up {_ended('; '.join(looked_up))}" if looked_up else ""
     return f"The gate {_VERDICTS.get(outcome, f'said {outcome}')}{by}{risk}{_because(decision)}{told}"
 
 
@@ -138,6 +153,20 @@ def _done(decision: Document) -> str:
     ended = _DONE.get(outcome, f"ended as {outcome}")
     error = text(part(decision, "call"), "error", LONG)
     return f"{what} {ended}{f' at {server}' if server else ''}{f' ({error})' if error else ''}{_because(decision)}"
+
+
+def _took_up(decision: Document) -> str:
+    return f"{_who(decision)} took up {text(decision, 'selected', 80) or 'its part'}{_because(decision)}"
+
+
+def _budget(decision: Document) -> str:
+    whose = text(decision, "selected", 80) or "the next call"
+    return f"The budget of {whose} was {text(decision, 'outcome', 40)}{_because(decision)}"
+
+
+def _breaker(decision: Document) -> str:
+    to, state = text(decision, "selected", 80) or "a peer", text(decision, "outcome", 40)
+    return f"The breaker of {_who(decision)} to {to} became {state}{_because(decision)}"
 
 
 def _final(decision: Document) -> str:
@@ -160,7 +189,7 @@ def _context(decision: Document) -> str:
             f"{text(each, 'key', 60)} ({text(each, 'why', 30) or 'no reason'})" for each in omitted
         )
         words.append(f"{'and not' if passed else 'It was not given'} {kept}")
-    return f"{', '.join(words)}." if words else ""
+    return _ended(", ".join(words)) if words else ""
 
 
 _TELLERS: dict[str, Callable[[Document], str]] = {
@@ -169,6 +198,9 @@ _TELLERS: dict[str, Callable[[Document], str]] = {
     "agent_call": _asked,
     "tool_call": _read,
     "model_call": _model,
+    "context": _took_up,
+    "budget": _budget,
+    "breaker": _breaker,
     "resolve_conflict": _settled,
     "gate": _judged,
     "review": _said,

@@ -172,7 +172,7 @@ async def test_a_process_that_is_not_well_is_named_with_a_way_out_and_the_others
     assert the(found, "card front").state == "well"
 
 
-@pytest.mark.parametrize(("off", "state"), [(0.2, "well"), (-3.0, "watch"), (30.0, "ill"), (-3600.0, "ill")])
+@pytest.mark.parametrize(("off", "state"), [(0.2, "well"), (-4.0, "watch"), (30.0, "ill"), (-3600.0, "ill")])
 async def test_a_clock_that_is_off_is_told_before_its_tokens_are_refused(
     home: Home, team: Team, off: float, state: str
 ) -> None:

@@ -38,6 +38,34 @@ def test_the_path_to_an_action_is_told_in_order_in_plain_sentences() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"kind": "context", "selected": "order-cancel"}, "orders took up order-cancel."),
+        (
+            {"kind": "budget", "selected": "Orders", "outcome": "cut"},
+            "The budget of Orders was cut: there is no more left.",
+        ),
+        (
+            {"kind": "breaker", "selected": "orderbook", "outcome": "open"},
+            "The breaker of orders to orderbook became open.",
+        ),
+        ({"kind": "review", "outcome": "withdrawn"}, "Nobody had to decide it any more."),
+        ({"kind": "review", "outcome": "expired"}, "Nobody decided it until it expired."),
+        (
+            {"kind": "effect", "selected": "refund", "outcome": "unknown"},
+            "refund may or may not have been applied: no answer came.",
+        ),
+        ({"kind": "route", "outcome": "gap", "subtask": "s1"}, "For s1 nobody could be chosen."),
+        ({"kind": "resolve_conflict", "outcome": "open"}, "No side was believed."),
+        ({"kind": "of tomorrow", "outcome": "odd"}, "orders, of tomorrow: odd."),
+    ],
+)
+def test_what_happens_less_often_has_its_sentence_too(said: Page, told: str) -> None:
+    reason = {"reason": "there is no more left"} if said["kind"] == "budget" else {}
+    assert sentence({"agent": "orders", **said, **reason}) == told
+
+
 def test_an_action_is_named_as_it_was_called_and_ends_with_the_last_word_on_it() -> None:
     assert subject(PATH, "a1") == 'cancel_order(order_id="#W1")'
     assert outcome(PATH, "a1") == "applied"

@@ -14,14 +14,14 @@ from meshwright.cli.console import Trouble
 from meshwright.inbound.identity import LEEWAY
 
 CARD = "/.well-known/agent-card.json"
-#: Seconds that a clock may be off before somebody should know: the header has whole seconds.
-OFF = 1.5
+#: Seconds that a clock may be off, beyond what cannot be told, before somebody should know: a busy process renews its header late.
+OFF = 2.0
 _AGENT = {"ready": "well", "cold": "well", "busy": "watch", "stale": "watch"}
 
 
 @dataclass(slots=True)
 class Visit:
-    """What one process answered. `off` is how many seconds its clock is ahead of ours."""
+    """What one process answered. `off` is how many seconds its clock is at least ahead of ours, or behind it."""
 
     name: str
     url: str
@@ -57,7 +57,7 @@ async def _visit(patient: Patient, name: str, url: str) -> Visit:
                     visit.fault = "serves no card"
             began = time.time()
             answer = await patient.http.get(url + "/readyz")
-            visit.off = _off(answer.headers.get("date", ""), (began + time.time()) / 2)
+            visit.off = _off(answer.headers.get("date", ""), began, time.time())
             visit.ready = _object(answer)
     except TimeoutError:
         visit.fault = f"does not answer within {ANSWER:g} s"
@@ -161,12 +161,13 @@ def _breakers(visit: Visit) -> list[Diagnosis]:
     return found
 
 
-def _off(date: str, now: float) -> float | None:
-    """How far ahead of `now` a Date header is: it has whole seconds, cut off, so half of one is added."""
+def _off(date: str, began: float, ended: float) -> float | None:
+    """How far a Date header is from the time in which it was made; it has whole seconds, cut off. Negative where it is behind."""
     try:
-        return parsedate_to_datetime(date).timestamp() + 0.5 - now
+        said = parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError):
         return None
+    return said - ended if said > ended else min(said + 1 - began, 0.0)
 
 
 def _object(answer: Any) -> dict[str, Any]:
