@@ -171,4 +171,6 @@ def _tell(
     """A span with the `bodies` of the rows that were made in it, over the time of the `whole`."""
     ids = tuple(body["id"] for body in bodies)
     began, ended = min(float(body["at"]) for body in whole), max(map(_end, whole))
-    tracing.tell_again(name, kind, place, {**notes, semconv.DECISIONS: ids}, began, ended)
+    tracing.tell_again(
+        name, kind, place, {**notes, semconv.DECISIONS: ids, semconv.RETOLD: True}, began, ended
+    )
