@@ -162,13 +162,15 @@ def tell_again(
     span.end(int(max(began, ended) * 1e9))
 
 
-def after(headers: Mapping[str, str], task: str) -> AbstractContextManager[None]:
-    """Around what is sent for a task when its work is over: a child of the work on its first message."""
+def after(
+    headers: Mapping[str, str], task: str, session: str = "", run: str = ""
+) -> AbstractContextManager[None]:
+    """Around what is done or sent for a task when no work on it is under way: a child of the work on its first message."""
     around, (trace_id, span_id) = _around(headers, task, 1)
     if listened_to():
         above = trace.get_current_span(around).get_span_context()
         around = trace.set_span_in_context(_remote(trace_id or above.trace_id, span_id), around)
-    return _attached(around)
+    return _attached(_known(around, session, run))
 
 
 def in_run(run: str) -> AbstractContextManager[None]:

@@ -115,7 +115,7 @@ async def test_one_trace_through_a_kill_and_a_review_and_nothing_in_it_that_was_
     (rows,) = rows_in(tmp_path).values()
     assert [str(flaw) for flaw in flaws(backend.spans, rows)] == []
     assert Counter((score["name"], score["value"]) for score in backend.scores.values()) >= Counter(
-        [("gate", "review"), ("gate", "allow"), ("review", "approve"), ("outcome", "answered")]
+        [("gate", "review"), ("gate", "allow"), ("review", "approve"), ("outcome", "done")]
     )
 
     said = b"".join(backend.bodies)
