@@ -1,5 +1,5 @@
 # Few verbs. Each makes what it needs first: .venv, once, and again when pyproject.toml or constraints.txt change.
-#   make demo    a mesh of twelve processes works through twelve tickets, and goes down again
+#   make demo    a mesh of thirteen processes works through twelve tickets, and goes down again
 #   make up      the same mesh, until Ctrl-C
 #   make test    the tests
 #   make bench   what a start costs, and a hop; make bench-hop is the hop alone, with ARGS='--only NAME'

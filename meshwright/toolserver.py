@@ -193,6 +193,7 @@ class ToolServer:
                     if writes:
                         done = await self._to_its_end(tool(**arguments))
                         told.replayed = bool(getattr(done, "replayed", False))
+                        told.approved = call.grant is not None and bool(call.grant.approvers)
                         return done
                     async with asyncio.timeout(call.by.require()):
                         return await tool(**arguments)

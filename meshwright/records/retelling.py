@@ -128,13 +128,13 @@ def _turn(
             told += 1
         for span, bodies in by_span.items():
             # a step of a run has rows of other kinds, too; those say nothing of the span itself
-            body = next((each for each in bodies if each["kind"] in _SPANS and each.get("above")), None)
-            if body is None:
+            its = next((each for each in bodies if each["kind"] in _SPANS and each.get("above")), None)
+            if its is None:
                 continue
-            kind, what, named = _SPANS[body["kind"]]
-            name = f"{what} {body.get('selected', '')}" if named else what
-            where = tracing.Place(place.trace, span, body["above"])
-            _tell(name, kind, where, _attributes(body, what), bodies, bodies)
+            kind, what, named = _SPANS[its["kind"]]
+            name = f"{what} {its.get('selected', '')}" if named else what
+            where = tracing.Place(place.trace, span, its["above"])
+            _tell(name, kind, where, _attributes(its, what), bodies, bodies)
             told += 1
     return told
 
@@ -171,4 +171,6 @@ def _tell(
     """A span with the `bodies` of the rows that were made in it, over the time of the `whole`."""
     ids = tuple(body["id"] for body in bodies)
     began, ended = min(float(body["at"]) for body in whole), max(map(_end, whole))
-    tracing.tell_again(name, kind, place, {**notes, semconv.DECISIONS: ids}, began, ended)
+    tracing.tell_again(
+        name, kind, place, {**notes, semconv.DECISIONS: ids, semconv.RETOLD: True}, began, ended
+    )

@@ -93,17 +93,18 @@ def turn(
 
 @dataclass(slots=True)
 class Served:
-    """A call that is being served. `replayed` says that it was done before, and only its answer is given again."""
+    """A call that is being served. `replayed`: it was done before, and only its answer is given again. `approved`: people have approved it."""
 
     replayed: bool = False
+    approved: bool = False
 
 
 @contextmanager
 def served(name: str, carrier: Mapping[str, str], attributes: Attributes) -> Iterator[Served]:
     """Around a call that is served at once, in the trace of its caller. Nothing is below it, so its id may be drawn.
 
-    One that goes well has no span: it would say nothing that the caller's own does not. One that fails has, and one that was replayed,
-    because its caller may have died over the first.
+    One that goes well has no span: it would say nothing that the caller's own does not. One that fails has; one that was replayed, because
+    its caller may have died over the first; and one that people have approved, because they will ask who did it.
     """
     began = time.time_ns()
     call = Served()
@@ -113,8 +114,9 @@ def served(name: str, carrier: Mapping[str, str], attributes: Attributes) -> Ite
         except BaseException as error:
             _tell(name, attributes, began, error)
             raise
-        if call.replayed:
-            _tell(name, {**attributes, semconv.OUTCOME: "replayed"}, began)
+        if call.replayed or call.approved:
+            outcome = "replayed" if call.replayed else "applied"
+            _tell(name, {**attributes, semconv.OUTCOME: outcome}, began)
 
 
 def _tell(name: str, attributes: Attributes, began: int, error: BaseException | None = None) -> None:
@@ -160,13 +162,15 @@ def tell_again(
     span.end(int(max(began, ended) * 1e9))
 
 
-def after(headers: Mapping[str, str], task: str) -> AbstractContextManager[None]:
-    """Around what is sent for a task when its work is over: a child of the work on its first message."""
+def after(
+    headers: Mapping[str, str], task: str, session: str = "", run: str = ""
+) -> AbstractContextManager[None]:
+    """Around what is done or sent for a task when no work on it is under way: a child of the work on its first message."""
     around, (trace_id, span_id) = _around(headers, task, 1)
     if listened_to():
         above = trace.get_current_span(around).get_span_context()
         around = trace.set_span_in_context(_remote(trace_id or above.trace_id, span_id), around)
-    return _attached(around)
+    return _attached(_known(around, session, run))
 
 
 def in_run(run: str) -> AbstractContextManager[None]:

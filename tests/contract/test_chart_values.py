@@ -289,7 +289,7 @@ def test_one_prefix_moves_all_images(render: Render) -> None:
         ({"telemetry": {"attributes": {"a": "b,c=d"}}}, "/telemetry/attributes/a"),
         ({"global": {"telemetry": {"endpoints": "x"}}}, "endpoints"),
         ({"audit": {"anchor": "/var/log"}}, "anchor"),
-        ({"users": {"key": "users"}}, "/users/key"),
+        ({"people": {"secret": "People"}}, "/people/secret"),
         ({"settings": {"AUDIT_KEY": "in plain sight"}}, "AUDIT_KEY"),
     ],
 )
@@ -314,7 +314,8 @@ def test_a_wrong_value_is_refused_by_name(render: Render, values: Document, comp
         ("orchestrator", {"autoscaling": {"enabled": True}}, "set secrets.DATABASE"),
         ("orders", {"replicas": 2}, "set secrets.DATABASE"),
         ("mesh", {"advisr": {"enabled": False}}, "advisr"),
-        ("console", {"users": {"secret": ""}}, "the console needs users.secret"),
+        ("console", {"people": {"secret": ""}}, "the console needs people.secret"),
+        ("console", {"gateway": {"enabled": True, "path": "/console"}}, "a host name of its own"),
         (
             "console",
             {"ingress": {"enabled": True, "host": "a.example"}},

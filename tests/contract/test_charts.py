@@ -355,14 +355,19 @@ def test_the_console_reaches_the_orchestrator_and_nobody_else_and_knows_who_logs
     release = releases["console"]
     environment = environment_of(release)
     settings = Settings.from_env(environment)
-    (users,) = [volume for volume in pod_of(release)["volumes"] if volume["name"] == "users"]
-    (mount,) = [mount for mount in container_of(release)["volumeMounts"] if mount["name"] == "users"]
+    (people,) = [volume for volume in pod_of(release)["volumes"] if volume["name"] == "people"]
+    (mount,) = [mount for mount in container_of(release)["volumeMounts"] if mount["name"] == "people"]
     assert settings.peers == ("http://orchestrator:8400",)
     assert settings.tools == ()
     assert settings.console_users == Path(mount["mountPath"]) / "people.json"
-    assert (users["secret"], mount["readOnly"]) == (
-        {"secretName": "meshwright-console-users", "defaultMode": 0o440},
-        True,
-    )
+    file = [{"key": "people.json", "path": "people.json"}]
+    assert people["secret"] == {"secretName": "meshwright-people", "defaultMode": 0o440, "items": file}
+    assert mount["readOnly"] is True
+    assert not [
+        volume
+        for name in MESH.keys() - {"console"}
+        for volume in pod_of(releases[name])["volumes"]
+        if volume["name"] == "people"
+    ]
     ways_out = release["NetworkPolicy"]["spec"]["egress"]
     assert [who for rule in ways_out for who in pods_in(rule["to"])] == ["orchestrator"]

@@ -105,7 +105,7 @@ def test_the_console_starts_only_with_people_who_log_in_and_at_the_name_that_the
     console, settings = SERVICES["console"], settings_of(SERVICES["console"])
     assert console["profiles"] == ["console"], "as long as nobody may log in the others start without it"
     assert settings.console_users == Path("/run/secrets/meshwright") / Home(Path()).people.name
-    assert settings.public_url == "http://localhost:8420"
+    assert settings.public_url == "http://127.0.0.1:8420"
     assert settings.tools == ()
 
 

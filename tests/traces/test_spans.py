@@ -133,7 +133,9 @@ def test_a_failure_tells_its_kind_and_none_of_its_words(ear: Ear) -> None:
         assert heard.attributes["error.type"] == "PeerUnreachable"
 
 
-def test_a_call_that_was_served_has_a_span_when_it_failed_or_was_only_answered_again(ear: Ear) -> None:
+def test_a_call_that_was_served_has_a_span_when_it_failed_was_answered_again_or_was_approved(
+    ear: Ear,
+) -> None:
     carrier = {"traceparent": PARENT}
     with served("read", carrier, {}):
         pass
@@ -141,7 +143,13 @@ def test_a_call_that_was_served_has_a_span_when_it_failed_or_was_only_answered_a
         raise ValueError("x")
     with served("write", carrier, {}) as call:
         call.replayed = True
-    assert [(each.name, each.status.is_ok) for each in ear.heard()] == [("read", False), ("write", True)]
+    with served("write", carrier, {}) as call:
+        call.approved = True
+    told = [
+        (each.name, each.status.is_ok, dict(each.attributes or {}).get("mesh.outcome"))
+        for each in ear.heard()
+    ]
+    assert told == [("read", False, None), ("write", True, "replayed"), ("write", True, "applied")]
     assert {ids(each)[2] for each in ear.heard()} == {PARENT.split("-")[2]}
 
 

@@ -52,6 +52,9 @@
 {{- if eq $v.protocol "mcp" -}}
 {{- fail "a tool server is never exposed: gateway.enabled is for agents" -}}
 {{- end -}}
+{{- if and (eq $v.protocol "web") (not (has $v.gateway.path (list "" "/"))) -}}
+{{- fail "the console has a host name of its own: gateway.path is /, and gateway.hostnames says which" -}}
+{{- end -}}
 {{- if not (and $v.gateway.parentRefs $v.publicUrl) -}}
 {{- fail "gateway.enabled needs gateway.parentRefs, and publicUrl: the address that the card shall name" -}}
 {{- end -}}
@@ -64,8 +67,8 @@
 {{- fail "ingress.enabled needs ingress.host, ingress.tls (its secret; people log in here) and ingress.controller (the namespace that the controller calls from)" -}}
 {{- end -}}
 {{- end -}}
-{{- if and (eq $v.protocol "web") (not $v.users.secret) -}}
-{{- fail "the console needs users.secret: without people who log in it does not start where others can reach it" -}}
+{{- if and (eq $v.protocol "web") (not $v.people.secret) -}}
+{{- fail "the console needs people.secret, who may log in: without it does not start where others can reach it" -}}
 {{- end -}}
 {{- if and $v.audit.claim (include "mesh.many" .) -}}
 {{- fail "audit.claim is a volume for one replica; with more, keep what they write to standard output (docs/audit.md)" -}}

@@ -24,8 +24,8 @@
 {{- if .Values.access }}
 - {name: MESHWRIGHT_ACCESS, value: /etc/meshwright/access.toml}
 {{- end }}
-{{- if .Values.users.secret }}
-- {name: MESHWRIGHT_CONSOLE_USERS, value: /run/secrets/console/{{ .Values.users.key }}}
+{{- if .Values.people.secret }}
+- {name: MESHWRIGHT_CONSOLE_USERS, value: /run/secrets/people/people.json}
 {{- end }}
 {{- if .Values.audit.key.name }}
 - {name: MESHWRIGHT_AUDIT_KEY, value: /run/secrets/audit/key.json}

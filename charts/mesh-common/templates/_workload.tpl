@@ -108,8 +108,8 @@ containers:
       {{- if .Values.shop.claim }}
       - {name: shop, mountPath: /var/lib/shop}
       {{- end }}
-      {{- if .Values.users.secret }}
-      - {name: users, mountPath: /run/secrets/console, readOnly: true}
+      {{- if .Values.people.secret }}
+      - {name: people, mountPath: /run/secrets/people, readOnly: true}
       {{- end }}
       {{- if or .Values.audit.key.name .Values.audit.secret.name }}
       - {name: audit, mountPath: /run/secrets/audit, readOnly: true}
@@ -179,9 +179,9 @@ tolerations: {{- toYaml . | nindent 2 }}
 - name: shop
   persistentVolumeClaim: {claimName: {{ . }}}
 {{- end }}
-{{- with .Values.users.secret }}
-- name: users
-  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- with .Values.people.secret }}
+- name: people
+  secret: {secretName: {{ . }}, defaultMode: 0440, items: [{key: people.json, path: people.json}]}
 {{- end }}
 {{- if or .Values.audit.key.name .Values.audit.secret.name }}
 - name: audit
