@@ -58,12 +58,6 @@ class Sight:
     async def go(self, path: str) -> None:
         await self.page.goto(self.base + path)
 
-    async def dress(self, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> str:
-        """Another width, another theme; what pictures of it are called."""
-        await self.page.set_viewport_size({"width": size[0], "height": size[1]})
-        await self.page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
-        return f"{size[0]}-{'dark' if dark else 'light'}"
-
     async def wait(self, seconds: float) -> None:
         """Let the page think that so much time has passed."""
         await self.page.clock.run_for(int(seconds * 1000))
@@ -77,7 +71,7 @@ class Sight:
         """What axe finds wrong with the page: the rule, and where."""
         axe = files("axe_playwright_python").joinpath("axe.min.js").read_text()
         await self.page.evaluate(axe)
-        found = await self.page.evaluate("() => axe.run()")
+        found = await self.page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")
         return [
             f"{rule['id']}: {node['html'][:160]}" for rule in found["violations"] for node in rule["nodes"]
         ]
@@ -97,14 +91,7 @@ class Sight:
         return bool(await self.page.evaluate("() => document.documentElement.scrollWidth > innerWidth"))
 
 
-#: Both widths and both themes.
-DRESSES = [(size, dark) for size in (DESKTOP, PHONE) for dark in (False, True)]
 Look = Callable[..., Any]
-
-
-@pytest.fixture
-def dresses() -> list[tuple[tuple[int, int], bool]]:
-    return DRESSES
 
 
 @pytest.fixture
