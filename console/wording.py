@@ -125,6 +125,17 @@ def who(name: str) -> str:
     return one_line(name, 80) or "somebody"
 
 
+def piece(key: str) -> str:
+    """What a piece of context is, where its name is one that the orchestrator gives; else nothing."""
+    what, _, part = one_line(key, 160).partition(".")
+    said = {
+        "finding": "what was found out for “{}”",
+        "rest": "all else that was said of “{}”",
+        "facts": "the facts of “{}”",
+    }
+    return said[what].format(part) if part and what in said else ""
+
+
 def sentence(step: Step) -> str:
     """Who decided what."""
     return _SENTENCES.get(step.kind, _unknown)(step)
@@ -192,7 +203,8 @@ def _model_call(step: Step) -> str:
 
 def _context(step: Step) -> str:
     given, left = len(step.said.passed), len(step.said.omitted)
-    return f"{who(step.said.agent)} worked with {many(given, 'piece')} of context, and without {left}"
+    without = f", and without {many(left, 'other')}" if left else ""
+    return f"{who(step.said.agent)} worked with {many(given, 'piece')} of context{without}"
 
 
 def _conflict(step: Step) -> str:

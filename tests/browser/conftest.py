@@ -67,7 +67,7 @@ class Sight:
         """What axe finds wrong with the page: the rule, and where."""
         axe = files("axe_playwright_python").joinpath("axe.min.js").read_text()
         await self.page.evaluate(axe)
-        found = await self.page.evaluate("() => axe.run()")
+        found = await self.page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")
         return [
             f"{rule['id']}: {node['html'][:160]}" for rule in found["violations"] for node in rule["nodes"]
         ]
