@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from orchestrator.work import Drive, Trail
 
 #: How one is chosen: the owners of the skill as the directory ranks them, then those who stand in for them.
-STRATEGY = "owners, then stand-ins"
+STRATEGY = "owners-then-stand-ins"
 #: How one is chosen who asked: the answer goes where the question came from.
-SAME_TASK = "same task"
+SAME_TASK = "same-task"
 
 
 class Choice:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -168,7 +167,7 @@ class Driver:
     async def _drive(self, run: dict[str, Any], incoming: Incoming, said: Said | None = None) -> Outcome:
         assert incoming.claim is not None
         key, claim = run["id"], incoming.claim
-        letters, began = await Outbox(self.database, self.name, claim).letters(), time.time()
+        letters = await Outbox(self.database, self.name, claim).letters()
         drive = self._drive_of(key, incoming, letters, said)
         config: Any = {
             "configurable": {"thread_id": key, "claim": claim, "minutes": drive.minutes},
@@ -203,7 +202,7 @@ class Driver:
         if not state.get("outcome"):
             await self._failed(drive, state)
             raise RuntimeError(f"run {key} ended without an outcome")
-        return await self._end(drive, state, began)
+        return await self._end(drive, state)
 
     async def _parked(self, key: str, summary: dict[str, Any], note: str = "") -> Outcome:
         reviews = await self.reviews.waiting(key)
@@ -216,9 +215,9 @@ class Driver:
         ended(drive.minutes, drive.run, summary)
         await self.store.save(drive.run, "failed", summary, drive.claim, drive.minutes)
 
-    async def _end(self, drive: Drive, state: Mapping[str, Any], began: float) -> Outcome:
+    async def _end(self, drive: Drive, state: Mapping[str, Any]) -> Outcome:
         summary = {**report(state), "usage": await _usage(drive)}
-        ended(drive.minutes, drive.run, summary, began)
+        ended(drive.minutes, drive.run, summary)
         await self.store.save(drive.run, summary["outcome"], summary, drive.claim, drive.minutes)
         return _ended({"state": summary["outcome"], "report": summary})
 

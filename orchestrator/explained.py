@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from meshwright.errors import ToolRefused
 from meshwright.outbound.called import words_of
 from meshwright.records.decision import Call, Omitted
-from meshwright.records.redact import field_name, keyed, reason, shown
+from meshwright.records.redact import PERSONAL, field_name, keyed, reason, shown
+from meshwright.records.runs import SELF
+from orchestrator.told import about_somebody
 
 if TYPE_CHECKING:
     from meshwright.budget import Amount
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _OUTCOMES = {"apply": "allow", "review": "review", "reject": "block"}
 #: Gaps that the last row names.
 GAPS = 16
+#: Characters of a text in what ends a request that is no text but a name.
+SHORT = 24
 
 
 def plan_id(minutes: Minutes, number: int) -> str:
@@ -97,7 +101,7 @@ def not_asked(minutes: Minutes, subtask: Subtask, turn: int, parent: str, why: s
         outcome="gap",
         subtask=subtask.id,
         parent=parent,
-        strategy="needs first",
+        strategy="needs-first",
         reason=why,
         more={"skill": subtask.skill, "round": turn, "critical": subtask.critical},
     )
@@ -139,10 +143,11 @@ def judged(
     key: str,
     approvals: int,
     parent: str,
+    began: float,
 ) -> str:
     """A verdict, with the facts that it was made on and the tool that told each."""
     verdict, more = judgement.verdict, dict[str, Any]()
-    more["arguments"] = shown(proposal.arguments)
+    more["arguments"] = _arguments(proposal.proposed_by, proposal.arguments)
     more["facts"] = facts_of(policy.lookups, judgement.facts)
     more["provenance"] = {
         field_name(name): source for name, source in list(judgement.provenance.items())[:32]
@@ -154,6 +159,7 @@ def judged(
     return minutes.take(
         "gate",
         key=f"{key}/{approvals}/{verdict.decision}",
+        began=began,
         outcome=_OUTCOMES[verdict.decision],
         selected=proposal.action,
         action=key,
@@ -209,13 +215,16 @@ def effected(
 ) -> str:
     """An action as it was carried out, or not; taken in the span of its write. `came` is the receipt, or what was raised."""
     proposal, said = row["proposal"], dict[str, Any]()
-    said["arguments"] = shown(proposal["arguments"])
+    said["arguments"] = _arguments(proposal.get("proposed_by", ""), proposal["arguments"])
     if isinstance(came, BaseException):
         state = "refused" if isinstance(came, ToolRefused) else "unknown"
         said["error"], why = type(came).__name__, words_of(came)
     else:
-        state, why = "applied", str(came.get("summary", ""))
-        said["result"], (said["keyed"], said["bytes"]) = shown(came), keyed(came)
+        # the words of a receipt may name what it is about: a street, where an address was changed
+        words = PERSONAL if about_somebody(proposal["arguments"]) else str(came.get("summary", ""))
+        state, why = "applied", words
+        said["result"] = shown({**came, "summary": words} if "summary" in came else came)
+        said["keyed"], said["bytes"] = keyed(came)
         if came.get("replayed"):
             known["more"] = {**known.get("more", {}), "replayed": True}
     return drive.minutes.take(
@@ -253,7 +262,7 @@ def final_id(minutes: Minutes, run: str) -> str:
     return minutes.id_of("final", run)
 
 
-def ended(minutes: Minutes, run: str, summary: Mapping[str, Any], began: float | None = None) -> str:
+def ended(minutes: Minutes, run: str, summary: Mapping[str, Any]) -> str:
     """What a run came to, with what is missing in it."""
     gaps, usage = summary["gaps"], summary.get("usage") or {}
     verdicts = [verdict["state"] for verdict in summary["verdicts"]]
@@ -262,7 +271,6 @@ def ended(minutes: Minutes, run: str, summary: Mapping[str, Any], began: float |
     return minutes.take(
         "final",
         key=run,
-        began=began,
         outcome=summary["outcome"],
         selected=summary["topic"][:80],
         reason=why,
@@ -280,6 +288,16 @@ def ended(minutes: Minutes, run: str, summary: Mapping[str, Any], began: float |
             "tokens": usage.get("tokens", 0),
         },
     )
+
+
+def _arguments(proposed_by: str, arguments: Mapping[str, Any]) -> Any:
+    """What an action is called with. What a run itself says is texts: of them, which stand in its report, only the length."""
+    if proposed_by == SELF:
+        texts = {
+            name: value for name, value in arguments.items() if isinstance(value, str) and len(value) > SHORT
+        }
+        arguments = {**arguments, **{name: f"[{len(value)} characters]" for name, value in texts.items()}}
+    return shown(arguments)
 
 
 def _part(part: Subtask) -> dict[str, Any]:

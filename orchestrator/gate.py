@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -145,7 +146,7 @@ async def _weighed(
     parent: str,
 ) -> tuple[Judgement, str]:
     """The verdict and what it was made of, and the decision that it is; the log has it. `row` is the action's, as far as there is one."""
-    policy: Policy = drive.policy
+    policy, began = drive.policy, time.time()
     conflict: Mapping[str, Any] | None = row.get("conflict")
     skills = {part["id"]: part["skill"] for part in state["plan"]}
     # what a person has edited is still within what the agent of that part of the request may propose
@@ -170,7 +171,7 @@ async def _weighed(
     judgement = await policy.weigh(proposal.action, known, ask, approvals)
     judgement = replace(judgement, verdict=cautious(judgement.verdict, conflict, approvals))
     key = action_key(state["id"], proposal)
-    decision = judged(drive.minutes, proposal, judgement, policy, key, approvals, parent)
+    decision = judged(drive.minutes, proposal, judgement, policy, key, approvals, parent, began)
     entry = _entry(state["id"], proposal, judgement, policy, approvals)
     await drive.store.record(drive.claim, entry, minutes=drive.minutes)
     return judgement, decision

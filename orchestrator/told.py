@@ -62,8 +62,13 @@ def answer(context: Context, said: Mapping[str, Any], source: str) -> None:
     context.passed("answer", dict(said), source)
 
 
+def about_somebody(value: Any) -> bool:
+    """Whether a JSON value is about a person, by the names of its fields."""
+    return any(map(privacy.is_personal, _fields(value)))
+
+
 def _why(finding: Mapping[str, Any]) -> Withheld:
-    return "personal" if any(map(privacy.is_personal, _fields(finding.get("facts", {})))) else "relevance"
+    return "personal" if about_somebody(finding.get("facts", {})) else "relevance"
 
 
 def _fields(value: Any) -> set[str]:
