@@ -165,8 +165,10 @@ def _notices(steps: Sequence[Step]) -> list[Notice]:
             found.append(_notice(tone, step))
         elif kind in ("resolve_conflict", "breaker", "budget"):
             found.append(_notice("accent" if tone == "accent" else "warn", step))
-        elif kind == "plan" and tone == "bad":
-            found.append(_notice("bad", step))
+        elif kind == "plan" and (tone == "bad" or wording.unread(step)):
+            found.append(_notice("bad" if tone == "bad" else "warn", step))
+        elif kind == "final" and tone != "good":
+            found.append(_notice(tone, step))
         elif kind == "review":
             found.append(_notice("accent", step))
     order = ("bad", "warn", "accent", "good", "quiet")

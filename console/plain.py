@@ -38,11 +38,6 @@ def one_line(value: Any, most: int = 160) -> str:
     return text(lines[0][: most - 1] + "…" if len(lines[0]) > most else lines[0]) if lines else ""
 
 
-def block(value: Any) -> str:
-    """JSON to be read: in lines, with what hides or misleads in it escaped."""
-    return text(_json(value, indent=2))
-
-
 def prose(value: Any, most: int = LONG) -> str:
     """JSON as people write it down: `order: #W1, items: (a, b)`."""
     return text(_prose(value, 0), most)
@@ -106,20 +101,20 @@ def _line(line: str) -> str:
 
 
 def _prose(value: Any, depth: int) -> str:
-    inner = (
-        [_prose(each, depth + 1) for each in value]
-        if isinstance(value, list | tuple) and depth < DEEP
-        else []
-    )
-    if isinstance(value, dict) and depth < DEEP:
+    if value is None or (isinstance(value, str | list | tuple | dict) and not value):
+        return "–" if depth else ""
+    inner: list[str] = []
+    if isinstance(value, list | tuple) and depth < DEEP:
+        inner = [_prose(each, depth + 1) for each in value]
+    elif isinstance(value, dict) and depth < DEEP:
         inner = [f"{name}: {_prose(each, depth + 1)}" for name, each in value.items()]
     if inner:
         return f"({', '.join(inner)})" if depth else ", ".join(inner)
     return value if isinstance(value, str) else _json(value)
 
 
-def _json(value: Any, indent: int | None = None) -> str:
+def _json(value: Any) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+        return json.dumps(value, ensure_ascii=False, default=str)
     except (ValueError, RecursionError):  # deeper than anybody reads
         return "[too deep to be shown]"

@@ -159,7 +159,9 @@ def _fact(name: str, fact: Any) -> Point:
     if told.get("not_told"):
         return Point(f"Fact: {name}", f"not known: {plain.prose(told['not_told'], 400)}", "warn")
     source = f", from {plain.one_line(told['tool'], 80)}" if told.get("tool") else ""
-    return Point(f"Fact: {name}", f"{plain.prose(told.get('told', fact), 600)}{source}")
+    return Point(
+        f"Fact: {name}", f"{plain.prose(told.get('told', fact), 600) or 'nothing that is read'}{source}"
+    )
 
 
 def _side(side: Any) -> Point:
