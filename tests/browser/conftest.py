@@ -58,12 +58,6 @@ class Sight:
     async def go(self, path: str) -> None:
         await self.page.goto(self.base + path)
 
-    async def dress(self, size: tuple[int, int] = DESKTOP, *, dark: bool = False) -> str:
-        """Another width, another theme; what pictures of it are called."""
-        await self.page.set_viewport_size({"width": size[0], "height": size[1]})
-        await self.page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
-        return f"{size[0]}-{'dark' if dark else 'light'}"
-
     async def wait(self, seconds: float) -> None:
         """Let the page think that so much time has passed."""
         await self.page.clock.run_for(int(seconds * 1000))
@@ -82,19 +76,22 @@ class Sight:
             f"{rule['id']}: {node['html'][:160]}" for rule in found["violations"] for node in rule["nodes"]
         ]
 
+    async def everywhere(self, name: str) -> None:
+        """See that the page holds at both widths and in both themes, and keep pictures of it."""
+        for width, height in (DESKTOP, PHONE):
+            await self.page.set_viewport_size({"width": width, "height": height})
+            for theme in ("light", "dark"):
+                await self.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+                await self.shot(f"{name}-{width}-{theme}")
+                assert await self.violations() == []
+                assert not await self.is_too_wide()
+
     async def is_too_wide(self) -> bool:
         """Whether the page has to be scrolled sideways."""
         return bool(await self.page.evaluate("() => document.documentElement.scrollWidth > innerWidth"))
 
 
-#: Both widths and both themes.
-DRESSES = [(size, dark) for size in (DESKTOP, PHONE) for dark in (False, True)]
 Look = Callable[..., Any]
-
-
-@pytest.fixture
-def dresses() -> list[tuple[tuple[int, int], bool]]:
-    return DRESSES
 
 
 @pytest.fixture
