@@ -1,7 +1,13 @@
-"""What makes two decisions the same one, and what the minutes give to a transaction."""
+"""What makes two decisions the same one, what the minutes give to a transaction, and how large a row can be."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import pytest
+
+from meshwright.records.decision import ROW, Decision
 from meshwright.records.minutes import Minutes
 
 
@@ -44,3 +50,29 @@ def test_a_clock_that_goes_back_makes_no_negative_time() -> None:
     minutes = Minutes("orders", "t1")
     minutes.take("route", began=4e9, outcome="answered")
     assert [row.ms for row in minutes.open] == [0]
+
+
+WIDE: dict[str, dict[str, Any]] = {
+    "a large result": {"call": {"tool": "look", "result": "x" * 70_000}},
+    "many sides": {"sides": [{"agent": "a", "says": "s" * 400, "evidence": ["e" * 400] * 99}] * 99},
+    "all lists": {
+        "options": [{"name": "n" * 400, "why_not": "w" * 400}] * 99,
+        "passed": [{"key": "\x01" * 400, "source": "\x01" * 400}] * 99,
+        "omitted": [{"key": "\x01" * 400, "why": "stale"}] * 99,
+        "evidence": ["\x01" * 400] * 99,
+    },
+    "no JSON": {"more": {"odd": object()}},
+}
+
+
+@pytest.mark.parametrize("said", WIDE.values(), ids=WIDE.keys())
+def test_a_row_is_never_too_large_and_says_what_it_lost(said: dict[str, Any]) -> None:
+    decision = Decision(
+        id="d", kind="gate", at=1.0, agent="orders", outcome="block", reason="why " * 900, **said
+    )
+    row = decision.row()
+    assert len(row) <= ROW
+    kept = json.loads(row)
+    assert kept["outcome"] == "block"
+    assert kept["reason"].startswith("why ")
+    assert "cut" in kept["more"]
