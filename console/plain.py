@@ -10,7 +10,7 @@ import math
 import time
 from typing import Any
 
-from meshwright.reviews import visible
+from console.words import plain as readable
 
 #: Characters of a text that are looked at; what is longer is cut, and says so.
 LONG = 8_000
@@ -26,15 +26,14 @@ NOT_KNOWN = "not known"
 def text(value: Any, most: int = LONG) -> str:
     """A text with what hides or misleads in it escaped (`\\u202e`), line by line; other values as JSON."""
     words = value if isinstance(value, str) else "" if value is None else _json(value)
-    cut = words[:most]
-    if not (cut.isascii() and cut.isprintable()):
-        cut = "\n".join(_line(line) for line in cut.splitlines())
+    cut = readable("\n".join(words[:most].splitlines()))
     return cut if len(words) <= most else f"{cut} … ({len(words) - most} more characters)"
 
 
 def one_line(value: Any, most: int = 160) -> str:
     """The first line of a text."""
-    lines = value.strip().splitlines() if isinstance(value, str) else [_json(value)]
+    words = value if isinstance(value, str) else "" if value is None else _json(value)
+    lines = words.strip().splitlines()
     return text(lines[0][: most - 1] + "…" if len(lines[0]) > most else lines[0]) if lines else ""
 
 
@@ -93,11 +92,6 @@ def listed(names: list[str], most: int = 4) -> str:
     """Names as a sentence has them: `a, b and c`."""
     shown = names[:most] + ([f"{len(names) - most} more"] if len(names) > most else [])
     return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else "".join(shown)
-
-
-def _line(line: str) -> str:
-    # an ellipsis is what our own code cuts with; it hides nothing
-    return "…".join(visible.shown(part) for part in line.split("…"))
 
 
 def _prose(value: Any, depth: int) -> str:
