@@ -34,7 +34,7 @@ def particulars(step: Step) -> list[tuple[str, str]]:
     used = bool(said.tokens_in or said.tokens_out or said.micros)
     given = said.tokens_given is not None
     left = said.deadline_ms is not None
-    found = [
+    found: list[tuple[str, str]] = [
         ("Decided by", f"{wording.who(said.agent)}, {_SOURCES.get(said.source, said.source)}"),
         ("When", f"{plain.clock(step.at)} UTC"),
         ("Asked for by", said.caller),
@@ -48,8 +48,19 @@ def particulars(step: Step) -> list[tuple[str, str]]:
         ("Time left", duration(plain.number(said.deadline_ms, most=plain.YEAR) / 1000) if left else ""),
         ("Tokens given", f"{plain.number(said.tokens_given):,.0f}" if given else ""),
         ("Tokens used", cost if used else ""),
+        ("Besides", plain.prose(said.more) if is_short(step) else ""),
         ("Task there", said.remote),
         ("Decision", said.id),
         ("Span", f"{said.trace}/{said.span}" if said.span else ""),
     ]
     return [(name, plain.text(value, 400)) for name, value in found if value != ""]
+
+
+def is_short(step: Step) -> bool:
+    """Whether what it has besides fits a line."""
+    more = step.said.more
+    return (
+        bool(more)
+        and not any(isinstance(v, dict | list) and v for v in more.values())
+        and len(str(more)) < 200
+    )

@@ -22,20 +22,22 @@ PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to look at first, and the decision where it stands."""
+    """Something to look at first, and the decision where it stands; the same may have happened several `times`."""
 
     tone: Tone
     what: str
     why: str
     step: Step
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A piece of context that `agent` was not given."""
+    """A piece of context that `agent` was not given; `what` says what it is, where that is known."""
 
     agent: str
     key: str
+    what: str
     why: str
     bytes: float
     step: Step
@@ -137,6 +139,7 @@ def _left_out(steps: Sequence[Step]) -> list[LeftOut]:
         LeftOut(
             plain.one_line((step.said.selected if step.kind == "route" else "") or step.said.agent, 80),
             plain.one_line(piece.key, 200),
+            wording.piece(piece.key),
             wording.WITHHELD.get(piece.why, piece.why),
             plain.number(piece.bytes),
             step,
@@ -162,12 +165,18 @@ def _notices(steps: Sequence[Step]) -> list[Notice]:
             found.append(_notice(tone, step))
         elif kind in ("resolve_conflict", "breaker", "budget"):
             found.append(_notice("accent" if tone == "accent" else "warn", step))
-        elif kind == "plan" and tone == "bad":
-            found.append(_notice("bad", step))
+        elif kind == "plan" and (tone == "bad" or wording.unread(step)):
+            found.append(_notice("bad" if tone == "bad" else "warn", step))
+        elif kind == "final" and tone != "good":
+            found.append(_notice(tone, step))
         elif kind == "review":
             found.append(_notice("accent", step))
     order = ("bad", "warn", "accent", "good", "quiet")
-    return sorted(found, key=lambda notice: order.index(notice.tone))
+    once: dict[tuple[str, str], Notice] = {}
+    for notice in sorted(found, key=lambda notice: order.index(notice.tone)):
+        known = once.get((notice.what, notice.why))
+        once[notice.what, notice.why] = replace(known, times=known.times + 1) if known else notice
+    return list(once.values())
 
 
 def _notice(tone: Tone, step: Step) -> Notice:

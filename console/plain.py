@@ -10,7 +10,7 @@ import math
 import time
 from typing import Any
 
-from meshwright.reviews import visible
+from console.words import plain as readable
 
 #: Characters of a text that are looked at; what is longer is cut, and says so.
 LONG = 8_000
@@ -26,21 +26,15 @@ NOT_KNOWN = "not known"
 def text(value: Any, most: int = LONG) -> str:
     """A text with what hides or misleads in it escaped (`\\u202e`), line by line; other values as JSON."""
     words = value if isinstance(value, str) else "" if value is None else _json(value)
-    cut = words[:most]
-    if not (cut.isascii() and cut.isprintable()):
-        cut = "\n".join(_line(line) for line in cut.splitlines())
+    cut = readable("\n".join(words[:most].splitlines()))
     return cut if len(words) <= most else f"{cut} … ({len(words) - most} more characters)"
 
 
 def one_line(value: Any, most: int = 160) -> str:
     """The first line of a text."""
-    lines = value.strip().splitlines() if isinstance(value, str) else [_json(value)]
+    words = value if isinstance(value, str) else "" if value is None else _json(value)
+    lines = words.strip().splitlines()
     return text(lines[0][: most - 1] + "…" if len(lines[0]) > most else lines[0]) if lines else ""
-
-
-def block(value: Any) -> str:
-    """JSON to be read: in lines, with what hides or misleads in it escaped."""
-    return text(_json(value, indent=2))
 
 
 def prose(value: Any, most: int = LONG) -> str:
@@ -100,26 +94,21 @@ def listed(names: list[str], most: int = 4) -> str:
     return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else "".join(shown)
 
 
-def _line(line: str) -> str:
-    # an ellipsis is what our own code cuts with; it hides nothing
-    return "…".join(visible.shown(part) for part in line.split("…"))
-
-
 def _prose(value: Any, depth: int) -> str:
-    inner = (
-        [_prose(each, depth + 1) for each in value]
-        if isinstance(value, list | tuple) and depth < DEEP
-        else []
-    )
-    if isinstance(value, dict) and depth < DEEP:
+    if value is None or (isinstance(value, str | list | tuple | dict) and not value):
+        return "–" if depth else ""
+    inner: list[str] = []
+    if isinstance(value, list | tuple) and depth < DEEP:
+        inner = [_prose(each, depth + 1) for each in value]
+    elif isinstance(value, dict) and depth < DEEP:
         inner = [f"{name}: {_prose(each, depth + 1)}" for name, each in value.items()]
     if inner:
         return f"({', '.join(inner)})" if depth else ", ".join(inner)
     return value if isinstance(value, str) else _json(value)
 
 
-def _json(value: Any, indent: int | None = None) -> str:
+def _json(value: Any) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+        return json.dumps(value, ensure_ascii=False, default=str)
     except (ValueError, RecursionError):  # deeper than anybody reads
         return "[too deep to be shown]"

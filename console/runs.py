@@ -14,7 +14,7 @@ from starlette.routing import Route
 from console import plain, wording
 from console.client import segment
 from console.outcome import rows
-from console.particulars import particulars, subject
+from console.particulars import is_short, particulars, subject
 from console.picture import Asked, picture
 from console.story import story
 from meshwright.errors import NotFound
@@ -130,6 +130,7 @@ def query(**asked: Any) -> str:
 
 #: What the templates put things into words with.
 WORDS: dict[str, Any] = {
+    "is_short": is_short,
     "plain": plain,
     "wording": wording,
     "subject": subject,

@@ -76,8 +76,8 @@ def story(document: Mapping[str, Any], action: str, now: float) -> Story | None:
     else:
         about = None
         told = [step for step in steps if step.kind in _ANSWER and not step.said.action]
-    tellings = tuple(telling(step) for step in told[:MOST])
-    return Story(head(document, steps, now), about, tellings, max(len(told) - MOST, 0))
+    tellings = [each for each in map(telling, told) if not _says_nothing(each)][:MOST]
+    return Story(head(document, steps, now), about, tuple(tellings), len(told) - len(tellings))
 
 
 def telling(step: Step) -> Telling:
@@ -88,6 +88,14 @@ def telling(step: Step) -> Telling:
         wording.tone_of(step),
         tuple(_points(step)),
     )
+
+
+def _says_nothing(told: Telling) -> bool:
+    """Whether the step before it, the choice of whom to ask, has said it all."""
+    step = told.step
+    if step.kind == "context":
+        return not step.said.omitted
+    return step.kind == "agent_call" and told.tone == "good" and not told.because and not told.points
 
 
 def _is_told(step: Step) -> bool:
@@ -110,7 +118,7 @@ def _points(step: Step) -> list[Point]:
     points += [
         Point(
             "It was not given",
-            f"{plain.one_line(left.key, 120)}: {wording.WITHHELD.get(left.why, left.why)}",
+            f"{_named(left.key)}: {wording.WITHHELD.get(left.why, left.why)}",
             "warn",
         )
         for left in said.omitted
@@ -140,13 +148,20 @@ def _points(step: Step) -> list[Point]:
     return points
 
 
+def _named(key: str) -> str:
+    what = wording.piece(key)
+    return f"{plain.one_line(key, 120)} ({what})" if what else plain.one_line(key, 120)
+
+
 def _fact(name: str, fact: Any) -> Point:
     """What the gate looked up, and the tool that told it."""
     told = fact if isinstance(fact, dict) else {}
     if told.get("not_told"):
         return Point(f"Fact: {name}", f"not known: {plain.prose(told['not_told'], 400)}", "warn")
     source = f", from {plain.one_line(told['tool'], 80)}" if told.get("tool") else ""
-    return Point(f"Fact: {name}", f"{plain.prose(told.get('told', fact), 600)}{source}")
+    return Point(
+        f"Fact: {name}", f"{plain.prose(told.get('told', fact), 600) or 'nothing that is read'}{source}"
+    )
 
 
 def _side(side: Any) -> Point:

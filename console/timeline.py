@@ -89,7 +89,17 @@ def _placed(steps: Sequence[Step]) -> list[Hop]:
         if step.kind in TIMED and step.at:
             shift = shifts.get(step.said.id, 0.0)
             hops.append(Hop(step, min(depth, 4), step.begins + shift, step.ends + shift, shifted=shift))
-    return hops
+    return [hop for _, group in sorted(_groups(hops), key=lambda each: each[0]) for hop in group]
+
+
+def _groups(hops: Sequence[Hop]) -> list[tuple[float, list[Hop]]]:
+    """Each with those within it, and when it began."""
+    groups: list[tuple[float, list[Hop]]] = []
+    for hop in hops:
+        if hop.depth == 0 or not groups:
+            groups.append((hop.begins, []))
+        groups[-1][1].append(hop)
+    return groups
 
 
 def _shifts(steps: Sequence[Step]) -> dict[str, float]:

@@ -42,9 +42,10 @@ _TONES: dict[str, Tone] = {
     **dict.fromkeys(
         ("block", "failed", "refused", "reject", "rejected", "error", "open", "canceled", "cancelled"), "bad"
     ),
-    **dict.fromkeys(("escalated", "expired", "gap", "nothing-to-ask", "unread", "answered-badly"), "bad"),
+    **dict.fromkeys(("expired", "gap", "nothing-to-ask", "unread", "answered-badly"), "bad"),
     **dict.fromkeys(
-        ("review", "escalate", "waiting", "asked", "edit", "edited", "person", "claimed"), "accent"
+        ("review", "escalate", "escalated", "waiting", "asked", "edit", "edited", "person", "claimed"),
+        "accent",
     ),
 }
 #: Kinds that are about an action, whose name they have selected.
@@ -125,6 +126,17 @@ def who(name: str) -> str:
     return one_line(name, 80) or "somebody"
 
 
+def piece(key: str) -> str:
+    """What a piece of context is, where its name is one that the orchestrator gives; else nothing."""
+    what, _, part = one_line(key, 160).partition(".")
+    said = {
+        "finding": "what was found out for “{}”",
+        "rest": "all else that was said of “{}”",
+        "facts": "the facts of “{}”",
+    }
+    return said[what].format(part) if part and what in said else ""
+
+
 def sentence(step: Step) -> str:
     """Who decided what."""
     return _SENTENCES.get(step.kind, _unknown)(step)
@@ -148,12 +160,21 @@ def parts(step: Step) -> list[tuple[str, str]]:
     return [(one_line(row.get("id"), 80), one_line(row.get("skill") or "", 80)) for row in rows]
 
 
+def unread(step: Step) -> int:
+    """How many pieces of the request a plan leaves aside, because they were not understood."""
+    found = step.said.more.get("unread")
+    return int(number(found.get("pieces"), most=1e6)) if isinstance(found, dict) else 0
+
+
 def _plan(step: Step) -> str:
     said = step.said
     if said.outcome != "planned":
         return f"{who(said.agent)} could not split the request into parts that anybody can do"
     by = f"{who(said.selected)} split" if said.selected else f"{who(said.agent)} planned"
-    return f"{by} the request into {many(len(parts(step)), 'part')}"
+    aside = (
+        f", and {many(unread(step), 'piece')} of it {'was' if unread(step) == 1 else 'were'} not understood"
+    )
+    return f"{by} the request into {many(len(parts(step)), 'part')}{aside if unread(step) else ''}"
 
 
 def _route(step: Step) -> str:
@@ -192,7 +213,8 @@ def _model_call(step: Step) -> str:
 
 def _context(step: Step) -> str:
     given, left = len(step.said.passed), len(step.said.omitted)
-    return f"{who(step.said.agent)} worked with {many(given, 'piece')} of context, and without {left}"
+    without = f", and without {many(left, 'other')}" if left else ""
+    return f"{who(step.said.agent)} worked with {many(given, 'piece')} of context{without}"
 
 
 def _conflict(step: Step) -> str:

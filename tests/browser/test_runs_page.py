@@ -51,6 +51,7 @@ arguments = { thing_id = "proposal.thing_id" }
 keep = ["price"]
 """
 Look = Callable[..., Any]
+DESK, PHONE = (1280, 800), (390, 844)
 
 
 class Thing(BaseModel):
@@ -235,7 +236,7 @@ async def test_a_wrong_answer_for_want_of_context_is_traced_to_what_was_left_out
     team: Team, look: Look
 ) -> None:
     assert "water-based" in (await team.ask("paint t1 red"))["reply"]
-    sight = await look(team.base, size=(390, 844))
+    sight = await look(team.base, size=PHONE)
     await sight.go("/runs")
     await sight.page.get_by_role("link", name="paint t1 red").click()
     left = region(sight, "What was left out").get_by_role("listitem").filter(has_text="finding.place")
@@ -247,36 +248,38 @@ async def test_a_wrong_answer_for_want_of_context_is_traced_to_what_was_left_out
     await expect(decision).to_be_in_viewport()
 
 
-async def test_the_pages_have_no_fault_that_axe_finds_in_any_width_and_colour(team: Team, look: Look) -> None:
+@pytest.mark.parametrize(
+    ("size", "dark", "names"),
+    [
+        (DESK, False, ("list", "none", "run", "why", "waiting")),
+        (DESK, True, ("list", "stand-in", "unfolded")),
+        (PHONE, True, ("list", "stand-in", "why")),
+    ],
+    ids=["light", "dark", "phone"],
+)
+async def test_the_pages_have_no_fault_that_axe_finds(
+    team: Team, look: Look, size: tuple[int, int], dark: bool, names: tuple[str, ...]
+) -> None:
     run = (await team.ask("paint t1 red"))["id"]
     await team.park("paint t2 red")
     team.mesh.down.add("http://orders")
     lost = (await team.ask("paint t1 blue"))["id"]
-    sight = await look(team.base)
+    sight = await look(team.base, size=size, dark=dark)
     await sight.go("/runs?state=waiting")
-    waiting = await sight.page.get_by_role("link", name="paint t2 red").get_attribute("href")
     paths = {
         "list": "/runs",
         "none": "/runs?q=nothing-like-it",
         "run": f"/runs/{run}",
         "unfolded": f"/runs/{run}?kind=route&open=all",
         "why": f"/runs/{run}/why",
-        "waiting": waiting,
+        "waiting": await sight.page.get_by_role("link", name="paint t2 red").get_attribute("href"),
         "stand-in": f"/runs/{lost}",
     }
-    desk, phone = (1280, 800), (390, 844)
-    looks = [
-        (desk, False, tuple(paths)),
-        (desk, True, ("list", "unfolded", "why")),
-        (phone, True, ("list", "stand-in", "why")),
-    ]
-    for size, dark, names in looks:
-        sight = await look(team.base, size=size, dark=dark)
-        for name in names:
-            await sight.go(paths[name])
-            assert await sight.violations() == [], name
-            assert not await sight.is_too_wide(), name
-            await sight.shot(f"runs-{name}-{size[0]}-{'dark' if dark else 'light'}")
+    for name in names:
+        await sight.go(paths[name])
+        assert await sight.violations() == [], name
+        assert not await sight.is_too_wide(), name
+        await sight.shot(f"runs-{name}-{size[0]}-{'dark' if dark else 'light'}")
 
 
 async def test_a_run_is_found_opened_and_understood_by_keyboard(team: Team, look: Look) -> None:
