@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SECONDS, DEEP = 1.5, 4
 #: Bytes and decisions that one agent may tell.
 BYTES, MOST = 6_291_456, decisions.MOST
+_ID = re.compile(r"d[0-9a-f]{24}")
 
 Told = dict[str, Any]
 
@@ -110,20 +112,20 @@ class Collector:
             rows = await self._told(entry, run, seconds)
         except Lied as why:
             return [], dict.fromkeys(wanted.ids, str(why))
-        found: list[Decision] = []
+        found: dict[str, Decision] = {}
         refused = dict.fromkeys(wanted.ids, "it has no such decision (any more)")
         for row in rows:
-            claimed = str(row.get("id", ""))[:40] if isinstance(row, dict) else ""
+            claimed = str(row.get("id", "")) if isinstance(row, dict) else ""
             try:
                 decision = _believed(row, entry.audience, run, wanted)
             except Lied as why:
-                if claimed:
+                if _ID.fullmatch(claimed):
                     refused[claimed] = str(why)
                 continue
             if decision is not None:
-                found.append(decision)
+                found.setdefault(decision.id, decision)
                 refused.pop(decision.id, None)
-        return found, refused
+        return list(found.values()), refused
 
     async def _told(self, entry: Entry, run: str, seconds: float) -> list[Any]:
         """The rows in an agent's answer. Raises Lied, also for none."""

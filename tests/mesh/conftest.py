@@ -24,6 +24,7 @@ from meshwright.outbound.directory import Directory
 from meshwright.outbound.peer import Answer
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.policy.rules import Policy
+from meshwright.records.minutes import Minutes
 from meshwright.records.runs import RunStore
 from meshwright.reviews.store import ReviewStore
 from meshwright.settings import Settings
@@ -263,7 +264,9 @@ class RunInHand:
 
     @property
     def config(self) -> Any:
-        return {"configurable": {"thread_id": self.drive_with.run, "claim": self.claim}}
+        drive = self.drive_with
+        known = {"thread_id": drive.run, "claim": self.claim, "minutes": drive.minutes}
+        return {"configurable": known}
 
     async def drive(self, build: Callable[[Any], Any], *, before: str = "") -> dict[str, Any]:
         """Drive on from wherever the run stands, as the driver does; up to the node `before`, or to the end."""
@@ -294,6 +297,7 @@ async def _run_on(team: Team, url: str, text: str) -> AsyncIterator[RunInHand]:
         return None
 
     assert team.settings.policy is not None
+    minutes = Minutes("orchestrator", accepted.task_id, 1, run=key)
     drive = Drive(
         *(
             Deadline.after(30),
@@ -305,7 +309,8 @@ async def _run_on(team: Team, url: str, text: str) -> AsyncIterator[RunInHand]:
             reviews,
             say,
         ),
-        *(Outbox(database, "orchestrator", accepted.claim), {}, accepted.claim, key),
+        *(Outbox(database, "orchestrator", accepted.claim, minutes), {}, accepted.claim, key),
+        minutes=minutes,
     )
     try:
         yield RunInHand(database, store, reviews, drive, accepted.claim, new_work(key, text))
