@@ -21,7 +21,7 @@ COPY . .
 # An image holds its own process and no other; the shop's file is opened by the tool servers only.
 RUN if [ "$PROCESS" != mesh ]; then \
       [ -d "tools/$PROCESS" ] || rm -rf tools; \
-      for room in agents/* tools/* orchestrator aggregator evals; do \
+      for room in agents/* tools/* orchestrator aggregator console evals; do \
         case "${room##*/}" in "$PROCESS"|shop) ;; *) rm -rf "$room" ;; esac; \
       done; \
     fi; \

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from console import audit, meshview, reviews
 from console.assets import Assets
 from console.client import Mesh
-from console.guard import Guard, hosts_of
+from console.guard import Guard, hosts_of, is_near
 from console.login import Login
 from console.page import NAVIGATION, OPERATOR, Page
 from console.people import VARIABLE, People, load_people
@@ -52,7 +52,7 @@ def console_app(
     client = http or http_client()
     key = me.signer.secret("console sessions") if me.signer else secrets.token_bytes(32)
     proof = people.proof if people else lambda name: None
-    sessions = Sessions(key, proof, secure=not settings.is_loopback)
+    sessions = Sessions(key, proof, secure=not is_near(settings))
     assets = Assets()
     page = Page(
         *(Mesh(settings.peers[0], client, me), sessions, assets),
@@ -99,9 +99,9 @@ def _people(settings: Settings) -> People | None:
     """Who may log in; None where everybody at this machine is the operator. Raises SettingsError."""
     if settings.console_users is not None:
         return load_people(settings.console_users)
-    if not settings.is_loopback:
+    if not (settings.is_loopback and is_near(settings)):
         raise SettingsError(
-            f"{settings.host} can be reached from other machines, and anybody there could decide reviews as {OPERATOR}:"
+            f"{settings.public_url or settings.host} can be reached from other machines, and anybody there could decide reviews as {OPERATOR}:"
             f" set {VARIABLE} to a file of names and password hashes (`meshwright keys person NAME` makes it), or bind 127.0.0.1"
         )
     return None

@@ -78,7 +78,16 @@ def seal(headers: MutableHeaders) -> None:
 
 
 def hosts_of(settings: Settings) -> frozenset[str]:
-    """The names under which the console is to be called."""
-    public = urlsplit(settings.public_url).hostname if settings.public_url else None
-    own = frozenset({public}) if public else frozenset()
-    return own | LOOPBACK if settings.is_loopback else own
+    """The names under which the console is to be called; none where nobody has said by which it is known."""
+    public = _public(settings)
+    return frozenset({public}) | LOOPBACK if is_near(settings) else frozenset({public} - {""})
+
+
+def is_near(settings: Settings) -> bool:
+    """Whether only browsers on this machine reach it: it listens there, or in a container whose port is published there."""
+    public = _public(settings)
+    return public in LOOPBACK or (settings.is_loopback and not public)
+
+
+def _public(settings: Settings) -> str:
+    return (urlsplit(settings.public_url).hostname or "") if settings.public_url else ""

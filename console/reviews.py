@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from console.client import segment
+from console.sheet import (
+    arguments_of,
+    changed,
+    draft_of,
+    has_words,
+    is_holder,
+    known,
+    may_not,
+    sides_of,
+)
 from meshwright.errors import CallerError, Forbidden, InvalidRequest, NotFound, wire_of
 from meshwright.inbound.admission import strict_json
 from meshwright.reviews.visible import skeleton
@@ -73,8 +84,8 @@ class Reviews:
         words, mine = query.get("q", "").strip()[:200], query.get("mine", "") == "1"
         me = self._page.person(request)
         found = await self._page.mesh.get("/reviews", me, state=state, risk=risk, limit=MOST)
-        every = [_known(row) for row in found.get("reviews", []) if isinstance(row, dict)]
-        rows = [row for row in every if _holds(row, words) and (not mine or is_holder(row, me))]
+        every = [known(row) for row in found.get("reviews", []) if isinstance(row, dict)]
+        rows = [row for row in every if has_words(row, words) and (not mine or is_holder(row, me))]
         asked = {
             "state": state if state != "open" else "",
             "risk": risk,
@@ -157,16 +168,19 @@ class Reviews:
             **standing,
             standing=text,
             seen=seen,
-            arguments=_arguments(review),
-            sides=_sides(review),
+            arguments=arguments_of(review),
+            changed=changed(review),
+            sides=sides_of(review),
             following=following,
             done=_DONE.get(done, ""),
             problem=problem,
             refused=isinstance(problem, Forbidden | InvalidRequest),
             tried=given.get("decision", ""),
             given=given,
-            draft=given.get("arguments") or _draft(review),
+            draft=given.get("arguments") or draft_of(review),
             max_reason=MAX_REASON,
+            # Of its own for each page: htmx puts the new one in before it takes the old one out, and one way is open at a time.
+            ways=f"way-{secrets.token_hex(4)}",
         )
 
     async def _review(self, request: Request) -> dict[str, Any]:
@@ -183,49 +197,16 @@ class Reviews:
         approvals = [vote for vote in review.get("approvals") or [] if isinstance(vote, dict)]
         claimed = review.get("claimed_by") if (review.get("claimed_until") or 0) > now else ""
         return {
-            "review": {**_known(review), "id": request.path_params["id"]},
+            "review": {**known(review), "id": request.path_params["id"]},
             "me": me,
             "now": now,
             "shown_version": shown,
             "approvals": approvals,
             "claimed_by": claimed,
             "is_mine": bool(claimed) and skeleton(str(claimed)) == skeleton(me),
-            "may_not": _may_not(review, me, approvals),
+            "may_not": may_not(review, me, approvals),
             "seen_hash": effect(str(review.get("action", "")), review.get("arguments") or {}),
         }
-
-
-def is_holder(review: Mapping[str, Any], person: str) -> bool:
-    """Whether it is this person who has claimed a review just now."""
-    holds = (review.get("claimed_until") or 0) > time.time()
-    return bool(holds and skeleton(str(review.get("claimed_by") or "")) == skeleton(person))
-
-
-#: What a page may ask a review for, with what stands there if the mesh is of another age and does not say.
-_FIELDS: dict[str, Any] = {
-    **dict.fromkeys(("id", "run", "action", "proposed_by", "hash", "policy", "why", "source", "risk", "says"), ""),
-    **dict.fromkeys(("decided_by", "reason", "became", "request", "client", "shown", "about", "claimed_by"), ""),
-    **dict.fromkeys(("created", "due", "expires", "decided", "claimed_until", "amount", "confidence", "edited_from")),
-    "state": "open", "needed": 1, "version": 0, "odd": False, "conflict": {}, "escalated": False, "evidence": [], "provenance": {}, "remarks": [],
-}  # fmt: skip
-
-
-def _known(review: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: found if (found := review.get(name)) is not None else value for name, value in _FIELDS.items()
-    }
-
-
-def _may_not(review: Mapping[str, Any], me: str, approvals: list[dict[str, Any]]) -> str:
-    """Why this person cannot approve it; empty if they can. The mesh decides; this only saves them the way."""
-    mine = skeleton(me)
-    if mine == skeleton(str(review.get("proposed_by") or "")):
-        return "You proposed this yourself: another person has to approve it."
-    if mine == skeleton(str(review.get("client") or "")):
-        return "You asked for this yourself: another person has to approve it."
-    if any(mine == skeleton(str(vote.get("by", ""))) for vote in approvals):
-        return "You have approved this already: it needs another person."
-    return ""
 
 
 def _word(form: Mapping[str, str]) -> dict[str, Any]:
@@ -242,67 +223,6 @@ def _word(form: Mapping[str, str]) -> dict[str, Any]:
         word["arguments"] = strict_json(text.encode(errors="replace"))
     Word.read(word)  # what the mesh would refuse is refused here, before it is sent
     return word
-
-
-def _arguments(review: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
-    """(name, value, where it came from) of each argument."""
-    sources = review.get("provenance") or {}
-    return [
-        (name, value, str(sources.get(name, "")))
-        for name, value in sorted((review.get("arguments") or {}).items())
-    ]
-
-
-def _sides(review: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Both sides of its conflict, also of one that an older build wrote down as lines."""
-    conflict = review.get("conflict") or {}
-    sides = [side for side in conflict.get("sides") or [] if isinstance(side, dict)]
-    lines = [str(line).partition(": ") for line in conflict.get("candidates") or []]
-    sides += [{"agent": agent, "value": value} for agent, _, value in lines]
-    empty: dict[str, Any] = {
-        "agent": "",
-        "value": "",
-        "action": "",
-        "arguments": {},
-        "evidence": [],
-        "confidence": None,
-    }
-    chosen = conflict.get("chosen") or ""
-    made = effect(str(review.get("action", "")), review.get("arguments") or {})
-    return [
-        {
-            **empty,
-            **side,
-            "is_this": side.get("fingerprint") == made,
-            "is_chosen": bool(chosen) and chosen in (side.get("fingerprint"), side.get("value")),
-        }
-        for side in sides
-    ]
-
-
-def _draft(review: Mapping[str, Any]) -> str:
-    """The arguments to be edited: JSON over several lines, with what would hide in it as escapes."""
-    from console.words import pretty
-
-    return pretty(review.get("arguments") or {})
-
-
-def _holds(row: Mapping[str, Any], words: str) -> bool:
-    """Whether a row has all words somewhere in what the list shows, and in its ids."""
-    names = (
-        "id",
-        "run",
-        "action",
-        "shown",
-        "why",
-        "policy",
-        "proposed_by",
-        "claimed_by",
-        "decided_by",
-        "reason",
-    )
-    text = " ".join(str(row.get(name) or "") for name in names).casefold()
-    return all(word in text for word in words.casefold().split())
 
 
 def _path(request: Request) -> str:

@@ -37,6 +37,7 @@ def handlers(page: Page) -> Mapping[Any, Handler]:
             why=str(error),
             way_out=way_out,
             again=not isinstance(error, CallerError),
+            same=_same(request),
         )
 
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -50,6 +51,7 @@ def handlers(page: Page) -> Mapping[Any, Handler]:
             why="The address may be mistyped, or what it led to is gone." if missing else error.detail,
             way_out="",
             again=False,
+            same="/",
         )
 
     async def broke(request: Request, error: Exception) -> Response:
@@ -61,11 +63,18 @@ def handlers(page: Page) -> Mapping[Any, Handler]:
             why="That is a mistake in the console, not in the mesh. What happened stands in its log.",
             way_out="The command line shows the same: meshwright runs · reviews · agents",
             again=True,
+            same=_same(request),
         )
         seal(answer.headers)  # it is made outside the walls that do this for all others
         return answer
 
     return {MeshError: failed, HTTPException: refused, 500: broke}
+
+
+def _same(request: Request) -> str:
+    """The page that was asked for, as a link; for a form that was sent, the page it is about."""
+    query = request.url.query if request.method == "GET" else ""
+    return f"{request.url.path}?{query}" if query else request.url.path
 
 
 def _in_words(error: MeshError) -> tuple[str, str]:

@@ -34,6 +34,7 @@
 
   // Parts that live: `<div data-live="5" hx-get="…" hx-trigger="look" data-seen="…">`. They rest while nobody looks at the page.
   const looks = new Map();
+  const loaded = Date.now();
   const note = (element, late) => {
     const sign = document.querySelector(element.dataset.note || ".live-note");
     if (!sign) return;
@@ -47,7 +48,7 @@
     if (document.hidden || !window.htmx) return;
     for (const element of all("[data-live]")) {
       const every = Number(element.dataset.live) * 1000;
-      if (Date.now() - (looks.get(element) ?? performance.timeOrigin) < every || busy(element)) continue;
+      if (Date.now() - (looks.get(element) ?? loaded) < every || busy(element)) continue;
       looks.set(element, Date.now());
       window.htmx.trigger(element, "look");
     }
@@ -66,8 +67,8 @@
     if (mark) element.dataset.seen = mark;
   });
   document.addEventListener("htmx:afterSwap", (event) => {
-    const said = event.detail.target.querySelector("[data-say]");
-    if (said) { say(said.dataset.say); said.focus?.({ preventScroll: false }); }
+    // What came of it is read out by its role, and is where one goes on from.
+    event.detail.target.querySelector("[data-told]")?.focus();
   });
 
   // A form that was sent is not sent twice by an impatient hand.

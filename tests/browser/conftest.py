@@ -58,6 +58,10 @@ class Sight:
     async def go(self, path: str) -> None:
         await self.page.goto(self.base + path)
 
+    async def wait(self, seconds: float) -> None:
+        """Let the page think that so much time has passed."""
+        await self.page.clock.run_for(int(seconds * 1000))
+
     async def shot(self, name: str) -> None:
         """Keep a picture for people to look at."""
         ARTIFACTS.mkdir(exist_ok=True)
@@ -67,7 +71,7 @@ class Sight:
         """What axe finds wrong with the page: the rule, and where."""
         axe = files("axe_playwright_python").joinpath("axe.min.js").read_text()
         await self.page.evaluate(axe)
-        found = await self.page.evaluate("() => axe.run()")
+        found = await self.page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")
         return [
             f"{rule['id']}: {node['html'][:160]}" for rule in found["violations"] for node in rule["nodes"]
         ]
@@ -92,11 +96,16 @@ Look = Callable[..., Any]
 
 @pytest.fixture
 async def look(chromium: Browser) -> AsyncIterator[Look]:
-    """Open a window: `look(base, size=, dark=, js=)`. At the end nothing may have broken the content policy or thrown."""
+    """Open a window: `look(base, size=, dark=, js=)`; with `clock` time passes there when told to. At the end nothing may have broken the content policy or thrown."""
     sights: list[tuple[Sight, BrowserContext]] = []
 
     async def opened(
-        base: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False, js: bool = True
+        base: str,
+        *,
+        size: tuple[int, int] = DESKTOP,
+        dark: bool = False,
+        js: bool = True,
+        clock: bool = False,
     ) -> Sight:
         context = await chromium.new_context(
             viewport={"width": size[0], "height": size[1]},
@@ -106,6 +115,8 @@ async def look(chromium: Browser) -> AsyncIterator[Look]:
         )
         context.set_default_timeout(10_000)
         sight = Sight(await context.new_page(), base)
+        if clock:
+            await sight.page.clock.install()
         sight.page.on("pageerror", lambda error: sight.complaints.append(str(error)))
         sight.page.on("console", lambda said: _heard(sight, said.type, said.text))
         sights.append((sight, context))
@@ -117,9 +128,17 @@ async def look(chromium: Browser) -> AsyncIterator[Look]:
         assert sight.complaints == []
 
 
+#: That an answer was 409, or did not come, is no complaint of the browser's but what the page then shows.
+NO_COMPLAINT = (
+    "Failed to load resource",
+    "Response Status Error Code",
+    "htmx:afterRequest",
+    "htmx:sendError",
+)
+
+
 def _heard(sight: Sight, kind: str, text: str) -> None:
-    # that an answer was 403 or 409 is no complaint of the browser's, but what we show
-    if kind == "error" and "Failed to load resource" not in text:
+    if kind == "error" and not text.startswith(NO_COMPLAINT):
         sight.complaints.append(text)
 
 

@@ -20,9 +20,10 @@ def settings(**values: Any) -> Settings:
     return Settings.model_validate({"peers": "http://orchestrator", **values})
 
 
-def test_it_does_not_stand_open_on_a_public_address() -> None:
+@pytest.mark.parametrize("public", [{"host": "0.0.0.0"}, {"public_url": "https://console.example"}])
+def test_it_does_not_stand_open_on_a_public_address(public: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"MESHWRIGHT_CONSOLE_USERS .*keys person NAME"):
-        console_app(settings(host="0.0.0.0"), InProcess({}).client(), Keyring("console").identity("console"))
+        console_app(settings(**public), InProcess({}).client(), Keyring("console").identity("console"))
 
 
 def test_it_wants_to_know_whom_to_ask() -> None:
@@ -75,7 +76,9 @@ async def test_a_request_for_another_name_is_not_heard(house: Any) -> None:
 def test_on_a_public_address_its_public_name_counts() -> None:
     public = settings(host="0.0.0.0", public_url="https://console.example/x")
     assert hosts_of(public) == {"console.example"}
+    assert hosts_of(settings(public_url="https://console.example")) == {"console.example"}
     assert hosts_of(settings(host="0.0.0.0")) == set()
+    assert "127.0.0.1" in hosts_of(settings(host="0.0.0.0", public_url="http://127.0.0.1:8420"))
 
 
 async def test_two_host_headers_are_one_too_many(house: Any) -> None:

@@ -57,7 +57,7 @@ def test_with_a_database_it_scales_and_rolls_without_a_gap(render: Render) -> No
     assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-def test_the_open_route_leads_to_the_card_and_lets_only_the_gateway_in(render: Render) -> None:
+def test_the_open_route_leads_to_the_card_and_lets_only_the_gateway_and_the_pages_in(render: Render) -> None:
     release = by_kind(render("orchestrator", OPEN))
     route = release["HTTPRoute"]["spec"]
     (rule,) = route["rules"]
@@ -68,9 +68,28 @@ def test_the_open_route_leads_to_the_card_and_lets_only_the_gateway_in(render: R
     assert rewrite == {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
     assert rule["backendRefs"] == [{"name": "orchestrator", "port": 8400}]
     (entrance,) = release["NetworkPolicy"]["spec"]["ingress"]
+    labels = {"app.kubernetes.io/name": "console", "app.kubernetes.io/part-of": "meshwright"}
     assert entrance["from"] == [
-        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}
+        {"podSelector": {"matchLabels": labels}},
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}},
     ]
+
+
+def test_who_may_log_in_is_a_secret_that_only_the_pages_see(render: Render) -> None:
+    for name in MESH:
+        (deployment,) = [d for d in render(name, {}) if d["kind"] == "Deployment"]
+        pod = deployment["spec"]["template"]["spec"]
+        people = [volume for volume in pod["volumes"] if volume["name"] == "people"]
+        settings = {row["name"]: row.get("value") for row in pod["containers"][0]["env"]}
+        if MESH[name].kind != "web":
+            assert not people
+            assert "MESHWRIGHT_CONSOLE_USERS" not in settings
+            continue
+        (mount,) = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "people"]
+        (item,) = people[0]["secret"]["items"]
+        assert people[0]["secret"]["secretName"] == "meshwright-people"
+        assert mount["readOnly"] is True
+        assert settings["MESHWRIGHT_CONSOLE_USERS"] == f"{mount['mountPath']}/{item['path']}"
 
 
 def test_other_rules_make_other_pods(render: Render) -> None:
@@ -208,6 +227,8 @@ def test_a_wrong_value_is_refused_by_name(render: Render, values: Document, comp
         ("orders", {"drain": {"preStopSeconds": 20}}, "drain.graceSeconds (30) must be at least"),
         ("orders", {"gateway": {"enabled": True, "parentRefs": [{"name": "edge"}]}}, "publicUrl"),
         ("orderbook", {"gateway": {"enabled": True}}, "a tool server is never exposed"),
+        ("console", {"people": {"secret": ""}}, "who may log in"),
+        ("console", {"gateway": {"enabled": True, "path": "/console"}}, "a host name of their own"),
         ("orchestrator", {"replicas": 2}, "set secrets.DATABASE"),
         ("orchestrator", {"autoscaling": {"enabled": True}}, "set secrets.DATABASE"),
         ("orders", {"replicas": 2}, "set secrets.DATABASE"),

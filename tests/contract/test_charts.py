@@ -248,7 +248,8 @@ def test_ports_are_the_meshs_and_the_protocol_is_announced(releases: dict[str, R
         (listens,) = container_of(release)["ports"]
         assert port["port"] == listens["containerPort"] == topology.BASE_PORT + MESH[name].port
         assert port["targetPort"] == listens["name"]
-        assert port["appProtocol"] == f"agentgateway.dev/{MESH[name].kind}"
+        kind = MESH[name].kind
+        assert port["appProtocol"] == ("http" if kind == "web" else f"agentgateway.dev/{kind}")
 
 
 def test_each_process_is_told_whom_the_topology_lets_it_call(releases: dict[str, Release]) -> None:

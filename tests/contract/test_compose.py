@@ -92,12 +92,13 @@ def test_each_process_signs_with_its_own_key() -> None:
         assert service["depends_on"]["keys"] == {"condition": "service_completed_successfully"}
 
 
-def test_only_the_orchestrator_can_be_reached_and_only_from_this_machine() -> None:
+def test_only_the_orchestrator_and_its_pages_can_be_reached_and_only_from_this_machine() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert ports == {"orchestrator": ["127.0.0.1:8400:8400"]}
+    assert ports == {"orchestrator": ["127.0.0.1:8400:8400"], "console": ["127.0.0.1:8420:8420"]}
     assert COMPOSE["networks"]["mesh"] == {"internal": True}
     outside = {name for name, service in SERVICES.items() if "door" in service.get("networks", ())}
-    assert outside == {"orchestrator"}
+    assert outside == {"orchestrator", "console"}
+    assert SERVICES["console"]["profiles"], "nobody may log in before somebody says who"
 
 
 def test_only_tool_servers_see_the_shop_and_wait_until_it_is_there() -> None:

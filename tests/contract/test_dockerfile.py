@@ -89,6 +89,7 @@ def rooms_left(process: str, checkout: Path) -> set[str]:
         "tools/shop",
         "orchestrator",
         "aggregator",
+        "console",
         "evals",
         "meshwright",
         "agent_cards",
@@ -112,6 +113,7 @@ EVERYWHERE = {"meshwright", "agent_cards", "policies"}
         ("orderbook", {"tools/orderbook", "tools/shop"}),
         ("orchestrator", {"orchestrator"}),
         ("aggregator", {"aggregator"}),
+        ("console", {"console"}),
     ],
 )
 def test_an_image_holds_its_own_process_and_no_other(tmp_path: Path, process: str, own: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""One real mesh of twelve processes for all tests of this folder."""
+"""One real mesh of thirteen processes for all tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real mesh of twelve processes: the orchestrator is killed in the middle, a person decides in another one's life; one trace."""
+"""A real mesh of thirteen processes: the orchestrator is killed in the middle, a person decides in another one's life; one trace."""
 
 from __future__ import annotations
 

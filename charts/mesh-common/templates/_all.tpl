@@ -40,6 +40,9 @@
 {{- if and (eq $v.protocol "a2a") (not $v.secrets.DATABASE) (include "mesh.many" .) -}}
 {{- fail "more than one replica needs a database that all can reach: set secrets.DATABASE, or stay with one replica" -}}
 {{- end -}}
+{{- if and (eq $v.protocol "web") (not $v.people.secret) -}}
+{{- fail "pages do not stand open: people.secret names the secret with people.json, who may log in" -}}
+{{- end -}}
 {{- $needed := add (int $v.drain.preStopSeconds) 15 -}}
 {{- if lt (int $v.drain.graceSeconds) (int $needed) -}}
 {{- fail (printf "drain.graceSeconds (%d) must be at least preStopSeconds + 10 for what is in flight + 5 (%d)" (int $v.drain.graceSeconds) $needed) -}}
@@ -47,6 +50,9 @@
 {{- if $v.gateway.enabled -}}
 {{- if eq $v.protocol "mcp" -}}
 {{- fail "a tool server is never exposed: gateway.enabled is for agents" -}}
+{{- end -}}
+{{- if and (eq $v.protocol "web") (ne $v.gateway.path "/") -}}
+{{- fail "pages have a host name of their own: gateway.path is /, and gateway.hostnames says which" -}}
 {{- end -}}
 {{- if not (and $v.gateway.parentRefs $v.publicUrl) -}}
 {{- fail "gateway.enabled needs gateway.parentRefs, and publicUrl: the address that the card shall name" -}}

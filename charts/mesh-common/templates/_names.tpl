@@ -9,7 +9,7 @@ app.kubernetes.io/part-of: meshwright
 {{ include "mesh.selector" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/component: {{ eq .Values.protocol "mcp" | ternary "tool" "agent" }}
+app.kubernetes.io/component: {{ get (dict "a2a" "agent" "mcp" "tool" "web" "pages") .Values.protocol }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}

@@ -18,6 +18,9 @@
 {{- if .Values.shop.claim }}
 - {name: MESHWRIGHT_SHOP, value: /var/lib/shop/shop.db}
 {{- end }}
+{{- if .Values.people.secret }}
+- {name: MESHWRIGHT_CONSOLE_USERS, value: /run/secrets/people/people.json}
+{{- end }}
 {{- if .Values.policy }}
 - {name: MESHWRIGHT_POLICY, value: /etc/meshwright/policy}
 {{- end }}

@@ -19,7 +19,7 @@ spec:
       port: {{ int .Values.port }}
       targetPort: http
       # An agent gateway reads from it what it may expect here, and finds the card itself.
-      appProtocol: agentgateway.dev/{{ .Values.protocol }}
+      appProtocol: {{ eq .Values.protocol "web" | ternary "http" (printf "agentgateway.dev/%s" .Values.protocol) }}
 {{- end }}
 
 {{- define "mesh.deployment" -}}
@@ -98,6 +98,9 @@ containers:
       - {name: tmp, mountPath: /tmp}
       - {name: home, mountPath: /var/lib/meshwright}
       - {name: identity, mountPath: /run/secrets/meshwright, readOnly: true}
+      {{- if .Values.people.secret }}
+      - {name: people, mountPath: /run/secrets/people, readOnly: true}
+      {{- end }}
       {{- if or .Values.policy .Values.access }}
       - {name: config, mountPath: /etc/meshwright, readOnly: true}
       {{- end }}
@@ -150,6 +153,13 @@ tolerations: {{- toYaml . | nindent 2 }}
       - configMap:
           name: {{ .Values.identity.trust }}
           items: [{key: trust.json, path: trust.json}]
+{{- with .Values.people.secret }}
+- name: people
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+    items: [{key: people.json, path: people.json}]
+{{- end }}
 {{- if or .Values.policy .Values.access }}
 - name: config
   configMap:
