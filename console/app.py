@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from console import audit, meshview, reviews
+from console import audit, meshview, reviews, runs
 from console.assets import Assets
 from console.client import Mesh
 from console.guard import Guard, hosts_of, is_near
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 NAME = "console"
 #: The rooms with pages; each gives its `routes(page)`.
-ROOMS = (reviews, meshview, audit)
+ROOMS = (runs, reviews, meshview, audit)
 
 
 def console_app(

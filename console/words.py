@@ -35,8 +35,15 @@ def look(state: Any) -> tuple[str, str, str]:
 
 
 def plain(text: Any) -> str:
-    """Text from outside, line by line, with every character that hides or misleads as its escape."""
-    return "\n".join(shown(line) for line in str("" if text is None else text).split("\n"))
+    """Text from outside, line by line, with every character that hides or misleads as its escape.
+
+    An ellipsis is what our own code cuts with; it hides nothing.
+    """
+    words = str("" if text is None else text)
+    if words.isascii() and words.isprintable():
+        return words
+    lines = words.split("\n")
+    return "\n".join("…".join(shown(part) for part in line.split("…")) for line in lines)
 
 
 def pretty(value: Any) -> str:

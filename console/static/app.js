@@ -21,11 +21,12 @@
 
   // Copying
   document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
+    const button = event.target.closest("[data-copy], [data-copy-from]");
     if (!button) return;
     event.preventDefault();
     try {
-      await navigator.clipboard.writeText(button.dataset.copy);
+      const from = button.dataset.copyFrom;
+      await navigator.clipboard.writeText(from ? await (await fetch(from)).text() : button.dataset.copy);
       say("Copied");
     } catch {
       say("The browser does not let this page copy");

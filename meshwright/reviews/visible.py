@@ -79,6 +79,8 @@ def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
 
 def _misleading(text: str) -> dict[int, str]:
     """Places of the characters that hide or mislead, each with why, where its name alone does not say it."""
+    if text.isascii() and text.isprintable():
+        return {}
     if text.isascii():
         return {place: "" for place, c in enumerate(text) if not c.isprintable()}
     found = {place: "" for place, c in enumerate(text) if _is_hidden(c)}

@@ -1,0 +1,66 @@
+"""The small print of a decision: its facts as pairs of a name and a value, and what it is about in one name."""
+
+from __future__ import annotations
+
+from console import plain, wording
+from console.steps import Step
+from console.words import duration
+
+#: Whose reason it is.
+_SOURCES = {
+    "code": "the program",
+    "policy": "the policy",
+    "model": "a model",
+    "person": "a person",
+    "peer": "another agent",
+}
+
+
+def subject(step: Step) -> str:
+    """Whom or what it is about: the agent that was asked, the tool, the action, the person."""
+    said = step.said
+    if step.kind in ("gate", "effect") and (action := wording.action_of(step)):
+        return action
+    if step.kind == "review":
+        return plain.one_line(said.person, 80) or wording.action_of(step) or "a person"
+    tool = said.call.tool if said.call else ""
+    return plain.one_line(said.selected or tool or said.subtask, 80) or wording.who(said.agent)
+
+
+def particulars(step: Step) -> list[tuple[str, str]]:
+    """What is known besides the reason; what is not known is not there."""
+    said = step.said
+    cost = f"{plain.number(said.tokens_in):,.0f} in, {plain.number(said.tokens_out):,.0f} out, {plain.money(plain.number(said.micros))}"
+    used = bool(said.tokens_in or said.tokens_out or said.micros)
+    given = said.tokens_given is not None
+    left = said.deadline_ms is not None
+    found: list[tuple[str, str]] = [
+        ("Decided by", f"{wording.who(said.agent)}, {_SOURCES.get(said.source, said.source)}"),
+        ("When", f"{plain.clock(step.at)} UTC"),
+        ("Asked for by", said.caller),
+        ("Part", said.subtask),
+        ("Chosen", said.selected),
+        ("How", said.strategy),
+        ("How sure", "" if said.confidence is None else plain.score(said.confidence)),
+        ("Rule", said.policy),
+        ("Risk", said.risk),
+        ("Person", said.person),
+        ("Time left", duration(plain.number(said.deadline_ms, most=plain.YEAR) / 1000) if left else ""),
+        ("Tokens given", f"{plain.number(said.tokens_given):,.0f}" if given else ""),
+        ("Tokens used", cost if used else ""),
+        ("Besides", plain.prose(said.more) if is_short(step) else ""),
+        ("Task there", said.remote),
+        ("Decision", said.id),
+        ("Span", f"{said.trace}/{said.span}" if said.span else ""),
+    ]
+    return [(name, plain.text(value, 400)) for name, value in found if value != ""]
+
+
+def is_short(step: Step) -> bool:
+    """Whether what it has besides fits a line."""
+    more = step.said.more
+    return (
+        bool(more)
+        and not any(isinstance(v, dict | list) and v for v in more.values())
+        and len(str(more)) < 200
+    )
