@@ -50,19 +50,22 @@ def purge(
     agent: Annotated[str, typer.Option(help="Only this agent's tasks.")] = "",
     json_: Json = False,
 ) -> None:
-    """Remove ended tasks and all that hangs on them. What runs or waits stays, and so do runs and reviews."""
+    """Remove ended tasks and all that hangs on them, and old decisions. What runs or waits stays, and so do runs and reviews."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", older_than)
     if found is None:
         raise Trouble(f"{older_than!r} is no age: write it as 90s, 30m, 12h or 30d")
     seconds = float(found[1]) * _SECONDS[found[2]]
 
     async def act(open_: Database) -> dict[str, Any]:
+        from meshwright.records import decisions
         from meshwright.tasks.retention import drop_checkpoints
         from meshwright.tasks.retention import purge as remove
 
         await require_schema(open_)
         tasks = await remove(open_, seconds, agent or None)
-        return {"tasks": tasks, "checkpoints": await drop_checkpoints(open_, seconds)}
+        gone = {"tasks": tasks, "checkpoints": await drop_checkpoints(open_, seconds)}
+        # decisions belong to requests, which many agents have worked on
+        return gone if agent else {**gone, "decisions": await decisions.purge(open_, seconds)}
 
     _report(each(urls_of(home, database), act), json_)
 

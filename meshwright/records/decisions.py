@@ -74,12 +74,14 @@ async def found(
 
 
 async def purge(database: Database, older_than: float, batch: int = 1_000) -> int:
-    """Delete those made more than `older_than` seconds ago. Returns how many."""
+    """Delete those made more than `older_than` seconds ago; those of a run when it ended so long ago, all together. Returns how many."""
 
     async def op(tx: Transaction) -> int:
         rows = await tx.execute(
-            "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at < EPOCH() - ? LIMIT ?) RETURNING id",
-            *(older_than, batch),
+            "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions AS d WHERE at < EPOCH() - ? AND NOT EXISTS"
+            " (SELECT 1 FROM runs WHERE runs.id = d.run AND (runs.ended IS NULL OR runs.ended >= EPOCH() - ?)) LIMIT ?)"
+            " RETURNING id",
+            *(older_than, older_than, batch),
         )
         return len(rows)
 

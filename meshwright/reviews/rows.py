@@ -100,6 +100,17 @@ async def approvals_of(tx: Transaction, review: dict[str, Any]) -> list[dict[str
     return found
 
 
+async def over(tx: Transaction, review: dict[str, Any]) -> dict[str, Any]:
+    """How a review ended, to the run that waits for it."""
+    return {
+        **{name: review[name] for name in ("hash", "version", "became", "edited")},
+        "decision": review["state"],
+        "by": review["decided_by"] or "nobody",
+        "reason": review["reason"] or "",
+        "approved_by": [vote["by"] for vote in await approvals_of(tx, review)],
+    }
+
+
 async def _vote(tx: Transaction, review: dict[str, Any], by: str, decision: str, reason: str) -> None:
     await tx.execute(
         "INSERT INTO review_votes (review, person, name, decision, reason, hash, at) VALUES (?,?,?,?,?,?,EPOCH())"

@@ -20,7 +20,7 @@ from meshwright.errors import AlreadyDecided, NotFound
 from meshwright.findings import Proposal, Risk, Verdict
 from meshwright.records import decisions, tracing
 from meshwright.records.decision import Decision
-from meshwright.reviews.rows import Held, approvals_of, held, read, review_of
+from meshwright.reviews.rows import Held, held, over, read, review_of
 from meshwright.reviews.said import of_word, said, withdraw
 from meshwright.reviews.word import Word, effect, must_be_allowed, must_be_free
 from meshwright.tasks.accept import signal
@@ -163,8 +163,8 @@ class ReviewStore:
             ):
                 raise AlreadyDecided(f"exactly this has stood before people already, as the review {became}")
             await found.vote(tx, word, by)
-            over = word.decision != "approve" or len(found.approved) + 1 >= review["needed"]
-            if over:
+            done = word.decision != "approve" or len(found.approved) + 1 >= review["needed"]
+            if done:
                 edited = None if word.arguments is None else json.dumps(dict(word.arguments), sort_keys=True)
                 await tx.execute(
                     "UPDATE reviews SET state=?, decided_by=?, reason=?, decided=EPOCH(), became=?, edited=? WHERE id=?",
@@ -174,11 +174,11 @@ class ReviewStore:
                     raise AlreadyDecided(
                         "the request it belongs to has ended: nothing would come of a decision"
                     )
-            body = {"hash": review["hash"], "reason": redacted(word.reason), "over": over}
+            body = {"hash": review["hash"], "reason": redacted(word.reason), "over": done}
             if word.arguments is not None:
                 after = effect(review["action"], word.arguments)
                 body |= {"became": became, "edited": for_the_log(word.arguments), "edited_hash": after}
-            row = of_word(self._agent, found, word, by, over, became, place)
+            row = of_word(self._agent, found, word, by, done, became, place)
             await self._changed(tx, found, _KINDS[word.decision], by, body, row)
             return await _read(tx, key), row
 
@@ -267,17 +267,7 @@ class ReviewStore:
 
         async def op(tx: Transaction) -> dict[str, dict[str, Any]]:
             rows = await tx.execute(f"SELECT * FROM reviews WHERE state<>'open' AND id IN ({marks})", *keys)
-            reviews = [review_of(row) for row in rows]
-            return {
-                review["id"]: {
-                    **{name: review[name] for name in ("hash", "version", "became", "edited")},
-                    "decision": review["state"],
-                    "by": review["decided_by"] or "nobody",
-                    "reason": review["reason"] or "",
-                    "approved_by": [vote["by"] for vote in await approvals_of(tx, review)],
-                }
-                for review in reviews
-            }
+            return {row["id"]: await over(tx, review_of(row)) for row in rows}
 
         return await self._database.read(op)
 

@@ -1,7 +1,7 @@
 """What is no longer needed goes: ended tasks with all that hangs on them, after a while; what runs or waits is never touched.
 
-Runs and reviews stay: they are the record of what was decided. Checkpoints are only for going on, so those of ended tasks go
-within the hour.
+Runs and reviews stay: they are the record of what was decided. Why it was decided goes when the run ended long ago. Checkpoints are only
+for going on, so those of ended tasks go within the hour.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ async def drop_checkpoints(database: Database, older_than: float = HOUR) -> int:
 
 
 class Sweeper:
-    """Does both once an hour, for one agent's tasks. `days` is how long an ended task is kept."""
+    """Does all of it once an hour, for one agent's tasks. `days` is how long an ended task is kept."""
 
     def __init__(self, database: Database, agent: str, days: float) -> None:
         self._database, self._agent, self._days = database, agent, days

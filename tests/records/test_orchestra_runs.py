@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from meshwright.database import Database, open_database
 from meshwright.errors import InvalidRequest
+from meshwright.records import decisions
+from meshwright.records.decision import Decision
 from meshwright.records.runs import RunStore, end_with_task
 from meshwright.records.seal import intact
 
@@ -93,3 +96,21 @@ async def test_a_run_that_ends_with_its_task_is_sealed_with_what_was_decided(dat
     await database.execute("DELETE FROM decisions")
     assert await intact(database, "r1", "task-1") is False
     assert await intact(database, "r1", "task-1", kept=False) is None, "rows go after a while"
+
+
+async def test_decisions_of_a_run_go_together_and_not_before_it_has_ended_long_ago(
+    database: Database,
+) -> None:
+    long_ago = time.time() - 1_000
+    for number, ended in ((1, None), (2, time.time() - 10), (3, long_ago)):
+        await begin(database, number, "paint it", at=long_ago)
+        await database.execute("UPDATE runs SET ended = ? WHERE id = ?", ended, f"r{number}")
+    rows = [(run, at) for run in ("r1", "r2", "r3", "") for at in (long_ago, long_ago - 5)]
+    made = [
+        Decision(id=f"d{place:024x}", kind="gate", at=at, agent="a", run=run, outcome="allow")
+        for place, (run, at) in enumerate(rows)
+    ]
+    await database.write(lambda tx: decisions.write(tx, made))
+    assert await decisions.purge(database, 500) == 4
+    left = await database.execute("SELECT run, count(*) AS n FROM decisions GROUP BY run ORDER BY run")
+    assert [(row["run"], row["n"]) for row in left] == [("r1", 2), ("r2", 2)]
