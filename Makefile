@@ -14,6 +14,7 @@
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
 #   make gateway a LiteLLM proxy, installed beside the rest, with docs/gateway in front of a scripted model: what it stops
 #   make attacks   an agent of the shop is compromised: generated attacks, judged by the shop's journal; ATTACKS=500
+#   make complete  is each ticket told completely, in spans and rows? the same three files; ARGS='--verbose'
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
 PYTHON ?= python3
 VENV := .venv
@@ -32,7 +33,7 @@ STORE ?= sqlite
 BROWSERS ?= chromium chromium-browser google-chrome google-chrome-stable chrome
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test browser check bench bench-hop bench-tracing bench-parked bench-audit chaos incident storm wasted runaway gateway attacks evals three-files clean
+.PHONY: help demo up test browser check bench bench-hop bench-tracing bench-parked bench-audit chaos incident storm wasted runaway gateway attacks complete evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -98,9 +99,12 @@ attacks: $(VENV)/mesh.installed
 evals: three-files $(VENV)/mesh.installed
 	@$(BIN)/python -m evals --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)
 
+complete: three-files $(VENV)/bench.installed
+	@$(BIN)/python -m evals.complete --tickets "$(TICKETS)" --shop "$(SHOP)" --handbook "$(HANDBOOK)" $(ARGS)
+
 three-files:
 	@[ -n "$(TICKETS)" ] && [ -n "$(SHOP)" ] && [ -n "$(HANDBOOK)" ] || \
-	  { echo "make evals needs three files: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md" >&2; exit 2; }
+	  { echo "it needs three files: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md" >&2; exit 2; }
 
 clean:
 	rm -rf $(VENV) $(GATEWAY)

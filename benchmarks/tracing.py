@@ -1,14 +1,16 @@
-"""What tracing costs: the mesh's own CPU for each workflow, with the export on and off.
+"""What it costs that a mesh tells what it does: its own CPU for each workflow, with and without decision rows and spans.
 
     make bench-tracing
     python -m benchmarks.tracing [--rounds N]
 
-Two meshes of twelve processes run at the same time, each with a demo shop of the same seed; one exports its spans and its numbers
-to an OTLP/HTTP receiver in this process, the other does not. A round is the same twelve tickets, one after the other, put to each
-in turn (off, on, off, on, …), so that noise hits both alike; what a process still does in the two seconds after, such as sending
-the last spans, counts too. CPU is that of all processes of a mesh, user and system, threads included, by the kernel's clock; the
-receiver's is not in it. The first round is not counted. Figures are medians of rounds; compare figures of one run only. Ends with
-one JSON line; a mesh without a model, so that its own CPU is all there is.
+Three meshes of twelve processes run at the same time, each with a demo shop of the same seed. `all` writes decision rows and exports its
+spans and its numbers to an OTLP/HTTP receiver in this process; `rows` only writes rows; `off` does neither. There is no switch for rows in
+the product: the processes of `off` are started with a `sitecustomize` of this benchmark (OFF), which takes the minutes away. A round is the
+same twelve tickets, one after the other, put to each in turn (off, rows, all, off, …), so that noise hits all alike; what a process still
+does in the two seconds after, such as sending the last spans, counts too. CPU is that of all processes of a mesh, user and system,
+threads included, by the kernel's clock; the receiver's is not in it. The first round is not counted. Figures are medians of rounds, and
+the overheads medians of what each round says; compare figures of one run only. Ends with one JSON line; a mesh without a model, so that its
+own CPU is all there is.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import contextlib
 import json
 import os
 import platform
+import sqlite3
 import statistics
 import tempfile
 from collections import Counter
@@ -37,6 +40,14 @@ from shop.demo import tickets
 #: Seconds a ticket may take, and those after a round in which the rest of its work counts.
 PATIENCE, REST = 30.0, 2.0
 TICK = os.sysconf("SC_CLK_TCK")
+#: What makes a process write no decisions, and spend nothing on what would stand in them.
+OFF = """
+from meshwright.records import redact
+redact.shown = lambda value: None
+redact.keyed = lambda value: ("", 0)
+from meshwright.records.minutes import Minutes
+Minutes.take = lambda self, kind, **said: ""
+"""
 
 
 def main() -> None:
@@ -49,15 +60,22 @@ def main() -> None:
 
 async def measure(rounds: int) -> None:
     async with TraceBackend().serving() as backend, contextlib.AsyncExitStack() as stack:
-        off, on = await mesh(stack, {}), await mesh(stack, backend.environment())
-        asked = {name: await entrance(stack, each) for name, each in (("off", off), ("on", on))}
-        costs: dict[str, list[float]] = {"off": [], "on": []}
+        site = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mesh-bench-")))
+        (site / "sitecustomize.py").write_text(OFF)
+        meshes = {
+            "off": await mesh(stack, {"PYTHONPATH": str(site)}),
+            "rows": await mesh(stack, {}),
+            "all": await mesh(stack, backend.environment()),
+        }
+        asked = {name: await entrance(stack, each) for name, each in meshes.items()}
+        costs: dict[str, list[float]] = {name: [] for name in meshes}
         for number in range(rounds + 1):
-            for name, each in (("off", off), ("on", on)):
+            for name, each in meshes.items():
                 cost = await spent(each, asked[name], tickets(each.home / "shop.db", 7))
                 if number:
                     costs[name].append(cost)
-        report(costs, backend)
+        written = {name: rows_in(each.home) for name, each in meshes.items()}
+        report(costs, written, backend)
 
 
 async def mesh(stack: contextlib.AsyncExitStack, env: dict[str, str]) -> RunningMesh:
@@ -97,21 +115,39 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def report(costs: dict[str, list[float]], backend: TraceBackend) -> None:
-    middle = {name: statistics.median(each) for name, each in costs.items()}
+def rows_in(home: Path) -> int:
+    """How many decisions a mesh has kept."""
+    found = 0
+    for file in home.glob("*.db"):
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'decisions'").fetchone():
+                found += database.execute("SELECT count(*) FROM decisions").fetchone()[0]
+    return found
+
+
+def report(costs: dict[str, list[float]], written: dict[str, int], backend: TraceBackend) -> None:
     for name, each in costs.items():
-        print(
-            f"export {name:<4} {middle[name]:7.1f} ms CPU a workflow   ({min(each):.1f} to {max(each):.1f})"
-        )
+        middle = statistics.median(each)
+        print(f"{name:<5} {middle:7.1f} ms CPU a workflow   ({min(each):.1f} to {max(each):.1f})")
+    if written["off"]:
+        raise SystemExit(f"the mesh without rows has written {written['off']}: nothing was measured")
+    rounds = len(costs["all"])
+
+    def over(more: str, less: str) -> float:
+        shares = [a / b - 1 for a, b in zip(costs[more], costs[less], strict=True)]
+        return round(statistics.median(shares), 3)
+
     sizes = list(Counter(span.trace for span in backend.spans).values())
     figures: dict[str, Any] = {
-        "cpu_ms_off": round(middle["off"], 1),
-        "cpu_ms_on": round(middle["on"], 1),
-        "overhead": round(middle["on"] / middle["off"] - 1, 3),
+        **{f"cpu_ms_{name}": round(statistics.median(each), 1) for name, each in costs.items()},
+        "overhead": over("all", "off"),
+        "overhead_rows": over("rows", "off"),
+        "overhead_spans": over("all", "rows"),
+        "rows_mean": round(written["all"] / len(sizes), 1),
         "spans_median": statistics.median(sizes),
         "spans_most": max(sizes),
         "traces": len(sizes),
-        "rounds": len(costs["on"]),
+        "rounds": rounds,
         "python": platform.python_version(),
     }
     print(json.dumps(figures))

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
-import shutil
-import sqlite3
 import statistics
 import sys
 import tempfile
@@ -22,26 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from evals.running import CannotRun, Running, running
 from evals.scoring import ACTIONS, Score, score
 from evals.tickets import TicketCase, TicketsUnreadable, load
-from meshwright.deadline import Deadline
 from meshwright.errors import MeshError
-from meshwright.outbound.directory import Directory
-from meshwright.outbound.http import http_client
-from meshwright.outbound.peer import Peer
-from meshwright.testing import MeshDidNotStart, RunningMesh, running_mesh
+from meshwright.testing import MeshDidNotStart
 from shop.database import Shop, ShopError
 from shop.effects import journal
-from shop.importer import HANDBOOK_FILE, SHOP_FILE, import_shop
-
-#: The skill at the mesh's entry, and seconds one ticket may take.
-ENTRY, SECONDS = "handle-ticket", 30.0
-
-
-class CannotRun(Exception):
-    """The evaluation cannot start; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,56 +71,24 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _evaluate(cases: list[TicketCase], arguments: argparse.Namespace, folder: Path) -> list[Handled]:
-    pristine = folder / "pristine.db"
-    source = folder / "source"
-    source.mkdir()
-    for name, given in ((SHOP_FILE, arguments.shop), (HANDBOOK_FILE, arguments.handbook)):
-        if not given.is_file():
-            raise CannotRun(f"there is no file {given}")
-        shutil.copy(given, source / name)
-    import_shop(source, pristine)
-    home = folder / "home"
-    home.mkdir()
-    shop = home / "shop.db"
-    shutil.copy(pristine, shop)
     handled: list[Handled] = []
-    with running_mesh(home) as mesh:
-        print(f"mesh healthy in {mesh.healthy_s} s", file=sys.stderr)
-        async with http_client() as http:
-            peer = await _entry(mesh, http)
-            for case in cases:
-                _restore(pristine, shop)
-                one = await _handle(case, peer, shop)
-                handled.append(one)
-                _print(one, verbose=arguments.verbose)
+    async with running(arguments.shop, arguments.handbook, folder) as mesh:
+        for case in cases:
+            one = await _handle(case, mesh)
+            handled.append(one)
+            _print(one, verbose=arguments.verbose)
     return handled
 
 
-async def _entry(mesh: RunningMesh, http: httpx.AsyncClient) -> Peer:
-    directory = Directory([mesh.urls["orchestrator"]], http, mesh.customer())
-    if await directory.wait_for([ENTRY], Deadline.after(20)):
-        raise CannotRun(f"the mesh offers no skill {ENTRY}")
-    return directory.candidates(ENTRY)[0]
-
-
-def _restore(pristine: Path, shop: Path) -> None:
-    """Make the shop what it was, under the servers that have it open."""
-    with (
-        contextlib.closing(sqlite3.connect(pristine)) as source,
-        contextlib.closing(sqlite3.connect(shop)) as target,
-    ):
-        source.backup(target)
-
-
-async def _handle(case: TicketCase, peer: Peer, shop: Path) -> Handled:
+async def _handle(case: TicketCase, mesh: Running) -> Handled:
     began = time.monotonic()
     try:
-        answer = await peer.ask({}, text=case.message, by=Deadline.after(SECONDS))
+        answer = await mesh.ask(case)
         report: dict[str, Any] = next(iter(answer.data), {})
         reason = "; ".join(_reasons(report))
     except MeshError as error:
         reason = str(error)
-    effects = await _effects(shop)
+    effects = await _effects(mesh.shop)
     applied = [(e.tool, e.arguments) for e in effects if e.tool in ACTIONS]
     return Handled(case, score(applied, case.gold), applied, reason, time.monotonic() - began)
 

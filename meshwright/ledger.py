@@ -134,6 +134,14 @@ async def left(tx: Transaction, accounts: Sequence[Account]) -> tuple[int | None
     return min(tokens, default=None), min(micros, default=None)
 
 
+async def used_of(tx: Transaction, account: Account) -> Row:
+    """What is gone of an account: {tokens, tokens_held, micros, micros_held}, all 0 while nobody has charged it."""
+    rows = await tx.execute(
+        f"SELECT {_COLUMNS} FROM budget_accounts WHERE id = ?", account.id_on(await _today(tx))
+    )
+    return rows[0] if rows else dict.fromkeys(("tokens", "tokens_held", "micros", "micros_held"), 0)
+
+
 async def sweep(tx: Transaction, older_than: float) -> int:
     """Charge what has expired; forget what ended more than `older_than` seconds ago. Returns how many accounts expired some."""
     overdue = await tx.execute(

@@ -186,12 +186,15 @@ class ToolServer:
         async def guarded(**arguments: Any) -> Any:
             context = arguments.pop("mcp_context")
             try:
-                with served(f"execute_tool {name}", *self._told(name, context), quiet=not writes):
+                with served(f"execute_tool {name}", *self._told(name, context)) as told:
                     call = self._admit(name, writes, context, access, trust)
                     if wants:
                         arguments[wants] = call
                     if writes:
-                        return await self._to_its_end(tool(**arguments))
+                        done = await self._to_its_end(tool(**arguments))
+                        told.replayed = bool(getattr(done, "replayed", False))
+                        told.approved = call.grant is not None and bool(call.grant.approvers)
+                        return done
                     async with asyncio.timeout(call.by.require()):
                         return await tool(**arguments)
             except TimeoutError:

@@ -16,6 +16,7 @@ from meshwright.findings import Asks, Gap, Proposal
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.ledger import Account
 from meshwright.records.tracing import in_run
+from meshwright.reviews.traced import word_of
 from meshwright.reviews.word import Word
 from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.turn import Postponed
@@ -102,7 +103,8 @@ class Driver:
             became = action_key(
                 review["run"], Proposal(action=review["action"], arguments=dict(word.arguments))
             )
-        return await self.reviews.decide(key, word, by=by, became=became)
+        async with word_of(self.database, key, word.decision):
+            return await self.reviews.decide(key, word, by=by, became=became)
 
     async def _decision(self, caller: str, key: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """A decision that came as a message."""

@@ -17,12 +17,10 @@ from orchestrator.work import Drive, Work
 
 Node = TypeVar("Node", bound=Callable[..., Awaitable[dict[str, Any]]])
 
-#: What each node is in a viewer. `delegate` and `finish` are what their calls are: those stand below the run itself.
+#: What each node that says something by itself is in a viewer. The others are what their calls are, and those stand below the run.
 KINDS: Mapping[str, Attributes] = {
     "plan": {semconv.OPERATION: semconv.PLAN, semconv.KIND: semconv.CHAIN},
-    "aggregate": {semconv.KIND: semconv.CHAIN},
     "gate": {semconv.KIND: semconv.GUARDRAIL},
-    "apply": {semconv.KIND: semconv.CHAIN},
     "review": {semconv.KIND: semconv.GUARDRAIL},
 }
 

@@ -64,6 +64,8 @@ class Notary:
         self._entries = 0
         self._broken = False
         self._heard = 0
+        #: When the first entry came that has no checkpoint yet, as far as one can know; else None.
+        self._since: float | None = None
         self._bell, self._full = asyncio.Event(), asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
         self._deaf: Callable[[], None] = lambda: None
@@ -126,11 +128,13 @@ class Notary:
         return self._anchor
 
     def samples(self) -> Iterator[Sample]:
-        return of_log(self._entries, self._signed, self.age, broken=self._broken)
+        lag = 0.0 if self._since is None else max(0.0, time.time() - self._since)
+        return of_log(self._entries, self._signed, self.age, lag, broken=self._broken)
 
     def _hear(self, topic: str | None, mine: bool) -> None:
         if topic in (TOPIC, None):
             self._bell.set()
+            self._since = self._since or time.time()
         if topic == TOPIC:
             self._heard += 1
             if self._heard >= self._many:
@@ -149,10 +153,12 @@ class Notary:
                 self._bell.set()
 
     async def _sign_or_tell(self) -> bool:
+        first, self._since = self._since, None
         try:
             await self.sign()
         except (StoreUnavailable, OSError) as error:
             log.warning("the audit log has no new checkpoint: %s", error)
+            self._since = first or self._since
             return False
         except Broken as error:
             # said every time that there would have been one: somebody has to look
@@ -160,6 +166,7 @@ class Notary:
                 "the audit log is NOT signed any more: %s; `meshwright audit verify` says more", error
             )
             self._broken = True
+            self._since = first or self._since
             return True
         self._broken = False
         return True

@@ -36,12 +36,15 @@ from meshwright.outbound.toolbox import Toolbox
 from meshwright.outbound.warmth import warming
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.records import semconv
+from meshwright.records.retelling import retell
 from meshwright.settings import Settings
 from meshwright.tasks.book import OnEnd, TaskBook
+from meshwright.tasks.census import Census
 from meshwright.tasks.courier import Courier, Deliver
 from meshwright.tasks.notebooks import Notebooks
 from meshwright.tasks.retention import Sweeper
 from meshwright.tasks.worker import Worker
+from meshwright.wallet import daily
 
 if TYPE_CHECKING:
     import httpx
@@ -168,11 +171,17 @@ def a2a_app(
             stack.push_async_callback(courier.aclose)
             sweeper = Sweeper(database, name, settings.retention)
             stack.push_async_callback(sweeper.aclose)
+            census = Census(database, name, daily(settings, name, ""))
+            stack.push_async_callback(census.aclose)
+            readiness.metrics += [census.samples, handler.worker.decided.samples]
             stack.push_async_callback(handler.worker.aclose)
             readiness.worker = handler.worker
-            for each in (handler.worker, courier, sweeper):
+            for each in (handler.worker, courier, sweeper, census):
                 each.start()
             await stack.enter_async_context(grpc.open())
+            # of who was here before, and may have been killed
+            retelling = asyncio.create_task(retell(database, name, operation=operation))
+            stack.push_async_callback(_stopped, retelling)
             yield
             await drain()
 
@@ -196,3 +205,8 @@ def a2a_app(
         ],
         lifespan=whole_life,
     )
+
+
+async def _stopped(task: asyncio.Task[int]) -> None:
+    task.cancel()
+    await asyncio.wait({task})

@@ -132,6 +132,8 @@ class Decision(_Part):
     turn: int = 1
     trace: str = ""
     span: str = ""
+    #: The span above that: with it the span can be told again from here.
+    above: str = ""
     #: The decision that it follows from.
     parent: str = ""
     #: The idempotency key of the action, and the id of the part of the request, that it is about.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meshwright.outbound.breaker import Breaker
     from meshwright.outbound.hedge import Hedge
     from meshwright.outbound.retry import Retries
+    from meshwright.records.decision import Decision
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -37,8 +38,26 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
         "counter",
         "Seconds from the beginning of that work to its end, together.",
     ),
+    "meshwright_queue_waiting": ("gauge", "Tasks of this agent in the database that no process works on."),
+    "meshwright_queue_oldest_seconds": ("gauge", "For how long the first of them could have been taken."),
+    "meshwright_leases": ("gauge", "Tasks of this agent that are leased, by whether the lease still holds."),
+    "meshwright_outbox_waiting": ("gauge", "What this agent's courier has not delivered yet, by kind."),
+    "meshwright_budget_day_limit": ("gauge", "What this agent may spend in a day, where there is a limit."),
+    "meshwright_budget_day_used": ("gauge", "What is spent of that today, or held for calls under way."),
     "meshwright_tasks_held": ("gauge", "Tasks whose lease this process keeps."),
+    "meshwright_decisions_total": ("counter", "Decisions that were kept, by kind."),
+    "meshwright_decisions_dropped_total": (
+        "counter",
+        "Decisions that were only counted: their turn had too many.",
+    ),
+    "meshwright_model_tokens_total": ("counter", "Tokens that models read and wrote for this process."),
+    "meshwright_model_micros_total": ("counter", "Micro-dollars for that, where prices are set."),
+    "meshwright_budget_refused_total": (
+        "counter",
+        "Reservations that a budget did not allow, or not all of.",
+    ),
     "meshwright_spans_total": ("counter", "Spans of this process, by what became of them."),
+    "meshwright_scores_total": ("counter", "Scores for Langfuse, by what became of them."),
     "meshwright_shed_total": ("counter", "Tasks turned away, or answered without their work, by why."),
     "meshwright_audit_entries": ("gauge", "Entries of the audit log, as last looked at."),
     "meshwright_audit_signed_entries": (
@@ -46,6 +65,7 @@ FAMILIES: dict[str, tuple[Literal["gauge", "counter"], str]] = {
         "Entries under the last checkpoint that this process knows.",
     ),
     "meshwright_audit_checkpoint_age_seconds": ("gauge", "How old that checkpoint is."),
+    "meshwright_audit_lag_seconds": ("gauge", "How long the first entry has waited for its checkpoint."),
     "meshwright_audit_broken": (
         "gauge",
         "1 if the log does not continue what was signed, and is signed no more.",
@@ -93,11 +113,13 @@ def of_places(places: Places) -> Iterator[Sample]:
         yield Sample("meshwright_shed_total", count, (("why", why),))
 
 
-def of_log(entries: int, signed: int, age: float, *, broken: bool) -> Iterator[Sample]:
-    """How long the audit log is, how much of it is signed and since how many seconds, and whether that has come to an end."""
+def of_log(entries: int, signed: int, age: float, lag: float, *, broken: bool) -> Iterator[Sample]:
+    """How long the audit log is, how much of it is signed and since how many seconds, for how many more something new has waited, and
+    whether that has come to an end."""
     yield Sample("meshwright_audit_entries", entries)
     yield Sample("meshwright_audit_signed_entries", signed)
     yield Sample("meshwright_audit_checkpoint_age_seconds", age)
+    yield Sample("meshwright_audit_lag_seconds", lag)
     yield Sample("meshwright_audit_broken", broken)
 
 
@@ -116,6 +138,37 @@ class Worked:
         for state, count in sorted(self.ended.items()):
             yield Sample("meshwright_work_total", count, (("state", state),))
         yield Sample("meshwright_work_seconds_total", self.seconds)
+
+
+@dataclass(slots=True)
+class Decided:
+    """The decisions that a process has kept, by kind; those it only counted; and what they say of tokens, money and budgets."""
+
+    kept: Counter[str] = field(default_factory=Counter)
+    dropped: int = 0
+    tokens: Counter[str] = field(default_factory=Counter)
+    micros: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def note(self, decision: Decision) -> None:
+        """A decision was kept: its transaction is committed."""
+        self.kept[decision.kind] += 1
+        if decision.kind == "model_call":  # the rows of who asked for the work have these numbers once more
+            self.tokens["in"] += decision.tokens_in
+            self.tokens["out"] += decision.tokens_out
+            self.micros += decision.micros
+        elif decision.kind == "budget":
+            self.refused[decision.outcome] += 1
+
+    def samples(self) -> Iterator[Sample]:
+        for kind, count in sorted(self.kept.items()):
+            yield Sample("meshwright_decisions_total", count, (("kind", kind),))
+        yield Sample("meshwright_decisions_dropped_total", self.dropped)
+        for way in ("in", "out"):
+            yield Sample("meshwright_model_tokens_total", self.tokens[way], (("way", way),))
+        yield Sample("meshwright_model_micros_total", self.micros)
+        for how, count in sorted(self.refused.items()):
+            yield Sample("meshwright_budget_refused_total", count, (("how", how),))
 
 
 def exposition(sources: Iterable[Source]) -> str:

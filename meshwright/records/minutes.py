@@ -21,6 +21,8 @@ from meshwright.records.redact import reason
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from meshwright.records.metrics import Decided
+
 #: Rows of one turn; of these kinds none is written beyond that, they are counted.
 MOST = 1_000
 _COUNTED: frozenset[Kind] = frozenset({"tool_call", "model_call", "agent_call", "context", "budget"})
@@ -31,8 +33,18 @@ _DATED = re.compile(r"[0-9a-f]{10}")
 class Minutes:
     """What was decided in one turn. `agent` is who decides; `caller` is who asked for the work."""
 
-    def __init__(self, agent: str, task: str = "", turn: int = 1, *, run: str = "", caller: str = "") -> None:
+    def __init__(
+        self,
+        agent: str,
+        task: str = "",
+        turn: int = 1,
+        *,
+        run: str = "",
+        caller: str = "",
+        tally: Decided | None = None,
+    ) -> None:
         self.agent, self.task, self.turn, self.run, self.caller = agent, task, turn, run, caller
+        self._tally = tally
         #: The ids of all that was taken, kept or not, in their order.
         self.ids: list[str] = []
         self._open: dict[str, Decision] = {}
@@ -50,10 +62,12 @@ class Minutes:
         name = self.id_of(kind, key)
         if kind in _COUNTED and len(self.ids) >= MOST and name not in self._open:
             self._dropped[kind] += 1
+            if self._tally is not None:
+                self._tally.dropped += 1
             self._note(self._id(f"dropped/{self._count}"), "context", None, self._drops())
             return ""
         decision = self._note(name, kind, began, said)
-        tracing.decided(name, decision.attributes)
+        tracing.decided(decision)
         return name
 
     def _note(self, name: str, kind: Kind, began: float | None, said: dict[str, Any]) -> Decision:
@@ -74,6 +88,7 @@ class Minutes:
             turn=self.turn,
             trace=trace,
             span=span,
+            above=tracing.above(),
             caller=self.caller,
             **said,
         )
@@ -113,6 +128,8 @@ class Minutes:
         for decision in decisions:
             if self._open.get(decision.id) is decision:
                 del self._open[decision.id]
+                if self._tally is not None:
+                    self._tally.note(decision)
         if self._dropped:
             self._dropped.clear()
             self._count += 1

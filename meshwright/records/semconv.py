@@ -42,6 +42,8 @@ KIND, CHAIN, GUARDRAIL, EVALUATOR = "openinference.span.kind", "CHAIN", "GUARDRA
 ATTEMPT = "mesh.attempt"
 #: Milliseconds that were left when it began.
 DEADLINE = "mesh.deadline.ms"
+#: A span that was told from rows, because whoever ended it may have died before it was sent.
+RETOLD = "mesh.retold"
 TOOL_SERVER = "mesh.tool.server"
 STEP = "mesh.step"
 #: What a node came to: `waits` for one that parked the run.

@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
 from meshwright.records import correlation
 from meshwright.records.metrics import FAMILIES, Sample, Source
+from meshwright.records.scores import Scores
 from meshwright.records.tracing import given, listen
 from meshwright.settings import SettingsError
 
@@ -105,12 +106,18 @@ class Telemetry:
     """What one process exports, from `start` to `stop`."""
 
     def __init__(
-        self, process: str, exporter: SpanExporter | None = None, *, size: int = 16_384, metrics: bool = True
+        self,
+        process: str,
+        exporter: SpanExporter | None = None,
+        *,
+        size: int = 16_384,
+        metrics: bool = True,
+        scores: Scores | None = None,
     ) -> None:
         self._resource = Resource.create({"service.name": process, "service.namespace": "meshwright"})
         self._exporter = LateExporter(_otlp if exporter is None else lambda: exporter)
         self._queue = Counted(self._exporter, size)
-        self._metrics = metrics
+        self._metrics, self._scores = metrics, scores
         self._meters: MeterProvider | None = None
         self.provider = TracerProvider(
             resource=self._resource,
@@ -138,15 +145,18 @@ class Telemetry:
                 f"OTEL_BSP_MAX_QUEUE_SIZE: must be a number from 512 on (it is {size[:80]!r})"
             )
         to = any(environ.get(f"OTEL_EXPORTER_OTLP_{which}ENDPOINT") for which in ("", "METRICS_"))
-        return cls(process, size=int(size), metrics=to and environ.get("OTEL_METRICS_EXPORTER") != "none")
+        metrics = to and environ.get("OTEL_METRICS_EXPORTER") != "none"
+        return cls(process, size=int(size), metrics=metrics, scores=Scores.from_env(environ))
 
     def start(self) -> None:
-        listen(self.provider)
+        listen(self.provider, self._scores.hear if self._scores is not None else None)
 
     def samples(self) -> Iterator[Sample]:
-        """What became of this process's spans, for `/metrics`."""
+        """What became of this process's spans and scores, for `/metrics`."""
         for what, count in sorted({**self._exporter.counts, "dropped": self._queue.dropped}.items()):
             yield Sample("meshwright_spans_total", count, (("what", what),))
+        if self._scores is not None:
+            yield from self._scores.samples()
 
     def measure(self, sources: Callable[[], Iterable[Source]]) -> None:
         """Send what `/metrics` says, too, as often as OTEL_METRIC_EXPORT_INTERVAL says."""
@@ -169,6 +179,8 @@ class Telemetry:
             )
 
     def _shut_down(self) -> None:
+        if self._scores is not None:
+            self._scores.stop(LAST / 2)
         self.provider.shutdown()
         if self._meters is not None:
             self._meters.shutdown()

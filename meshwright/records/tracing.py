@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from opentelemetry import baggage, context, trace
 from opentelemetry.context import Context
@@ -21,6 +22,9 @@ from opentelemetry.util.types import AttributeValue
 
 from meshwright.extension import HEADER_RUN
 from meshwright.records import correlation, semconv, w3c
+
+if TYPE_CHECKING:
+    from meshwright.records.decision import Decision
 
 Attributes: TypeAlias = Mapping[str, AttributeValue]
 
@@ -31,12 +35,14 @@ given: ContextVar[tuple[int, int]] = ContextVar("mesh.given", default=(0, 0))
 _siblings: ContextVar[Counter[str] | None] = ContextVar("mesh.siblings", default=None)
 _NOTHING = nullcontext(trace.INVALID_SPAN)
 _tracer, _has_listener = trace.get_tracer("meshwright"), False
+_hears: Callable[[Decision], None] | None = None
 
 
-def listen(provider: trace.TracerProvider | None) -> None:
-    """From now on spans go to `provider`; with None to whichever is set for the whole process, if one is."""
-    global _tracer, _has_listener
+def listen(provider: trace.TracerProvider | None, hears: Callable[[Decision], None] | None = None) -> None:
+    """From now on spans go to `provider`; with None to whichever is set for the whole process, if one is. `hears` hears of decisions."""
+    global _tracer, _has_listener, _hears
     _tracer, _has_listener = trace.get_tracer("meshwright", tracer_provider=provider), provider is not None
+    _hears = hears
 
 
 def listened_to() -> bool:
@@ -75,11 +81,7 @@ def turn(
     The extracted context is made current, not only the parent: else the caller's baggage would stop here.
     """
     around, ids = _around(headers, task, number)
-    for key, own in ((correlation.SESSION, session), (correlation.RUN, headers.get(HEADER_RUN, ""))):
-        found = str(baggage.get_baggage(key, around) or "")
-        if (found or own) and found != (known := correlation.as_id(found or own)):
-            around = baggage.set_baggage(key, known, around)
-    with _attached(around):
+    with _attached(_known(around, session, headers.get(HEADER_RUN, ""))):
         if not listened_to():
             yield trace.INVALID_SPAN
             return
@@ -89,37 +91,86 @@ def turn(
             yield span
 
 
+@dataclass(slots=True)
+class Served:
+    """A call that is being served. `replayed`: it was done before, and only its answer is given again. `approved`: people have approved it."""
+
+    replayed: bool = False
+    approved: bool = False
+
+
 @contextmanager
-def served(name: str, carrier: Mapping[str, str], attributes: Attributes, *, quiet: bool) -> Iterator[None]:
+def served(name: str, carrier: Mapping[str, str], attributes: Attributes) -> Iterator[Served]:
     """Around a call that is served at once, in the trace of its caller. Nothing is below it, so its id may be drawn.
 
-    A `quiet` one that goes well has no span: it would say nothing that the caller's own does not.
+    One that goes well has no span: it would say nothing that the caller's own does not. One that fails has; one that was replayed, because
+    its caller may have died over the first; and one that people have approved, because they will ask who did it.
     """
     began = time.time_ns()
+    call = Served()
     with _attached(w3c.read(carrier)):
-        if not listened_to():
-            yield
-            return
-        if not quiet:
-            with _span(name, attributes, SpanKind.SERVER, (0, 0)):
-                yield
-            return
         try:
-            yield
+            yield call
         except BaseException as error:
-            span = _tracer.start_span(name, None, SpanKind.SERVER, dict(attributes), start_time=began)
-            failed(span, error)
-            span.end()
+            _tell(name, attributes, began, error)
             raise
+        if call.replayed or call.approved:
+            outcome = "replayed" if call.replayed else "applied"
+            _tell(name, {**attributes, semconv.OUTCOME: outcome}, began)
 
 
-def after(headers: Mapping[str, str], task: str) -> AbstractContextManager[None]:
-    """Around what is sent for a task when its work is over: a child of the work on its first message."""
+def _tell(name: str, attributes: Attributes, began: int, error: BaseException | None = None) -> None:
+    if listened_to():
+        span = _tracer.start_span(name, None, SpanKind.SERVER, dict(attributes), start_time=began)
+        if error is not None:
+            failed(span, error)
+        span.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a span is: its trace, its id and the one above, in hex; the last is empty for a root."""
+
+    trace: str
+    span: str
+    above: str
+
+
+@contextmanager
+def again(headers: Mapping[str, str], task: str, number: int, session: str, run: str) -> Iterator[Place]:
+    """Around what is told once more of a turn, after it: where its span is."""
+    around, (trace_id, span_id) = _around(headers, task, number)
+    above = trace.get_current_span(around).get_span_context()
+    with _attached(_known(around, session, run)):
+        yield Place(
+            f"{trace_id or above.trace_id:032x}",
+            f"{span_id:016x}",
+            f"{above.span_id:016x}" if above.is_valid else "",
+        )
+
+
+def tell_again(
+    name: str, kind: SpanKind, place: Place, attributes: Attributes, began: float, ended: float
+) -> None:
+    """A span that somebody else may have told before, under the same id; from and to seconds since the epoch."""
+    own = given.set((int(place.trace, 16), int(place.span, 16)))
+    around = trace.set_span_in_context(
+        _remote(int(place.trace, 16), int(place.above, 16)) if place.above else trace.INVALID_SPAN
+    )
+    span = _tracer.start_span(name, around, kind, dict(attributes), start_time=int(began * 1e9))
+    given.reset(own)
+    span.end(int(max(began, ended) * 1e9))
+
+
+def after(
+    headers: Mapping[str, str], task: str, session: str = "", run: str = ""
+) -> AbstractContextManager[None]:
+    """Around what is done or sent for a task when no work on it is under way: a child of the work on its first message."""
     around, (trace_id, span_id) = _around(headers, task, 1)
     if listened_to():
         above = trace.get_current_span(around).get_span_context()
         around = trace.set_span_in_context(_remote(trace_id or above.trace_id, span_id), around)
-    return _attached(around)
+    return _attached(_known(around, session, run))
 
 
 def in_run(run: str) -> AbstractContextManager[None]:
@@ -136,12 +187,20 @@ def here() -> tuple[str, str]:
     return (f"{now.trace_id:032x}", f"{now.span_id:016x}") if now.is_valid else ("", "")
 
 
-def decided(decision: str, attributes: Callable[[], Attributes]) -> None:
-    """Note on the span in hand that a decision was made in it."""
+def above() -> str:
+    """The id, in hex, of the span above the one in hand; empty below a root, and where nobody listens."""
+    found = getattr(trace.get_current_span(), "parent", None) if listened_to() else None
+    return f"{found.span_id:016x}" if found is not None else ""
+
+
+def decided(decision: Decision) -> None:
+    """Note on the span in hand that a decision was made in it, and tell whoever hears of decisions."""
     span = trace.get_current_span()
     if span.is_recording():
         known = (getattr(span, "attributes", None) or {}).get(semconv.DECISIONS, ())
-        span.set_attributes({semconv.DECISIONS: (*known, decision), **attributes()})
+        span.set_attributes({semconv.DECISIONS: (*known, decision.id), **decision.attributes()})
+    if _hears is not None:
+        _hears(decision)
 
 
 def failed(span: Span, error: BaseException) -> None:
@@ -169,6 +228,15 @@ def _around(headers: Mapping[str, str], task: str, number: int) -> tuple[Context
         return around, (own, root)
     around = trace.set_span_in_context(_remote(own, root), around)
     return around, (0, _placed(_remote(own, root).get_span_context(), f"turn/{task}/{number}"))
+
+
+def _known(around: Context, session: str, run: str) -> Context:
+    """With the session and the run in the baggage, where the caller's has none, as names."""
+    for key, own in ((correlation.SESSION, session), (correlation.RUN, run)):
+        found = str(baggage.get_baggage(key, around) or "")
+        if (found or own) and found != (known := correlation.as_id(found or own)):
+            around = baggage.set_baggage(key, known, around)
+    return around
 
 
 def _placed(above: SpanContext, what: str) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshwright.audit.log import Entry, append
 from meshwright.audit.privacy import redacted
-from meshwright.records import decisions, tracing
+from meshwright.records import decisions
 from meshwright.records.decision import Decision
 from meshwright.records.minutes import decision_id
 from meshwright.records.redact import reason, shown
@@ -34,10 +34,13 @@ def said(
     by: str = "",
     why: str = "",
     more: Mapping[str, Any] | None = None,
+    place: tuple[str, str] = ("", ""),
 ) -> Decision:
-    """The row of a change to a review, as it stood before. Without `by` no person made it."""
+    """The row of a change to a review, as it stood before. Without `by` no person made it.
+
+    `place` is its trace and span. It is not looked for here: a transaction may run in another's context.
+    """
     review, run = held.review, held.run
-    trace, span = tracing.here()
     known = {"version": review["version"] + 1, "needed": review["needed"], **(more or {})}
     if review["created"] is not None:
         known["waited_s"] = round(max(held.now - review["created"], 0.0), 1)
@@ -50,8 +53,8 @@ def said(
         run=review["run"],
         task=run["task_id"],
         turn=0,
-        trace=trace,
-        span=span,
+        trace=place[0],
+        span=place[1],
         parent=review["decision"],
         action=review["id"],
         subtask=review["subtask"],
@@ -67,13 +70,15 @@ def said(
     )
 
 
-def of_word(agent: str, held: Held, word: Word, by: str, over: bool, became: str) -> Decision:
+def of_word(
+    agent: str, held: Held, word: Word, by: str, over: bool, became: str, place: tuple[str, str]
+) -> Decision:
     """The row of a person's word: with the arguments that an edit gave the action, and its new key."""
     approvals = len(held.approved) + (word.decision == "approve")
     more: dict[str, Any] = {"hash": held.review["hash"], "approvals": approvals, "over": over}
     if word.arguments is not None:
         more |= {"became": became, "edited": shown(word.arguments), "before": shown(held.review["arguments"])}
-    return said(agent, held, word.decision, by=by, why=word.reason, more=more)
+    return said(agent, held, word.decision, by=by, why=word.reason, more=more, place=place)
 
 
 async def withdraw(tx: Transaction, run: str, why: str, by: str, key: str = "") -> None:

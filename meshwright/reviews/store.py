@@ -152,6 +152,7 @@ class ReviewStore:
 
         Raises NotFound, InvalidRequest, Forbidden, and the three that are answered with 409: AlreadyDecided, Outdated, Claimed.
         """
+        place = tracing.here()
 
         async def op(tx: Transaction) -> tuple[dict[str, Any], Decision]:
             found = await self._held(tx, key)
@@ -177,12 +178,12 @@ class ReviewStore:
             if word.arguments is not None:
                 after = effect(review["action"], word.arguments)
                 body |= {"became": became, "edited": for_the_log(word.arguments), "edited_hash": after}
-            row = of_word(self._agent, found, word, by, done, became)
+            row = of_word(self._agent, found, word, by, done, became, place)
             await self._changed(tx, found, _KINDS[word.decision], by, body, row)
             return await _read(tx, key), row
 
         page, row = await self._database.write(op)
-        tracing.decided(row.id, row.attributes)
+        tracing.decided(row)
         return page
 
     async def claim(self, key: str, *, by: str) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from a2a.types import Task
 
 from meshwright.errors import LeaseLost, StoreUnavailable
 from meshwright.extension import HEADER_RUN
+from meshwright.records.metrics import Decided
 from meshwright.records.minutes import Minutes
+from meshwright.records.retelling import retell
 from meshwright.tasks import lease
 from meshwright.tasks.accept import Accepted, Ask, Desk, Met, accept
 from meshwright.tasks.errand import Errands
@@ -55,6 +57,8 @@ class Worker:
         self._answers_only = answers_only
         self.holder = uuid.uuid4().hex
         self.draining = False
+        #: What was decided in the turns of its tasks, for `/metrics`.
+        self.decided = Decided()
         self._perform = perform
         self._lease = lease
         self._claims = claims
@@ -277,9 +281,10 @@ class Worker:
                 return await self._give_up(held)
             while held.waiting:
                 if held.task.status.state != WORKING:
-                    begun = status(held.task.id, held.task.context_id, WORKING)
-                    await held.append([begun])
+                    await held.append([status(held.task.id, held.task.context_id, WORKING)])
                 turn = self._turn(held, held.waiting[0])
+                if held.claims:
+                    await retell(self.book.database, self.book.agent, turn.task.id, turn.envelope.turn)
                 try:
                     happened = await self._perform(turn)
                     await held.append(happened, ends=turn.envelope.turn, minutes=turn.minutes)
@@ -296,8 +301,8 @@ class Worker:
         return None
 
     def _turn(self, held: Held, envelope: Envelope) -> Turn:
-        run, task = envelope.headers.get(HEADER_RUN, "")[:64], held.claim.task_id
-        minutes = Minutes(self.book.agent, task, envelope.turn, run=run, caller=envelope.caller)
+        run, task, turn = envelope.headers.get(HEADER_RUN, "")[:64], held.claim.task_id, envelope.turn
+        minutes = Minutes(self.book.agent, task, turn, run=run, caller=envelope.caller, tally=self.decided)
         return Turn(held, envelope, held.claims + 1, minutes)
 
     async def _put_back(self, held: Held, later: Postponed) -> None:

@@ -1,4 +1,5 @@
-"""A backend for traces, as Langfuse takes them: a real OTLP/HTTP server that reads protobuf, and makes observations of spans."""
+"""A backend for traces, as Langfuse takes them: a real OTLP/HTTP server that reads protobuf, makes observations of spans, and
+takes scores over REST."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from meshwright.testing.serving import serving
@@ -47,6 +48,10 @@ class TraceBackend:
     spans: list[Told] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     metrics: list[bytes] = field(default_factory=list)
+    #: By their ids: one that comes again is the same.
+    scores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: What scores are answered with instead, in this order, as long as there is any.
+    moods: list[int] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -68,12 +73,24 @@ class TraceBackend:
         self.metrics.append(await request.body())
         return Response(b"", media_type="application/x-protobuf")
 
+    async def scored(self, request: Request) -> Response:
+        if self.moods:
+            return Response(status_code=self.moods.pop(0))
+        if request.headers.get("authorization") != BASIC:
+            return JSONResponse({"error": "UnauthorizedError"}, 401)
+        score = await request.json()
+        if why := unfit(score):
+            return JSONResponse({"message": "Invalid request data", "error": why}, 400)
+        self.scores[score.setdefault("id", f"score-{len(self.scores)}")] = score
+        return JSONResponse({"id": score["id"]})
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[TraceBackend]:
         app = Starlette(
             routes=[
                 Route("/api/public/otel/v1/traces", self.traces, methods=["POST"]),
                 Route("/api/public/otel/v1/metrics", self.measured, methods=["POST"]),
+                Route("/api/public/scores", self.scored, methods=["POST"]),
             ]
         )
         async with serving(app, lifespan=False) as address:
@@ -129,6 +146,24 @@ def value_of(value: Any) -> Any:
     if kind == "array_value":
         return [value_of(each) for each in value.array_value.values]
     return getattr(value, kind) if kind else None
+
+
+def unfit(score: Any) -> str:
+    """Why a body is no score for Langfuse 4; empty if it is one. It takes one at a time, not a list."""
+    if not isinstance(score, dict):
+        return "not an object"
+    for name in ("traceId", "name"):
+        if not isinstance(score.get(name), str) or not score[name]:
+            return f"{name}: Required"
+    if any(not isinstance(score.get(name, ""), str) for name in ("id", "observationId", "comment")):
+        return "id, observationId and comment are texts"
+    kind, value = score.get("dataType", "NUMERIC"), score.get("value")
+    fits = {
+        "CATEGORICAL": isinstance(value, str) and value != "",
+        "NUMERIC": isinstance(value, int | float) and not isinstance(value, bool),
+        "BOOLEAN": value in (0, 1) and not isinstance(value, bool),
+    }
+    return "" if fits.get(kind) else f"value: not {kind}"
 
 
 #: As Langfuse 4 maps them (docs/observability.md): the first that is there decides.

@@ -189,6 +189,20 @@ async def test_a_disk_that_takes_nothing_is_tried_again(database: Database, tmp_
     await notary.aclose()
 
 
+async def test_what_waits_for_its_checkpoint_is_seen_to_wait(database: Database, tmp_path: Path) -> None:
+    notary = Notary(database, SIGNER, Anchor(tmp_path / "a"), 3600.0, out=Page())
+
+    def lag() -> float:
+        return next(s.value for s in notary.samples() if s.name == "meshwright_audit_lag_seconds")
+
+    notary.start()
+    assert lag() == 0
+    await log(database)
+    assert lag() > 0
+    await notary.aclose()
+    assert lag() == 0
+
+
 async def test_a_log_that_was_changed_is_signed_no_more_and_the_metrics_say_so(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

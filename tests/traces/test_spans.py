@@ -133,15 +133,23 @@ def test_a_failure_tells_its_kind_and_none_of_its_words(ear: Ear) -> None:
         assert heard.attributes["error.type"] == "PeerUnreachable"
 
 
-def test_a_quiet_call_has_a_span_only_when_it_fails(ear: Ear) -> None:
+def test_a_call_that_was_served_has_a_span_when_it_failed_was_answered_again_or_was_approved(
+    ear: Ear,
+) -> None:
     carrier = {"traceparent": PARENT}
-    with served("read", carrier, {}, quiet=True):
+    with served("read", carrier, {}):
         pass
-    with pytest.raises(ValueError, match="x"), served("read", carrier, {}, quiet=True):
+    with pytest.raises(ValueError, match="x"), served("read", carrier, {}):
         raise ValueError("x")
-    with served("write", carrier, {}, quiet=False):
-        pass
-    assert [(each.name, each.status.is_ok) for each in ear.heard()] == [("read", False), ("write", True)]
+    with served("write", carrier, {}) as call:
+        call.replayed = True
+    with served("write", carrier, {}) as call:
+        call.approved = True
+    told = [
+        (each.name, each.status.is_ok, dict(each.attributes or {}).get("mesh.outcome"))
+        for each in ear.heard()
+    ]
+    assert told == [("read", False, None), ("write", True, "replayed"), ("write", True, "applied")]
     assert {ids(each)[2] for each in ear.heard()} == {PARENT.split("-")[2]}
 
 
