@@ -45,7 +45,7 @@ _ID = re.compile(r"[#\w][\w.:/-]{0,63}", re.ASCII)
 #: A field with one of these in its name is about a person, whatever its value looks like.
 _PERSONAL = re.compile(
     r"(?:^|_)(?:account|address|birth|city|country|customer|e?mail|first|iban|last|names?|password|person|phone|postal|secret|ssn"
-    r"|state|street|token|user|username|zip)(?:_|$)"
+    r"|state|street|token|user|username|zip)\d*(?:_|$)"
 )
 
 

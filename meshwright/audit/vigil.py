@@ -82,6 +82,8 @@ class Vigil:
         """Look at what came after what held; None where that needs a look at everything."""
         kept = await self._kept()  # before the head, which may only be further on
         head = await self._database.read(head_of)
+        if kept and self._held.signed == 0:
+            self._held = Walk()  # it was held against nothing yet
         held, first = self._held, self._held.last == 0
         if head is None or head[3] < held.last or not await self._as_it_was(held):
             return None
@@ -96,6 +98,8 @@ class Vigil:
             walk = held.onward(())
         if await self._reads(walk, head[3]) or walk.ended(*head) or (kept and kept.wrong):
             return None
+        if kept is None:
+            self._held = walk
         now = self._clock()
         if first:
             self.full_at = now

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 LOOKED = 10_000
 #: Edges and times of an edge that a process tells of itself, and the characters of a name.
 EDGES, TIMES, NAME = 200, 100, 120
-#: What a call came to that says nothing against the one who was called.
-WELL = frozenset({"answered", "asked", "refused", "applied", "replayed", "cancelled", "ok"})
+#: What a call came to that is an answer; and what is none, and no failure of the one who was called: it was not asked, or called off.
+WELL = frozenset({"answered", "asked", "refused", "applied"})
+NO_CALL = frozenset({"not-asked", "called-off"})
 #: The decisions that are calls.
 AGENT_CALL, TOOL_CALL, EFFECT = "agent_call", "tool_call", "effect"
 
@@ -149,10 +150,8 @@ def edges_of(rows: Sequence[Row | Mapping[str, Any]]) -> list[Edge]:
         body = from_json(row["body"])
         call = body.get("call") or {}
         kind: Side = "agent" if row["kind"] == AGENT_CALL else "tool"
-        target = clipped(
-            body.get("selected", "") if kind == "agent" else call.get("server") or call.get("tool", "")
-        )
-        if not target:
+        target = clipped((body.get("selected") if kind == "agent" else call.get("server")) or "")
+        if not target or row["outcome"] in NO_CALL:
             continue
         edge = edges.get((kind, target))
         if edge is None:

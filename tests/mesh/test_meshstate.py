@@ -71,10 +71,32 @@ async def test_every_agent_and_tool_server_is_shown_from_its_card_and_with_its_s
         assert page["unheard"] == []
 
 
+async def test_a_request_leaves_its_calls_in_the_mesh(start_team: Any) -> None:
+    async with start_team() as team:
+        await team.report("paint t1 red")
+        page = await mesh(team)
+        seen = {(e["from"], e["to"], e["kind"]): (e["calls"], e["failed"]) for e in page["edges"]}
+        assert seen == {
+            ("orchestrator", "triage", "agent"): (1, 0),
+            ("orchestrator", "orders", "agent"): (2, 0),
+            ("orchestrator", "aggregator", "agent"): (1, 0),
+            ("orchestrator", "workshop", "tool"): (3, 0),
+            ("orders", "workshop", "tool"): (1, 0),
+        }
+        assert named(page["agents"], "orders")["latency"]["p95_ms"] >= 0
+        team.mesh.down.add("http://orders")
+        await team.report("paint t1 blue")
+        seen = {(e["from"], e["to"]): (e["calls"], e["failed"]) for e in (await mesh(team))["edges"]}
+        assert seen["orchestrator", "orders"][1] >= 1
+
+
 async def test_who_called_whom_comes_from_the_rows_of_everybody(start_team: Any, tmp_path: Path) -> None:
     async with start_team() as team:
+        await mesh(team)
         failed = call(3, "orchestrator", "Orders", outcome="timed-out", ms=900)
         await noted(tmp_path, "orchestrator", *(call(n, "orchestrator", "Orders", ms=n * 10) for n in (1, 2)))
+        off = (call(n, "orchestrator", "Orders", outcome=o) for n, o in ((6, "not-asked"), (7, "called-off")))
+        await noted(tmp_path, "orchestrator", *off)
         await noted(tmp_path, "orchestrator", failed, call(4, "orchestrator", "workshop", "effect", ms=7))
         await noted(tmp_path, "orders", call(5, "orders", "workshop", "tool_call", ms=3))
         page = await mesh(team)

@@ -155,7 +155,9 @@ async def test_a_run_that_waited_for_a_person_goes_on_in_its_trace_in_another_pr
     assert len(later) == 1, "the decision's turn is a child of the first"
     waits = [s.attributes.get("mesh.outcome") for s in backend.spans if s.name == "review"]
     assert sorted(waits, key=str) == [None, "waits"]
-    assert [s.name for s in backend.spans].count("execute_tool paint") == 1
+    assert [s.name for s in backend.spans].count("execute_tool paint") == 2, "who did what people approved"
+    (word,) = [s for s in backend.spans if s.name == "decide"]
+    assert (word.parent, word.attributes["mesh.outcome"]) == (root.id, "approve")
 
 
 async def test_a_failed_agent_is_seen_where_it_failed(start_team: Any, listening: Listening) -> None:

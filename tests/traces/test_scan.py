@@ -107,9 +107,9 @@ async def errors(mesh: RunningMesh, http: httpx.AsyncClient) -> AsyncIterator[tu
         ("GET", f"{root}/reviews", {"headers": {"authorization": "Bearer eyJhbGciOiJub25lIn0.e30."}}),
         ("GET", f"{root}/rest/tasks/%00", {"headers": known | version}),
     ]
-    for name, url in mesh.urls.items():
+    for url in mesh.urls.values():
         asked += [("GET", f"{url}/nowhere", {}), ("POST", f"{url}/mcp", {"json": {"id": 1}})]
-        asked += [("GET", f"{url}/decisions?run=nobody", {"headers": mesh.customer().authorization(name)})]
+        asked += [("GET", f"{url}/decisions?run=nobody", {})]
     for method, url, more in asked:
         answer = await http.request(method, url, **more)
         assert answer.status_code >= 400 or "error" in answer.json(), (method, url, answer.text[:200])

@@ -12,9 +12,30 @@ from meshwright.inbound.places import Places
 from meshwright.outbound.breaker import FAIL_MAX, Breaker
 from meshwright.outbound.hedge import Hedge
 from meshwright.outbound.retry import Retries
-from meshwright.records.metrics import FAMILIES, Sample, Worked, exposition, of_log, of_places, of_target
+from meshwright.records.decision import Decision
+from meshwright.records.metrics import (
+    FAMILIES,
+    Decided,
+    Sample,
+    Worked,
+    exposition,
+    of_log,
+    of_places,
+    of_target,
+)
+from meshwright.records.scores import Scores
 from meshwright.records.telemetry import Telemetry
 
+#: Told by a server that has tasks: see tests/traces/test_told.py.
+OF_TASKS = {
+    *("meshwright_tasks_held", "meshwright_queue_waiting", "meshwright_queue_oldest_seconds"),
+    *(
+        "meshwright_leases",
+        "meshwright_outbox_waiting",
+        "meshwright_budget_day_limit",
+        "meshwright_budget_day_used",
+    ),
+}
 #: A line of the format, as its description gives it.
 LINE = re.compile(
     r'[a-z_]+(\{[a-z_]+="([^"\\\n]|\\["\\n])*"(,[a-z_]+="([^"\\\n]|\\["\\n])*")*\})? -?[0-9.e+-]+'
@@ -93,6 +114,33 @@ def test_every_family_is_told_by_somebody() -> None:
     spans = Telemetry("a", InMemorySpanExporter()).samples()
     worked = Worked()
     worked.note("x", 0.5)
-    told_by = (*of_target(breaker, retries, hedge), *of_places(places), *spans, *worked.samples(), *log)
-    named = {sample.name for sample in told_by}
-    assert named == set(FAMILIES) - {"meshwright_tasks_held"}  # told by a server that has tasks
+    scores, decided = Scores("http://127.0.0.1:1/", {}), Decided()
+    for kind in ("budget", "model_call"):
+        decided.note(decision(kind))
+    own = (*spans, *scores.samples(), *worked.samples(), *decided.samples(), *log)
+    named = {sample.name for sample in (*of_target(breaker, retries, hedge), *of_places(places), *own)}
+    assert named == set(FAMILIES) - OF_TASKS
+
+
+def decision(kind: str) -> Decision:
+    said = {
+        "id": "d",
+        "at": 0.0,
+        "agent": "a",
+        "outcome": "cut",
+        "tokens_in": 5,
+        "tokens_out": 7,
+        "micros": 3,
+    }
+    return Decision.model_validate({"kind": kind, **said})
+
+
+def test_what_a_model_cost_is_counted_once_and_not_again_for_who_asked() -> None:
+    decided = Decided()
+    for kind in ("model_call", "agent_call", "route"):
+        decided.note(decision(kind))
+    found = told(exposition([decided.samples]))
+    assert found['meshwright_model_tokens_total{way="in"}'] == 5
+    assert found['meshwright_model_tokens_total{way="out"}'] == 7
+    assert found["meshwright_model_micros_total"] == 3
+    assert found['meshwright_decisions_total{kind="route"}'] == 1
