@@ -113,7 +113,7 @@ def model_called(
     more: dict[str, Any] = {
         "messages": len(messages),
         "characters": sum(len(message.get("content") or "") for message in messages),
-        "tools": [str(tool["function"]["name"])[:TEXT] for tool in tools[:MANY]],
+        "tools": [field_name(tool["function"]["name"]) for tool in tools[:MANY]],
     }
     if isinstance(came, BaseException):
         known |= {"outcome": came_of(came), "reason": words_of(came)}

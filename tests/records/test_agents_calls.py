@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from meshwright.agent import Job
 from meshwright.deadline import Deadline
-from meshwright.errors import DeadlineExceeded, MeshError, PeerTaskFailed, PeerTimedOut, ToolRefused
+from meshwright.errors import MeshError, PeerTaskFailed, ToolRefused
 from meshwright.findings import Finding, Subtask
 from meshwright.outbound.answers import decisions_in
 from meshwright.outbound.toolbox import Toolbox
@@ -85,7 +86,7 @@ async def test_a_read_that_is_called_off_with_its_turn_was_made(start_house: Any
 
     async with start_house(hangs) as house:
         job_mesh = house.mesh
-        with pytest.raises((PeerTimedOut, DeadlineExceeded)):
+        with pytest.raises(MeshError):
             await house.ask(seconds=0.4)
         rows = await house.kept("tool_call")
         assert [row["outcome"] for row in rows] in (["called-off"], ["timed-out"])
@@ -147,6 +148,61 @@ async def test_a_question_of_a_peer_is_a_decision_of_both_turns(start_house: Any
         ]
         assert [row["outcome"] for row in await house.rows("context")] == ["asked", "answered"]
         assert [row["outcome"] for row in await house.rows("route")] == ["asked", "answered"]
+
+
+async def test_a_try_that_is_made_again_is_a_call_of_its_own(start_house: Any, ear: Any) -> None:
+    async with start_house(asks) as house:
+
+        async def comes_back() -> None:
+            while not [
+                each for each in house.mesh.seen if (each.method, each.url.host) == ("POST", "returns")
+            ]:
+                await asyncio.sleep(0)
+            house.mesh.down.clear()
+
+        await house.ask(name="returns")
+        house.mesh.seen.clear()
+        house.mesh.down.add("http://returns")
+        coming = asyncio.create_task(comes_back())
+        await house.ask()
+        await coming
+        calls = await house.rows("agent_call")
+        assert [call["outcome"] for call in calls] == ["failed", "answered"]
+        assert {call["parent"] for call in calls} == {row["id"] for row in await house.rows("route")}
+        ear.hung("invoke_agent", calls, others=2)
+
+
+async def test_what_is_taken_from_the_notebook_was_not_called_again(start_house: Any, ear: Any) -> None:
+    async def reads_and_asks(subtask: Subtask, job: Job) -> Finding:
+        await job.tools.call("look_at", thing="t1")
+        return Finding(reply=await job.ask("Which colour?"))
+
+    async with start_house(reads_and_asks) as house:
+        answer = await house.ask(hears=True)
+        content = {"answers": {"id": answer.asks.id, "text": "red"}}
+        await house.ask(content=content, answers=(answer.task_id, answer.asks.id))
+        rows = await house.rows("tool_call")
+        assert (len(rows), house.shelf.looks) == (1, 1)
+        ear.hung("execute_tool", rows)
+        again = [
+            piece
+            for row in await house.rows("context")
+            for piece in row["passed"]
+            if piece["key"] == "notebook"
+        ]
+        assert [piece["source"] for piece in again] == ["earlier turns"]
+
+
+GOOD = "d0123456789abcdef01234567"
+LIES: list[Any] = [
+    None, "d" * 25, {"d": 1}, 7, [GOOD, None, 7, [GOOD], {}, GOOD.upper(), GOOD + "0", GOOD[:-1], GOOD + "\n", "\ud800"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", LIES, ids=str)
+def test_what_cannot_be_an_id_is_not_taken_for_one(said: Any) -> None:
+    assert decisions_in({"decisions": said}) == ((GOOD,) if isinstance(said, list) else ())
+    assert len(decisions_in({"decisions": [GOOD] * 1_000})) == 256
 
 
 async def says_what_it_leaves_out(subtask: Subtask, job: Job) -> Finding:
