@@ -3,7 +3,7 @@
     make bench-tracing
     python -m benchmarks.tracing [--rounds N]
 
-Two meshes of thirteen processes run at the same time, each with a demo shop of the same seed; one exports its spans and its numbers
+Two meshes of twelve processes run at the same time, each with a demo shop of the same seed; one exports its spans and its numbers
 to an OTLP/HTTP receiver in this process, the other does not. A round is the same twelve tickets, one after the other, put to each
 in turn (off, on, off, on, …), so that noise hits both alike; what a process still does in the two seconds after, such as sending
 the last spans, counts too. CPU is that of all processes of a mesh, user and system, threads included, by the kernel's clock; the
