@@ -16,7 +16,7 @@ _LINK = re.compile(r"https?://[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a run came to. `gaps` are (what, why); times are seconds since the epoch, 0 where they are not known."""
+    """What a run came to; `why`, where it was ended from outside. `gaps` are (what, why); times are seconds since the epoch, 0 where they are not known."""
 
     id: str
     title: str
@@ -25,6 +25,7 @@ class Head:
     tone: Tone
     is_open: bool
     reply: str
+    why: str
     gaps: tuple[tuple[str, str], ...]
     unread: tuple[str, ...]
     degraded: tuple[str, ...]
@@ -85,6 +86,7 @@ def head(document: Mapping[str, Any], steps: Sequence[Step], now: float) -> Head
         tone=wording.tone(outcome),
         is_open=run.get("state") in ("working", "waiting"),
         reply=plain.text(report.get("reply") or ""),
+        why=plain.text(report.get("why") or "", 400),
         gaps=tuple((plain.text(gap.get("what"), 400), plain.text(gap.get("why"), 800)) for gap in gaps[:32]),
         unread=tuple(plain.text(words, 400) for words in rows(report, "unread")[:32]),
         degraded=tuple(plain.one_line(code, 60) for code in rows(report, "degraded")[:16]),

@@ -98,12 +98,13 @@ class Runs:
         return self._page.show(request, "run_why.html", story=told, address=_address(request), **WORDS)
 
     async def news(self, request: Request) -> Response:
-        """How a run that goes on stands by now, and how much there is that the page does not show."""
-        shown = picture(await self._chain(request), Asked(), time.time())
+        """How a run that goes on stands by now. Its decisions are not asked for: that would ask all its agents, every time."""
+        path = f"/runs/{segment(request.path_params['id'])}"
+        told = await self._page.mesh.get(path, self._page.person(request))
+        outcome = plain.one_line(told.get("outcome"), 40)
         seen = request.query_params.get("seen", "")
-        fresh = shown.head.decisions - int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 9 else 0
         return self._page.live(
-            request, "run_news.html", head=shown.head, fresh=max(fresh, 0), address=_address(request), **WORDS
+            *(request, "run_news.html"), outcome=outcome, seen=seen, address=_address(request), **WORDS
         )
 
     async def document(self, request: Request) -> Response:
