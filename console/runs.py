@@ -14,7 +14,7 @@ from starlette.routing import Route
 from console import plain, wording
 from console.client import segment
 from console.outcome import rows
-from console.particulars import is_short, particulars, subject
+from console.particulars import besides, facts, is_short, particulars, subject
 from console.picture import Asked, picture
 from console.story import story
 from meshwright.errors import NotFound
@@ -87,7 +87,9 @@ class Runs:
             query.get("open", "")[:60],
         )
         shown = picture(await self._chain(request), asked, time.time())
-        return self._page.show(request, "run.html", run=shown, address=_address(request), **WORDS)
+        return self._page.show(
+            request, "run.html", run=shown, address=_address(request), words=WORDS, **WORDS
+        )
 
     async def why(self, request: Request) -> Response:
         """Why an action, or the answer, came to be."""
@@ -132,6 +134,8 @@ def query(**asked: Any) -> str:
 #: What the templates put things into words with.
 WORDS: dict[str, Any] = {
     "is_short": is_short,
+    "besides": besides,
+    "facts": facts,
     "plain": plain,
     "wording": wording,
     "subject": subject,

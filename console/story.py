@@ -8,6 +8,7 @@ from typing import Any
 
 from console import plain, wording
 from console.outcome import Action, Head, actions, head, rows
+from console.particulars import facts
 from console.steps import Step, flat, outline
 from console.wording import Tone
 from meshwright.records import chain
@@ -140,9 +141,9 @@ def _points(step: Step) -> list[Point]:
     if said.policy:
         risk = f" (risk: {plain.one_line(said.risk, 20)})" if said.risk else ""
         points.append(Point("Rule", plain.one_line(said.policy, 120) + risk))
-    facts = said.more.get("facts")
-    if isinstance(facts, dict):
-        points += [_fact(plain.one_line(name, 80), fact) for name, fact in facts.items()]
+    for name, words, tool in facts(step):
+        tone: Tone = "warn" if words.startswith("not known") else "quiet"
+        points.append(Point(f"Fact: {name}", f"{words}, from {tool}" if tool else words, tone))
     if said.more.get("edited"):
         points.append(Point("Changed to", plain.prose(said.more["edited"], 600)))
     return points
@@ -151,17 +152,6 @@ def _points(step: Step) -> list[Point]:
 def _named(key: str) -> str:
     what = wording.piece(key)
     return f"{plain.one_line(key, 120)} ({what})" if what else plain.one_line(key, 120)
-
-
-def _fact(name: str, fact: Any) -> Point:
-    """What the gate looked up, and the tool that told it."""
-    told = fact if isinstance(fact, dict) else {}
-    if told.get("not_told"):
-        return Point(f"Fact: {name}", f"not known: {plain.prose(told['not_told'], 400)}", "warn")
-    source = f", from {plain.one_line(told['tool'], 80)}" if told.get("tool") else ""
-    return Point(
-        f"Fact: {name}", f"{plain.prose(told.get('told', fact), 600) or 'nothing that is read'}{source}"
-    )
 
 
 def _side(side: Any) -> Point:

@@ -71,7 +71,7 @@ def test_each_step_says_what_it_rested_on() -> None:
     assert ("Not Standby", "it only stands in") in points["d2"]
     assert ("It returned", "price: 5, tags: –") in points["d4"]
     assert ("Fact: thing", "price: 5, from look_at") in points["d5"]
-    assert ("Fact: owner", "not known: the tool is down") in points["d5"]
+    assert ("Fact: owner", "not known: the tool is down, from who") in points["d5"]
 
 
 def test_an_action_that_was_forbidden_is_asked_about_as_such() -> None:
