@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console.login import inside
+from console.page import inside
 from console.people import FREE, LONGEST, REMEMBERED, Slowness, load_people
 from console.session import COOKIE, HOURS_8, Sessions
 from meshwright.passwords import hashed, is_hash, matches
