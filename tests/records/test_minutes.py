@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from meshwright.outbound.answers import decisions_in
 from meshwright.records.decision import ROW, Decision
 from meshwright.records.minutes import Minutes
+from meshwright.tasks.ids import new_id
 
 
 def taken(minutes: Minutes) -> list[str]:
@@ -26,6 +28,15 @@ def test_the_same_work_in_the_same_turn_has_the_same_ids_and_in_another_others()
     assert taken(Minutes("orders", "t1", 1)) == first
     for other in (Minutes("orders", "t1", 2), Minutes("orders", "t2", 1), Minutes("returns", "t1", 1)):
         assert not set(taken(other)) & set(first)
+
+
+def test_ids_are_ids_whatever_the_task_is_called_and_of_two_tasks_of_one_moment_they_differ() -> None:
+    moment = new_id()[:10]
+    tasks = [moment + "a" * 22, moment + "b" * 22, "t1", "", "\ud800" * 40, "z" * 32]
+    ids = [name for task in tasks for name in taken(Minutes("orders", task))]
+    assert len(set(ids)) == len(ids)
+    assert decisions_in({"decisions": ids}) == tuple(ids)
+    assert all(name[1:11] == moment for name in ids[:10])
 
 
 def test_an_id_can_be_named_before_its_decision_is_taken() -> None:
