@@ -90,5 +90,5 @@ def _fact(name: str, fact: Any) -> tuple[str, str, str]:
     if told.get("not_told"):
         words = f"not known: {plain.prose(told['not_told'], 400)}"
     else:
-        words = plain.prose(told.get("told", fact), 600) or "nothing that is read"
+        words = plain.prose(told.get("told"), 600) or "nothing that the rules read"
     return plain.one_line(name, 80), words, plain.one_line(told.get("tool"), 80)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from console import plain, wording
+from console import plain, tones, wording
 from console.client import segment
 from console.outcome import rows
 from console.particulars import besides, facts, is_short, particulars, subject
@@ -138,6 +138,7 @@ WORDS: dict[str, Any] = {
     "facts": facts,
     "plain": plain,
     "wording": wording,
+    "tones": tones,
     "subject": subject,
     "particulars": particulars,
     "query": query,
@@ -159,7 +160,7 @@ def _line(run: dict[str, Any], now: float) -> dict[str, Any]:
         "address": f"/runs/{quote(str(run.get('id') or ''), safe='', errors='replace')}",
         "title": plain.one_line(run.get("request") or "", 180) or "A request without words",
         "outcome": outcome,
-        "tone": wording.tone(outcome),
+        "tone": tones.tone(outcome),
         "caller": plain.one_line(run.get("caller") or "", 80),
         "started": began,
         "is_open": not ended,

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from console import plain, wording
+from console import plain, tones, wording
 from console.outcome import Action, Head, actions, head, rows
 from console.particulars import facts
 from console.steps import Step, flat, outline
-from console.wording import Tone
+from console.tones import Tone
 from meshwright.records import chain
 
 #: Steps of a story; who needs more has the run itself.
@@ -85,8 +85,8 @@ def telling(step: Step) -> Telling:
     return Telling(
         step,
         wording.sentence(step),
-        "" if _is_told(step) else plain.text(step.said.reason),
-        wording.tone_of(step),
+        wording.reason_of(step),
+        tones.tone_of(step),
         tuple(_points(step)),
     )
 
@@ -97,11 +97,6 @@ def _says_nothing(told: Telling) -> bool:
     if step.kind == "context":
         return not step.said.omitted
     return step.kind == "agent_call" and told.tone == "good" and not told.because and not told.points
-
-
-def _is_told(step: Step) -> bool:
-    """Whether the sentence says what the reason says."""
-    return step.kind == "plan" and step.said.outcome == "planned" and ";" not in step.said.reason
 
 
 def _points(step: Step) -> list[Point]:
