@@ -44,7 +44,7 @@ def tone_of(step: Step) -> Tone:
         return "accent"
     if step.kind == "route" and said.outcome == "answered" and "alternate" in degraded(step):
         return "warn"
-    return tone(said.selected if step.kind == "breaker" else said.outcome)
+    return tone(said.outcome)
 
 
 def degraded(step: Step) -> list[str]:

@@ -231,8 +231,7 @@ def _budget(step: Step) -> str:
 
 
 def _breaker(step: Step) -> str:
-    about = one_line(step.said.subtask or step.said.more.get("peer") or "", 80)
-    return f"The breaker{' to ' + about if about else ''} is now {one_line(step.said.selected or step.said.outcome, 60)}"
+    return f"{who(step.said.agent)} sees the breaker to {who(step.said.selected)} {outcome_of(step)}"
 
 
 def _final(step: Step) -> str:

@@ -112,7 +112,7 @@ def test_a_story_of_hundreds_of_steps_says_how_many_it_leaves_to_the_run() -> No
         ("review", {"outcome": "expired", "selected": "paint"}, "Nobody decided on paint in time: expired"),
         ("effect", {"outcome": "unknown", "selected": "paint"}, "paint may or may not have been carried out: the tool did not say"),
         ("budget", {"outcome": "cut", "selected": "B"}, "B was given less than its share to spend"),
-        ("breaker", {"selected": "open", "subtask": "B"}, "The breaker to B is now open"),
+        ("breaker", {"outcome": "open", "selected": "B"}, "orchestrator sees the breaker to B open"),
     ],
 )  # fmt: skip
 def test_a_decision_is_one_sentence(kind: str, more: dict[str, Any], sentence: str) -> None:
