@@ -17,13 +17,14 @@ import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from meshwright.clipping import clipped
 from meshwright.deadline import Deadline
 from meshwright.errors import StoreUnavailable
 from meshwright.inbound.activityroute import PATH as ACTIVITY
 from meshwright.inbound.activityroute import hours_in
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.readiness import Load, Sightings, read
-from meshwright.records.traffic import Activity, Edge, activity, clipped, heard, quantile
+from meshwright.records.traffic import Activity, Edge, activity, heard, quantile
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
@@ -141,6 +142,7 @@ class MeshState:
         edges = _edges(driver.name, known, entries, names)
         breakers = {host.url: host.breaker for host in hosts}
         agents = [self._self(driver, known.own, readiness), *(_agent(e, known, edges) for e in entries)]
+        tools = [self._tool(row, breakers.get(row["url"]), edges) for row in known.tools]
         since = known.own.since if known.own else known.at - hours * 3600
         return {
             "at": known.at,
@@ -149,7 +151,7 @@ class MeshState:
             "complete": known.own is not None and known.own.complete,
             "unheard": [name_of(e) for e in entries if e.url not in known.told],
             "agents": agents,
-            "tools": [self._tool(row, breakers.get(row["url"]), edges) for row in known.tools],
+            "tools": [*tools, *_used(entries, {row["name"] for row in tools}, edges)],
             "edges": [_shown(source, edge) for source, edge in edges[:EDGES]],
         }
 
@@ -188,7 +190,7 @@ class MeshState:
             "health": breaker.shown() if breaker else row["health"],
             "replicas": len(sightings.lately()) if up else 0,
             "load": _load(sightings.load) if up else None,
-            "latency": _latency(edge for _, edge in edges if (edge.kind, edge.target) == ("tool", name)),
+            "latency": _latency(edges, "tool", name),
         }
 
 
@@ -231,10 +233,34 @@ def _agent(entry: Entry, known: Gathered, edges: Edges) -> dict[str, Any]:
         "health": entry.breaker.shown(),
         "replicas": len(sightings.lately()) if up else 0,
         "load": _load(sightings.load) if up else None,
-        "latency": _latency(edge for _, edge in edges if (edge.kind, edge.target) == ("agent", name)),
+        "latency": _latency(edges, "agent", name),
         "budget": _budget(known.told.get(entry.url)),
         "here": False,
     }
+
+
+def _used(entries: Iterable[Entry], known: set[str], edges: Edges) -> list[dict[str, Any]]:
+    """The tool servers that only agents use: of these there is what the agents say, and no address."""
+    states: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        for tool, state in entry.sightings.last.tools if entry.status in UP else ():
+            if tool not in known and "://" not in tool:  # one that was never met has only an address
+                states.setdefault(tool, {})[name_of(entry)] = state
+    return [
+        {
+            "name": tool,
+            "url": "",
+            "status": "used",
+            "tools": [],
+            "health": None,
+            "replicas": None,
+            "why": f"used by {', '.join(sorted(seen))}"[:WHY],
+            "breaker": max(seen.values(), key=("closed", "half-open", "open").index),
+            "load": None,
+            "latency": _latency(edges, "tool", tool),
+        }
+        for tool, seen in sorted(states.items())
+    ]
 
 
 def _card_of(card: AgentCard) -> dict[str, Any]:
@@ -256,8 +282,8 @@ def _shown(source: str, edge: Edge) -> dict[str, Any]:
     }
 
 
-def _latency(edges: Iterable[Edge]) -> dict[str, int | None] | None:
-    some = list(edges)
+def _latency(edges: Edges, kind: str, name: str) -> dict[str, int | None] | None:
+    some = [edge for _, edge in edges if (edge.kind, edge.target) == (kind, name)]
     if not some:
         return None
     return {
