@@ -47,7 +47,7 @@ STATUS = {
     "cold": Standing("cold", "accent", "clock", "It still starts; it is asked as soon as it is ready."),
     "draining": Standing("leaving", "accent", "arrow", "It ends what it has and takes nothing new."),
     "busy": Standing("busy", "warn", "pause", "It answers, and takes no more at the moment."),
-    "silent": Standing("silent", "bad", "pause", "It takes a question and does not answer in time."),
+    "silent": Standing("silent", "bad", "pause"),
     "stale": Standing("unreachable", "bad", "cross", "Its last card stays in use until it is back."),
     "unreachable": Standing("unreachable", "bad", "cross"),
     "invalid": Standing("bad card", "bad", "eye", "It is not asked anything until its card is good."),

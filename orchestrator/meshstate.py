@@ -43,11 +43,13 @@ WHY, VERSION, MEMBERS, EDGES = 300, 40, 100, 400
 
 @dataclass(slots=True)
 class Gathered:
-    """What was told last. By address, but `own`, which is of this process."""
+    """What was told last, and by whom just now. By address, but `own`, which is of this process."""
 
+    began: float = 0.0
     at: float = 0.0
     own: Activity | None = None
     told: dict[str, Activity] = field(default_factory=dict)
+    told_at: dict[str, float] = field(default_factory=dict)
     tools: list[dict[str, Any]] = field(default_factory=list)
     #: Who took the question and did not answer it in time.
     silent: set[str] = field(default_factory=set)
@@ -91,7 +93,10 @@ class MeshState:
         return self._known.get(hours, known)
 
     async def _gather(self, driver: Driver, hours: int) -> None:
-        found = Gathered(told=dict(self._known.get(hours, Gathered()).told))
+        # Of one who is gone the last word stays: that is when one wants to know whom it called. Not longer than it counts.
+        before, since = self._known.get(hours, Gathered()), time.time() - hours * 3600
+        kept = {url: at for url, at in before.told_at.items() if at > since}
+        found = Gathered(time.time(), told={url: before.told[url] for url in kept}, told_at=kept)
         entries, began = driver.directory.entries, time.monotonic()
 
         async def own() -> None:
@@ -106,10 +111,8 @@ class MeshState:
 
         async def told(entry: Entry) -> None:
             answer = await self._asked(driver, entry, hours)
-            if answer is None:
-                found.told.pop(entry.url, None)
-            else:
-                found.told[entry.url] = answer
+            if answer is not None:
+                found.told[entry.url], found.told_at[entry.url] = answer, time.time()
 
         asked = [told(entry) for entry in entries if entry.audience]
         with suppress(TimeoutError):
@@ -149,7 +152,7 @@ class MeshState:
             "hours": hours,
             "since": since,
             "complete": known.own is not None and known.own.complete,
-            "unheard": [name_of(e) for e in entries if e.url not in known.told],
+            "unheard": [name_of(e) for e in entries if known.told_at.get(e.url, 0) < known.began],
             "agents": agents,
             "tools": [*tools, *_used(entries, {row["name"] for row in tools}, edges)],
             "edges": [_shown(source, edge) for source, edge in edges[:EDGES]],

@@ -67,7 +67,7 @@ def busy_day() -> dict[str, Any]:
     tools = [
         tool("orderbook", "find_order", "cancel_order", "exchange_items", "return_items"),
         tool("customers", "find_customer", "profile"),
-        tool("handbook", "search", status="silent"),
+        tool("handbook", "search", status="silent", why="no answer within 2 s"),
         tool("desk", "reply", "escalate", "close"),
     ]
     edges = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,25 @@ async def test_every_agent_and_tool_server_is_shown_from_its_card_and_with_its_s
         assert (tools["name"], tools["status"], tools["replicas"]) == ("workshop", "ready", 1)
         assert "look_at" in tools["tools"]
         assert page["unheard"] == []
+
+
+async def test_many_who_look_at_once_cause_one_look(start_team: Any) -> None:
+    async with start_team() as team:
+        await mesh(team)
+        before = [request.url.path for request in team.mesh.seen].count("/activity")
+        pages = await asyncio.gather(*(mesh(team, "") for _ in range(20)))
+        assert len({page["at"] for page in pages}) == 1
+        assert [request.url.path for request in team.mesh.seen].count("/activity") == before
+
+
+async def test_of_one_who_is_gone_the_last_word_stays(start_team: Any) -> None:
+    async with start_team() as team:
+        await team.report("paint t1 red")
+        before = (await mesh(team))["edges"]
+        team.mesh.down.add("http://orders")
+        page = await mesh(team)
+        assert page["unheard"] == ["orders"]
+        assert page["edges"] == before
 
 
 async def test_a_request_leaves_its_calls_in_the_mesh(start_team: Any) -> None:
@@ -210,7 +230,6 @@ async def test_an_agent_that_tells_nonsense_of_itself_is_as_if_it_told_nothing(s
         for told in NONSENSE:
             page = await mesh(team)
             assert page["unheard"] == ["orders"], told[:80]
-            assert named(page["agents"], "orders")["budget"] is None
         team.mesh.apps["http://orders"] = inner
 
 
