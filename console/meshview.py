@@ -47,16 +47,17 @@ STATUS = {
     "cold": Standing("cold", "accent", "clock", "It still starts; it is asked as soon as it is ready."),
     "draining": Standing("leaving", "accent", "arrow", "It ends what it has and takes nothing new."),
     "busy": Standing("busy", "warn", "pause", "It answers, and takes no more at the moment."),
-    "silent": Standing("silent", "bad", "pause", "It takes a question and does not answer in time."),
+    "silent": Standing("silent", "bad", "pause"),
     "stale": Standing("unreachable", "bad", "cross", "Its last card stays in use until it is back."),
     "unreachable": Standing("unreachable", "bad", "cross"),
     "invalid": Standing("bad card", "bad", "eye", "It is not asked anything until its card is good."),
+    "used": Standing("in use", "quiet", "dot", "The orchestrator does not know it; how it is they say."),
     "unknown": Standing("unknown", "quiet", "dot", "It was not asked yet."),
 }
 SICK = Standing("sick", "bad", "warn")
 TRIED = Standing("being tried", "warn", "warn")
 PAUSED = Standing("asked for a pause", "warn", "pause")
-UP = ("ready", "busy", "draining")
+UP = ("ready", "busy", "draining", "used")
 
 
 def standing(row: Mapping[str, Any]) -> Standing:
@@ -139,6 +140,7 @@ class MeshPage:
             "more": max(0, len(edges) - MOST),
             "parties": {party["id"]: party for party in parties},
             "troubled": troubled,
+            "asked": sum(party["standing"].word != "in use" for party in parties),
             "ready": sum(party["standing"].word == "ready" for party in parties),
             "pictures": [("wide", _drawn(parties, edges, WIDE)), ("narrow", _drawn(parties, edges, NARROW))],
             "calls": {(edge["source"], edge["target"]): edge for edge in edges},

@@ -17,13 +17,14 @@ import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from meshwright.clipping import clipped
 from meshwright.deadline import Deadline
 from meshwright.errors import StoreUnavailable
 from meshwright.inbound.activityroute import PATH as ACTIVITY
 from meshwright.inbound.activityroute import hours_in
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.readiness import Load, Sightings, read
-from meshwright.records.traffic import Activity, Edge, activity, clipped, heard, quantile
+from meshwright.records.traffic import Activity, Edge, activity, heard, quantile
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
@@ -42,11 +43,13 @@ WHY, VERSION, MEMBERS, EDGES = 300, 40, 100, 400
 
 @dataclass(slots=True)
 class Gathered:
-    """What was told last. By address, but `own`, which is of this process."""
+    """What was told last, and by whom just now. By address, but `own`, which is of this process."""
 
+    began: float = 0.0
     at: float = 0.0
     own: Activity | None = None
     told: dict[str, Activity] = field(default_factory=dict)
+    told_at: dict[str, float] = field(default_factory=dict)
     tools: list[dict[str, Any]] = field(default_factory=list)
     #: Who took the question and did not answer it in time.
     silent: set[str] = field(default_factory=set)
@@ -90,7 +93,10 @@ class MeshState:
         return self._known.get(hours, known)
 
     async def _gather(self, driver: Driver, hours: int) -> None:
-        found = Gathered(told=dict(self._known.get(hours, Gathered()).told))
+        # Of one who is gone the last word stays: that is when one wants to know whom it called. Not longer than it counts.
+        before, since = self._known.get(hours, Gathered()), time.time() - hours * 3600
+        kept = {url: at for url, at in before.told_at.items() if at > since}
+        found = Gathered(time.time(), told={url: before.told[url] for url in kept}, told_at=kept)
         entries, began = driver.directory.entries, time.monotonic()
 
         async def own() -> None:
@@ -105,10 +111,8 @@ class MeshState:
 
         async def told(entry: Entry) -> None:
             answer = await self._asked(driver, entry, hours)
-            if answer is None:
-                found.told.pop(entry.url, None)
-            else:
-                found.told[entry.url] = answer
+            if answer is not None:
+                found.told[entry.url], found.told_at[entry.url] = answer, time.time()
 
         asked = [told(entry) for entry in entries if entry.audience]
         with suppress(TimeoutError):
@@ -141,15 +145,16 @@ class MeshState:
         edges = _edges(driver.name, known, entries, names)
         breakers = {host.url: host.breaker for host in hosts}
         agents = [self._self(driver, known.own, readiness), *(_agent(e, known, edges) for e in entries)]
+        tools = [self._tool(row, breakers.get(row["url"]), edges) for row in known.tools]
         since = known.own.since if known.own else known.at - hours * 3600
         return {
             "at": known.at,
             "hours": hours,
             "since": since,
             "complete": known.own is not None and known.own.complete,
-            "unheard": [name_of(e) for e in entries if e.url not in known.told],
+            "unheard": [name_of(e) for e in entries if known.told_at.get(e.url, 0) < known.began],
             "agents": agents,
-            "tools": [self._tool(row, breakers.get(row["url"]), edges) for row in known.tools],
+            "tools": [*tools, *_used(entries, {row["name"] for row in tools}, edges)],
             "edges": [_shown(source, edge) for source, edge in edges[:EDGES]],
         }
 
@@ -188,7 +193,7 @@ class MeshState:
             "health": breaker.shown() if breaker else row["health"],
             "replicas": len(sightings.lately()) if up else 0,
             "load": _load(sightings.load) if up else None,
-            "latency": _latency(edge for _, edge in edges if (edge.kind, edge.target) == ("tool", name)),
+            "latency": _latency(edges, "tool", name),
         }
 
 
@@ -231,10 +236,34 @@ def _agent(entry: Entry, known: Gathered, edges: Edges) -> dict[str, Any]:
         "health": entry.breaker.shown(),
         "replicas": len(sightings.lately()) if up else 0,
         "load": _load(sightings.load) if up else None,
-        "latency": _latency(edge for _, edge in edges if (edge.kind, edge.target) == ("agent", name)),
+        "latency": _latency(edges, "agent", name),
         "budget": _budget(known.told.get(entry.url)),
         "here": False,
     }
+
+
+def _used(entries: Iterable[Entry], known: set[str], edges: Edges) -> list[dict[str, Any]]:
+    """The tool servers that only agents use: of these there is what the agents say, and no address."""
+    states: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        for tool, state in entry.sightings.last.tools if entry.status in UP else ():
+            if tool not in known and "://" not in tool:  # one that was never met has only an address
+                states.setdefault(tool, {})[name_of(entry)] = state
+    return [
+        {
+            "name": tool,
+            "url": "",
+            "status": "used",
+            "tools": [],
+            "health": None,
+            "replicas": None,
+            "why": f"used by {', '.join(sorted(seen))}"[:WHY],
+            "breaker": max(seen.values(), key=("closed", "half-open", "open").index),
+            "load": None,
+            "latency": _latency(edges, "tool", tool),
+        }
+        for tool, seen in sorted(states.items())
+    ]
 
 
 def _card_of(card: AgentCard) -> dict[str, Any]:
@@ -256,8 +285,8 @@ def _shown(source: str, edge: Edge) -> dict[str, Any]:
     }
 
 
-def _latency(edges: Iterable[Edge]) -> dict[str, int | None] | None:
-    some = list(edges)
+def _latency(edges: Edges, kind: str, name: str) -> dict[str, int | None] | None:
+    some = [edge for _, edge in edges if (edge.kind, edge.target) == (kind, name)]
     if not some:
         return None
     return {

@@ -6,19 +6,22 @@ Nothing in it is trusted to be short or well formed: what is not understood is a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 from pydantic_core import from_json
+
+from meshwright.clipping import clipped
+from meshwright.outbound.breaker import State
 
 #: Bytes of an answer that are read.
 MOST = 262_144
 #: Seconds for which an instance counts after it was seen: behind one address each look meets one of them.
 LATELY = 180.0
-#: Instances of one address that are remembered.
-INSTANCES = 100
+#: Instances of one address that are remembered, and tool servers of one.
+INSTANCES, TOOLS = 100, 50
 
 
 class NotUnderstood(httpx.HTTPError):
@@ -42,6 +45,8 @@ class Look:
     draining: bool = False
     instance: str = ""
     load: Load | None = None
+    #: Each tool server that it uses, and how its breaker stands there.
+    tools: tuple[tuple[str, str], ...] = ()
 
 
 async def document_of(
@@ -84,6 +89,7 @@ def read(status: int, document: Any) -> Look:
         status == 503 and document.get("draining") is True,
         instance if isinstance(instance, str) and instance.isalnum() and len(instance) <= 64 else "",
         _load(document.get("places")),
+        tuple(_tools(document.get("tools"))),
     )
 
 
@@ -93,6 +99,14 @@ def _load(places: Any) -> Load | None:
     found = [places.get(name) for name in ("taken", "limit", "waiting")]
     numbers = [each for each in found if isinstance(each, int) and 0 <= each < 2**31]
     return Load(*numbers) if len(numbers) == len(found) else None
+
+
+def _tools(told: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(told, dict):
+        for name, breaker in list(told.items())[:TOOLS]:
+            state = breaker.get("state") if isinstance(breaker, dict) else None
+            if isinstance(state, str) and state in get_args(State):
+                yield clipped(name), state
 
 
 async def still_starting(http: httpx.AsyncClient, url: str) -> str:

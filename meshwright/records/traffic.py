@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from meshwright.clipping import clipped
 from meshwright.ledger import Spent, spent_today
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 #: Decisions that are looked at, whatever they are about.
 LOOKED = 10_000
-#: Edges and times of an edge that a process tells of itself, and the characters of a name.
-EDGES, TIMES, NAME = 200, 100, 120
+#: Edges and times of an edge that a process tells of itself.
+EDGES, TIMES = 200, 100
 #: What a call came to that is an answer; and what is none, and no failure of the one who was called: it was not asked, or called off.
 WELL = frozenset({"answered", "asked", "refused", "applied"})
 NO_CALL = frozenset({"not-asked", "called-off"})
@@ -30,12 +31,6 @@ NO_CALL = frozenset({"not-asked", "called-off"})
 AGENT_CALL, TOOL_CALL, EFFECT = "agent_call", "tool_call", "effect"
 
 Side = Literal["agent", "tool"]
-
-
-def clipped(value: Any, most: int = NAME) -> str:
-    """A text of a peer's for people to read: nothing in it that does not print, and no longer than `most`."""
-    text = "".join(char if char.isprintable() else "\ufffd" for char in str(value)[: most + 1])
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 Name = Annotated[str, BeforeValidator(clipped)]

@@ -98,12 +98,14 @@ async def test_the_page_holds_at_every_width_and_in_both_themes(town: Any, look:
         await sight.page.locator("tbody summary").first.click()
         await sight.everywhere("audit-list")
         await sight.go("/audit?q=nothing+like+that")
-        await sight.everywhere("audit-none")
+        assert await sight.page.get_by_text("No entry is like that").is_visible()
+        assert await sight.violations() == []
         tamper(town.home)
         await sight.go("/audit")
         await sight.page.get_by_role("button", name="Verify all of it").click()
         await sight.page.get_by_role("alert").wait_for()
-        await sight.everywhere("audit-broken")
+        await sight.shot("audit-broken")
+        assert await sight.violations() == []
 
 
 async def test_a_person_finds_an_entry_by_keyboard_and_takes_its_proof_away(town: Any, look: Any) -> None:
@@ -152,12 +154,13 @@ async def test_that_the_log_was_changed_shows_by_itself_and_what_is_open_stays_o
 ) -> None:
     await keep(town)
     async with signing(town), town.console() as base:
-        sight = await look(base)
+        sight = await look(base, clock=True)
         await sight.go("/audit")
         await sight.page.locator("tbody summary").first.click()
         tamper(town.home)
         async with town.mesh.client() as http:
             me = town.ring.identity("operator").authorization("orchestrator")
             await http.post("http://orchestrator/audit/verify", headers=me)
-        await sight.page.get_by_role("alert").wait_for(timeout=20_000)
+        await sight.wait(9)
+        await sight.page.get_by_role("alert").wait_for()
         assert await sight.page.locator("tbody details[open]").count() == 1

@@ -67,7 +67,7 @@ def busy_day() -> dict[str, Any]:
     tools = [
         tool("orderbook", "find_order", "cancel_order", "exchange_items", "return_items"),
         tool("customers", "find_customer", "profile"),
-        tool("handbook", "search", status="silent"),
+        tool("handbook", "search", status="silent", why="no answer within 2 s"),
         tool("desk", "reply", "escalate", "close"),
     ]
     edges = [
@@ -175,13 +175,14 @@ async def test_what_changes_shows_by_itself_and_leaves_the_focus_where_it_was(to
     told = busy_day()
     telling(town, told)
     async with town.console() as base:
-        sight = await look(base)
+        sight = await look(base, clock=True)
         await sight.go("/mesh")
         await sight.page.get_by_role("link", name="Triage: ready").focus()
         told["agents"] = [
             {**row, "status": "cold"} if row["name"] == "orders" else row for row in told["agents"]
         ]
-        await sight.page.get_by_role("link", name="Orders: cold").wait_for(timeout=15_000)
+        await sight.wait(6)
+        await sight.page.get_by_role("link", name="Orders: cold").wait_for()
         assert await sight.page.evaluate("() => document.activeElement.id") == "wide-agent-triage"
         assert await sight.page.locator(".live-note").inner_text() == "live"
 
