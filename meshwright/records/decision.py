@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticSerializationError
 
 from meshwright.records import semconv
@@ -166,31 +166,36 @@ class Decision(_Part):
     remote: str = ""
     below: tuple[str, ...] = ()
     #: What a kind has besides: redacted JSON.
-    more: dict[str, Any] = {}  # pydantic copies it
+    more: dict[str, Any] = Field(default_factory=dict)
 
     def row(self) -> str:
         """As JSON, without what is empty; never longer than ROW: then what is longest in it goes, and `more` says so."""
-        for less in (None, self._shorter, self._shortest):
-            try:
-                text = (self if less is None else less()).model_dump_json(exclude_defaults=True)
-            except PydanticSerializationError:  # something in `call`, a side or `more` is no JSON
-                continue
-            if len(text) <= ROW:
+        text = self._json()
+        for shorter in (self._without_contents, self._without_lists):
+            if 0 < len(text) <= ROW:
                 break
+            text = shorter(len(text))._json()
         return text
 
-    def _shorter(self) -> Decision:
+    def _json(self) -> str:
+        """Empty where something in `call`, a side or `more` is no JSON."""
+        try:
+            return self.model_dump_json(exclude_defaults=True)
+        except PydanticSerializationError:
+            return ""
+
+    def _without_contents(self, size: int) -> Decision:
         call = self.call and self.call.model_copy(update={"arguments": None, "result": None})
         sides = tuple(
             s.model_copy(update={"arguments": None, "evidence": s.evidence[:2]}) for s in self.sides
         )
-        return self.model_copy(update={"more": {"cut": True}, "call": call, "sides": sides})
+        return self.model_copy(update={"more": {"cut": size}, "call": call, "sides": sides})
 
-    def _shortest(self) -> Decision:
+    def _without_lists(self, size: int) -> Decision:
         gone: dict[str, Any] = dict.fromkeys(
             ("options", "passed", "omitted", "sides", "evidence", "below"), ()
         )
-        return self.model_copy(update={"more": {"cut": True}, "call": None, **gone})
+        return self.model_copy(update={"more": {"cut": size}, "call": None, **gone})
 
     def attributes(self) -> dict[str, str | int | float]:
         """For the span it was made in: names and numbers, never what somebody said."""

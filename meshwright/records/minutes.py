@@ -9,6 +9,7 @@ a person's word, an effect) is always there.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 #: Rows of one turn; of these kinds none is written beyond that, they are counted.
 MOST = 1_000
 _COUNTED: frozenset[Kind] = frozenset({"tool_call", "model_call", "agent_call", "context", "budget"})
+
+_DATED = re.compile(r"[0-9a-f]{10}")
 
 
 class Minutes:
@@ -133,6 +136,10 @@ class Minutes:
 
 
 def decision_id(agent: str, task: str, turn: int, name: str) -> str:
-    """The id of a decision by its place."""
+    """The id of a decision by its place: `d` and 24 hexadecimal digits.
+
+    It begins as the id of its task does, which begins with a time: what is written at one time lies together in the index of ids.
+    """
     place = f"{agent}\0{task}\0{turn}\0{name}"
-    return "d" + hashlib.sha256(place.encode(errors="replace")).hexdigest()[:24]
+    when = task[:10] if _DATED.match(task) else ""
+    return f"d{when}{hashlib.sha256(place.encode(errors='replace')).hexdigest()}"[:25]
