@@ -19,6 +19,8 @@ from meshwright.audit import privacy
 #: Characters of a text, members of a list or object, depth, and characters of all of it as JSON.
 TEXT, MANY, DEEP, WHOLE = 200, 32, 6, 2_048
 PERSONAL = "[personal]"
+#: How a thing stands, unless it stands beside what is about a person: then it is where they live.
+STATE = "state"
 #: From here on a number may be one of a telephone, an account or a card.
 LARGE = 1_000_000_000
 #: A text of letters that is shorter than this holds nothing that a mask would find.
@@ -64,8 +66,10 @@ def field_name(name: object) -> str:
 
 @functools.lru_cache(2_048)
 def _field(name: str) -> tuple[str, str]:
-    """A field's name as it may be shown, and what it is by its name: personal, id, or neither (empty)."""
+    """A field's name as it may be shown, and what it is by its name: personal, id, STATE, or none of these (empty)."""
     clean = name if _ID.fullmatch(name) else privacy.redacted(name[:TEXT])
+    if name == STATE:
+        return clean, STATE
     if privacy.is_personal(name):
         return clean, "personal"
     return clean, "id" if privacy.is_id_field(name) or name.endswith("_ids") else ""
@@ -133,6 +137,8 @@ def _object(value: dict[Any, Any], depth: int, left: list[int]) -> dict[str, Any
         left[0] -= len(name) + 4
         if name in found:
             name = f"{name} {len(found)}"
+        if what == STATE and any(_field(str(beside))[1] == "personal" for beside in value):
+            what = "personal"
         if what == "personal" and each is not None and each is not True and each is not False:
             found[name] = PERSONAL
         else:

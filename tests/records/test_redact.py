@@ -110,3 +110,12 @@ def test_the_hash_is_of_the_whole_and_says_nothing_of_order() -> None:
     assert keyed({"a": "x" * 70_000})[0] != keyed({"a": "x" * 70_000 + "y"})[0]
     assert keyed({"a": "x" * 70_000})[1] == 70_008
     assert keyed({1: "a", "b": 2}) == ("", 0)
+
+
+def test_how_a_thing_stands_is_shown_and_where_somebody_lives_is_not() -> None:
+    assert shown({"state": "applied", "grant": "g1"}) == {"state": "applied", "grant": "g1"}
+    assert shown({"state": "CA", "zip": "90001"}) == {"state": PERSONAL, "zip": PERSONAL}
+    assert shown([{"state": "CA", "city": "x"}, {"state": "open"}]) == [
+        {"state": PERSONAL, "city": PERSONAL},
+        {"state": "open"},
+    ]

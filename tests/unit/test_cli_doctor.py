@@ -130,7 +130,10 @@ async def test_a_mesh_that_is_well_is_told_in_a_line_for_each_of_its_parts(
         *("clocks", "peers", "database front", "audit log", "exporter", "model", "console"),
     ]
     assert the(found, "card clerk").says == f"{version('meshwright')} · 1 skill · unsigned"
-    assert the(found, "audit log").says == "12 entries, 12 signed, the last checkpoint 4 s ago"
+    assert (
+        the(found, "audit log").says
+        == "12 entries when it last looked, 12 signed, the last checkpoint 4 s ago"
+    )
 
 
 def breaker(state: str) -> dict[str, Any]:
@@ -159,7 +162,7 @@ def breaker(state: str) -> dict[str, Any]:
         (("front", "/peers"), {"peers": [{"name": "clerk", "status": "stale"}]}, "peer clerk", "watch", "stale"),
         (("front", "/peers"), httpx.Response(401, json={}), "peers", "ill", "does not let us in"),
         (("front", "/metrics"), httpx.Response(200, text=METRICS.replace("broken 0", "broken 1")), "audit log", "ill", "not what was signed"),
-        (("front", "/metrics"), httpx.Response(200, text=METRICS.replace("entries 12\n", "entries 13\n", 1).replace("seconds 4", "seconds 900")), "audit log", "watch", "13 entries, 12 signed"),
+        (("front", "/metrics"), httpx.Response(200, text=METRICS.replace("entries 12\n", "entries 13\n", 1).replace("seconds 4", "seconds 900")), "audit log", "watch", "13 entries when it last looked, 12 signed"),
     ],
 )  # fmt: skip
 async def test_a_process_that_is_not_well_is_named_with_a_way_out_and_the_others_are_told_all_the_same(

@@ -182,7 +182,7 @@ def _signing(patient: Patient, told: dict[str, float]) -> Diagnosis:
             f"it is not what was signed, at {entries} entries",
             "`meshwright audit verify` says which one",
         )
-    says = f"{entries} entries, {signed} signed, the last checkpoint {age:.0f} s ago"
+    says = f"{entries} entries when it last looked, {signed} signed, the last checkpoint {age:.0f} s ago"
     if entries > signed and age > LATE * every:
         return watch("audit log", says, f"it should be at most {every:g} s: see the log of {patient.entry}")
     return well("audit log", says)
