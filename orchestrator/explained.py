@@ -187,7 +187,8 @@ def facts_of(lookups: Lookups, facts: Mapping[str, Any]) -> dict[str, Any]:
         if not_told is not None:
             told[name]["not_told"] = reason(str(not_told)[:200])
         else:
-            told[name]["told"] = shown({field: answer[field] for field in lookup.keep if field in answer})
+            if lookup.keep:  # else it is a source of arguments, and no fact that rules see
+                told[name]["told"] = shown({field: answer[field] for field in lookup.keep if field in answer})
             told[name]["keyed"] = keyed(answer)[0]
     return told
 

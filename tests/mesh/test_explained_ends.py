@@ -125,3 +125,19 @@ async def test_a_request_that_there_is_no_room_for_says_so_in_its_chain(start_te
     assert final["more"]["degraded"] == ["overloaded"]
     assert {row["parent"] for row in only(chain, "gate")} == {final["id"]}
     assert chain["intact"] is True
+
+
+async def test_who_gets_less_than_their_share_of_the_money_is_said_with_how_much_it_was(
+    start_team: Any,
+) -> None:
+    async with start_team() as team:
+        await team.report("paint t1 red", tokens=1)
+        chain = await chain_of(team)
+    refused = [row for row in only(chain, "budget") if row["agent"] == "orchestrator"]
+    assert {(row["selected"], row["outcome"]) for row in refused} >= {
+        ("Triage", "refused"),
+        ("Orders", "refused"),
+    }
+    routes = {row["id"] for row in only(chain, "route")}
+    assert {row["parent"] for row in refused} <= routes
+    assert chain["run"]["state"] == "done", "a playbook needs none"
