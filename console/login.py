@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from console.page import Page
+from console.page import Page, inside
 from console.people import People, Slowness
 from console.session import Sessions, Visit
 from console.visits import VISIT
@@ -66,9 +66,3 @@ class Login:
         self._sessions.end(visit)
         request.scope[VISIT] = self._sessions.begin("")
         return RedirectResponse("/login", 303)
-
-
-def inside(to: str) -> str:
-    """A place in this console, whatever a link said: never another site."""
-    plain = to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable() and "\\" not in to
-    return to if plain and len(to) < 2_000 and not to.startswith(("/login", "/logout")) else "/"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -92,10 +93,10 @@ class Page:
             return Response(status_code=204)
         return HTMLResponse(text, headers={SEEN: mark})
 
-    def part(self, request: Request, template: str, **context: Any) -> tuple[str, str]:
-        """The same part for the page it first stands in: its text (safe markup), and the fingerprint for `data-seen`."""
+    def part(self, request: Request, template: str, **context: Any) -> tuple[Markup, str]:
+        """The same part for the page it first stands in: its markup, and the fingerprint for `data-seen`."""
         text = self._rendered(request, template, base="_inside.html", **context)
-        return text, fingerprint(text)
+        return Markup(text), fingerprint(text)
 
     def _rendered(self, request: Request, template: str, **context: Any) -> str:
         theme = request.cookies.get(THEME, "")
@@ -112,11 +113,16 @@ class Page:
     async def theme(self, request: Request) -> Response:
         """Light, dark, or as the system has it; a browser with JavaScript does not need to ask."""
         chosen = self.form(request).get("theme", "")
-        back = self.form(request).get("to", "/")
-        answer = RedirectResponse(back if back.startswith("/") and not back.startswith("//") else "/", 303)
+        answer = RedirectResponse(inside(self.form(request).get("to", "/")), 303)
         answer.set_cookie(THEME, chosen if chosen in THEMES else "", max_age=31_536_000, samesite="lax")
         return answer
 
 
 def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
+
+
+def inside(to: str) -> str:
+    """A place in this console, whatever a link said: never another site."""
+    plain = to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable() and "\\" not in to
+    return to if plain and len(to) < 2_000 and not to.startswith(("/login", "/logout")) else "/"

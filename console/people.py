@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from meshwright.errors import Overloaded
 from meshwright.passwords import hashed, is_hash, matches
 from meshwright.settings import SettingsError
 
@@ -24,8 +25,8 @@ VARIABLE = "MESHWRIGHT_CONSOLE_USERS"
 FREE, FIRST, LONGEST = 3, 1.0, 300.0
 #: Pairs of name and address that are remembered; an attacker pays a hash for each that pushes another one out.
 REMEMBERED = 4096
-#: Passwords that are checked at the same time: each takes 16 MiB and a core.
-AT_ONCE = 2
+#: Passwords that are checked at the same time (each takes 16 MiB and a core), and that may wait for it.
+AT_ONCE, MOST_WAITING = 2, 20
 
 
 class People:
@@ -34,6 +35,7 @@ class People:
     def __init__(self, hashes: Mapping[str, str]) -> None:
         self._hashes = dict(hashes)
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._waiting = 0
         # Whoever guesses at names must not hear from the clock which of them exist.
         self._nobody = hashed("a password that nobody has")
 
@@ -42,10 +44,16 @@ class People:
         return sorted(self._hashes)
 
     async def check(self, name: str, password: str) -> bool:
-        """Whether this is the person's password."""
+        """Whether this is the person's password. Raises Overloaded when too many ask at once."""
+        if self._waiting >= MOST_WAITING:
+            raise Overloaded("too many people log in at this moment: try again in a few seconds", 2.0)
         line = self._hashes.get(name)
-        async with self._gate:
-            right = await asyncio.to_thread(matches, password, line or self._nobody)
+        self._waiting += 1
+        try:
+            async with self._gate:
+                right = await asyncio.to_thread(matches, password, line or self._nobody)
+        finally:
+            self._waiting -= 1
         return right and line is not None
 
     def proof(self, name: str) -> str | None:

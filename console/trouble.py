@@ -16,6 +16,7 @@ from meshwright.errors import (
     Forbidden,
     MeshError,
     NotFound,
+    Overloaded,
     PeerOverloaded,
     Unauthenticated,
     wire_of,
@@ -88,6 +89,8 @@ def _in_words(error: MeshError) -> tuple[str, str]:
             "The mesh does not know you",
             "Its trust file must name this console as a speaker for you, and you as an operator: meshwright keys, then start it again.",
         )
+    if isinstance(error, Overloaded):
+        return "Too many at once", ""
     if isinstance(error, PeerOverloaded):
         return "The mesh is busy or still starting", "It will be there in a moment."
     if isinstance(error, CallerError):

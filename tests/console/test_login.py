@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
-from console.login import inside
-from console.people import FREE, LONGEST, REMEMBERED, Slowness, load_people
+from console.page import inside
+from console.people import FREE, LONGEST, MOST_WAITING, REMEMBERED, Slowness, load_people
 from console.session import COOKIE, HOURS_8, Sessions
 from meshwright.passwords import hashed, is_hash, matches
 from meshwright.testing import ManualClock
@@ -92,6 +93,16 @@ async def test_guessing_slows_down_one_name_and_nobody_else(house: Any) -> None:
     slowed = await visitor.login("ann")
     assert (slowed.status_code, slowed.headers["retry-after"]) == (429, "1")
     assert (await visitor.login("bob")).status_code == 303
+
+
+async def test_a_flood_of_names_is_turned_away_and_not_kept(house: Any) -> None:
+    visitor = await house.visitor(console_users=house.users)
+    await visitor.get("/login")
+    tries = [visitor.post("/login", name=f"name{n}", password=PASSWORD) for n in range(60)]
+    answers = [answer.status_code for answer in await asyncio.gather(*tries)]
+    assert set(answers) == {401, 429}
+    assert answers.count(401) <= MOST_WAITING
+    assert (await visitor.login("ann")).status_code == 303
 
 
 def test_a_wait_doubles_ends_and_is_remembered_for_so_many_only() -> None:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def last_words(tmp_path: Path, **settings: str) -> tuple[int, str]:
+def last_words(tmp_path: Path, process: str = "advisor", **settings: str) -> tuple[int, str]:
     environment = {
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'agents'}",
@@ -20,7 +20,7 @@ def last_words(tmp_path: Path, **settings: str) -> tuple[int, str]:
         **settings,
     }
     run = subprocess.run(
-        [sys.executable, "-m", "advisor"],
+        [sys.executable, "-m", process],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -53,3 +53,11 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         2,
         f"advisor: cannot listen on 127.0.0.1:{port}: set MESHWRIGHT_PORT to a free port",
     )
+
+
+def test_a_console_that_would_stand_open(tmp_path: Path) -> None:
+    open_house = {"MESHWRIGHT_HOST": "0.0.0.0", "MESHWRIGHT_PEERS": "http://127.0.0.1:1"}
+    code, said = last_words(tmp_path, "console", **open_house)
+    assert code == 2
+    assert said.startswith("console: 0.0.0.0 can be reached from other machines")
+    assert "meshwright keys person NAME" in said
