@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from console import plain, wording
+from console import plain, tones, wording
 from console.steps import Step
-from console.wording import Tone
+from console.tones import Tone
 
 _LINK = re.compile(r"https?://[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a run came to. `gaps` are (what, why); times are seconds since the epoch, 0 where they are not known."""
+    """What a run came to; `why`, where it was ended from outside. `gaps` are (what, why); times are seconds since the epoch, 0 where they are not known."""
 
     id: str
     title: str
@@ -25,6 +25,7 @@ class Head:
     tone: Tone
     is_open: bool
     reply: str
+    why: str
     gaps: tuple[tuple[str, str], ...]
     unread: tuple[str, ...]
     degraded: tuple[str, ...]
@@ -82,9 +83,10 @@ def head(document: Mapping[str, Any], steps: Sequence[Step], now: float) -> Head
         title=plain.one_line(run.get("request") or "") or "A request without words",
         request=plain.text(run.get("request") or ""),
         outcome=plain.one_line(outcome, 40),
-        tone=wording.tone(outcome),
+        tone=tones.tone(outcome),
         is_open=run.get("state") in ("working", "waiting"),
         reply=plain.text(report.get("reply") or ""),
+        why=plain.text(report.get("why") or "", 400),
         gaps=tuple((plain.text(gap.get("what"), 400), plain.text(gap.get("why"), 800)) for gap in gaps[:32]),
         unread=tuple(plain.text(words, 400) for words in rows(report, "unread")[:32]),
         degraded=tuple(plain.one_line(code, 60) for code in rows(report, "degraded")[:16]),
@@ -121,7 +123,7 @@ def actions(steps: Sequence[Step]) -> list[Action]:
                 name=next(filter(None, map(wording.action_of, about)), "an action"),
                 arguments=plain.prose(given, 300) if given else "",
                 outcome=wording.outcome_of(last),
-                tone=wording.tone_of(last),
+                tone=tones.tone_of(last),
                 said=plain.text(last.said.reason, 300),
                 by=plain.one_line(by or "", 80),
                 is_own=by in {step.said.agent for step in about if step.kind == "gate"},

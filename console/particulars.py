@@ -1,11 +1,15 @@
-"""The small print of a decision: its facts as pairs of a name and a value, and what it is about in one name."""
+"""The small print of a decision: what is known of it as pairs of a name and a value, and what it is about in one name."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from console import plain, wording
 from console.steps import Step
 from console.words import duration
 
+#: Of what a kind has besides, what stands elsewhere on the page.
+_ELSEWHERE = frozenset(("facts", "arguments", "parts", "proposed_by", "waited_s"))
 #: Whose reason it is.
 _SOURCES = {
     "code": "the program",
@@ -34,11 +38,14 @@ def particulars(step: Step) -> list[tuple[str, str]]:
     used = bool(said.tokens_in or said.tokens_out or said.micros)
     given = said.tokens_given is not None
     left = said.deadline_ms is not None
+    waited = step.at - step.begins
     found: list[tuple[str, str]] = [
         ("Decided by", f"{wording.who(said.agent)}, {_SOURCES.get(said.source, said.source)}"),
         ("When", f"{plain.clock(step.at)} UTC"),
         ("Asked for by", said.caller),
         ("Part", said.subtask),
+        ("Proposed by", _text(said.more.get("proposed_by"))),
+        ("Waited", duration(waited) if waited else ""),
         ("Chosen", said.selected),
         ("How", said.strategy),
         ("How sure", "" if said.confidence is None else plain.score(said.confidence)),
@@ -48,7 +55,7 @@ def particulars(step: Step) -> list[tuple[str, str]]:
         ("Time left", duration(plain.number(said.deadline_ms, most=plain.YEAR) / 1000) if left else ""),
         ("Tokens given", f"{plain.number(said.tokens_given):,.0f}" if given else ""),
         ("Tokens used", cost if used else ""),
-        ("Besides", plain.prose(said.more) if is_short(step) else ""),
+        ("Besides", plain.prose(besides(step)) if is_short(step) else ""),
         ("Task there", said.remote),
         ("Decision", said.id),
         ("Span", f"{said.trace}/{said.span}" if said.span else ""),
@@ -56,11 +63,32 @@ def particulars(step: Step) -> list[tuple[str, str]]:
     return [(name, plain.text(value, 400)) for name, value in found if value != ""]
 
 
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def besides(step: Step) -> dict[str, Any]:
+    """What a decision of its kind has that stands nowhere else on the page."""
+    return {name: value for name, value in step.said.more.items() if name not in _ELSEWHERE}
+
+
 def is_short(step: Step) -> bool:
-    """Whether what it has besides fits a line."""
-    more = step.said.more
-    return (
-        bool(more)
-        and not any(isinstance(v, dict | list) and v for v in more.values())
-        and len(str(more)) < 200
-    )
+    """Whether that fits a line."""
+    more = besides(step)
+    nested = any(isinstance(value, dict | list) and value for value in more.values())
+    return not nested and len(str(more)) < 200
+
+
+def facts(step: Step) -> list[tuple[str, str, str]]:
+    """What a verdict was made on: (fact, what was told of it or why it is not known, the tool that told it)."""
+    found = step.said.more.get("facts")
+    return [_fact(name, fact) for name, fact in found.items()] if isinstance(found, dict) else []
+
+
+def _fact(name: str, fact: Any) -> tuple[str, str, str]:
+    told = fact if isinstance(fact, dict) else {"told": fact}
+    if told.get("not_told"):
+        words = f"not known: {plain.prose(told['not_told'], 400)}"
+    else:
+        words = plain.prose(told.get("told"), 600) or "nothing that the rules read"
+    return plain.one_line(name, 80), words, plain.one_line(told.get("tool"), 80)

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from console import plain, wording
+from console import plain, tones, wording
 from console.outcome import Action, Head, actions, head, rows
 from console.steps import KINDS, Step, outline
 from console.timeline import Timeline, timeline
-from console.wording import Tone
+from console.tones import Tone
 
 #: Decisions on one page.
 PAGE = 200
@@ -153,7 +153,7 @@ def _notices(steps: Sequence[Step]) -> list[Notice]:
     """What is out of the ordinary, the worst first."""
     found: list[Notice] = []
     for step in steps:
-        tone, kind = wording.tone_of(step), step.kind
+        tone, kind = tones.tone_of(step), step.kind
         call = step.said.call
         if kind == "agent_call" and step.said.outcome == "stand-in":
             continue  # the choice that led to it says so
@@ -180,7 +180,7 @@ def _notices(steps: Sequence[Step]) -> list[Notice]:
 
 
 def _notice(tone: Tone, step: Step) -> Notice:
-    return Notice(tone, wording.sentence(step), plain.text(step.said.reason, 300), step)
+    return Notice(tone, wording.sentence(step), wording.reason_of(step, 300), step)
 
 
 def _lines(steps: Sequence[Step], asked: Asked) -> tuple[Line, ...]:
@@ -193,7 +193,7 @@ def _lines(steps: Sequence[Step], asked: Asked) -> tuple[Line, ...]:
             step,
             wording.sentence(step),
             wording.outcome_of(step),
-            wording.tone_of(step),
+            tones.tone_of(step),
             omitted(step),
             is_open=asked.unfolded in ("all", step.label),
             opens=depth > before,

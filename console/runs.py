@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from console import plain, wording
+from console import plain, tones, wording
 from console.client import segment
 from console.outcome import rows
-from console.particulars import is_short, particulars, subject
+from console.particulars import besides, facts, is_short, particulars, subject
 from console.picture import Asked, picture
 from console.story import story
 from meshwright.errors import NotFound
@@ -87,7 +87,9 @@ class Runs:
             query.get("open", "")[:60],
         )
         shown = picture(await self._chain(request), asked, time.time())
-        return self._page.show(request, "run.html", run=shown, address=_address(request), **WORDS)
+        return self._page.show(
+            request, "run.html", run=shown, address=_address(request), words=WORDS, **WORDS
+        )
 
     async def why(self, request: Request) -> Response:
         """Why an action, or the answer, came to be."""
@@ -98,12 +100,13 @@ class Runs:
         return self._page.show(request, "run_why.html", story=told, address=_address(request), **WORDS)
 
     async def news(self, request: Request) -> Response:
-        """How a run that goes on stands by now, and how much there is that the page does not show."""
-        shown = picture(await self._chain(request), Asked(), time.time())
+        """How a run that goes on stands by now. Its decisions are not asked for: that would ask all its agents, every time."""
+        path = f"/runs/{segment(request.path_params['id'])}"
+        told = await self._page.mesh.get(path, self._page.person(request))
+        outcome = plain.one_line(told.get("outcome"), 40)
         seen = request.query_params.get("seen", "")
-        fresh = shown.head.decisions - int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 9 else 0
         return self._page.live(
-            request, "run_news.html", head=shown.head, fresh=max(fresh, 0), address=_address(request), **WORDS
+            *(request, "run_news.html"), outcome=outcome, seen=seen, address=_address(request), **WORDS
         )
 
     async def document(self, request: Request) -> Response:
@@ -131,8 +134,11 @@ def query(**asked: Any) -> str:
 #: What the templates put things into words with.
 WORDS: dict[str, Any] = {
     "is_short": is_short,
+    "besides": besides,
+    "facts": facts,
     "plain": plain,
     "wording": wording,
+    "tones": tones,
     "subject": subject,
     "particulars": particulars,
     "query": query,
@@ -154,7 +160,7 @@ def _line(run: dict[str, Any], now: float) -> dict[str, Any]:
         "address": f"/runs/{quote(str(run.get('id') or ''), safe='', errors='replace')}",
         "title": plain.one_line(run.get("request") or "", 180) or "A request without words",
         "outcome": outcome,
-        "tone": wording.tone(outcome),
+        "tone": tones.tone(outcome),
         "caller": plain.one_line(run.get("caller") or "", 80),
         "started": began,
         "is_open": not ended,

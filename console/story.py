@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from console import plain, wording
+from console import plain, tones, wording
 from console.outcome import Action, Head, actions, head, rows
+from console.particulars import facts
 from console.steps import Step, flat, outline
-from console.wording import Tone
+from console.tones import Tone
 from meshwright.records import chain
 
 #: Steps of a story; who needs more has the run itself.
@@ -84,8 +85,8 @@ def telling(step: Step) -> Telling:
     return Telling(
         step,
         wording.sentence(step),
-        "" if _is_told(step) else plain.text(step.said.reason),
-        wording.tone_of(step),
+        wording.reason_of(step),
+        tones.tone_of(step),
         tuple(_points(step)),
     )
 
@@ -96,11 +97,6 @@ def _says_nothing(told: Telling) -> bool:
     if step.kind == "context":
         return not step.said.omitted
     return step.kind == "agent_call" and told.tone == "good" and not told.because and not told.points
-
-
-def _is_told(step: Step) -> bool:
-    """Whether the sentence says what the reason says."""
-    return step.kind == "plan" and step.said.outcome == "planned" and ";" not in step.said.reason
 
 
 def _points(step: Step) -> list[Point]:
@@ -140,9 +136,9 @@ def _points(step: Step) -> list[Point]:
     if said.policy:
         risk = f" (risk: {plain.one_line(said.risk, 20)})" if said.risk else ""
         points.append(Point("Rule", plain.one_line(said.policy, 120) + risk))
-    facts = said.more.get("facts")
-    if isinstance(facts, dict):
-        points += [_fact(plain.one_line(name, 80), fact) for name, fact in facts.items()]
+    for name, words, tool in facts(step):
+        tone: Tone = "warn" if words.startswith("not known") else "quiet"
+        points.append(Point(f"Fact: {name}", f"{words}, from {tool}" if tool else words, tone))
     if said.more.get("edited"):
         points.append(Point("Changed to", plain.prose(said.more["edited"], 600)))
     return points
@@ -151,17 +147,6 @@ def _points(step: Step) -> list[Point]:
 def _named(key: str) -> str:
     what = wording.piece(key)
     return f"{plain.one_line(key, 120)} ({what})" if what else plain.one_line(key, 120)
-
-
-def _fact(name: str, fact: Any) -> Point:
-    """What the gate looked up, and the tool that told it."""
-    told = fact if isinstance(fact, dict) else {}
-    if told.get("not_told"):
-        return Point(f"Fact: {name}", f"not known: {plain.prose(told['not_told'], 400)}", "warn")
-    source = f", from {plain.one_line(told['tool'], 80)}" if told.get("tool") else ""
-    return Point(
-        f"Fact: {name}", f"{plain.prose(told.get('told', fact), 600) or 'nothing that is read'}{source}"
-    )
 
 
 def _side(side: Any) -> Point:

@@ -1,18 +1,12 @@
-"""What a decision comes to in one sentence that somebody at a support desk understands, and how good or bad news it is."""
+"""What a decision comes to in one sentence that somebody at a support desk understands."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
-from console.plain import listed, many, money, number, one_line
+from console.plain import listed, many, money, number, one_line, text
 from console.steps import Step
-
-#: What a badge looks like. `accent` is what waits for, or comes from, people.
-Tone = Literal["good", "warn", "bad", "accent", "quiet"]
-
-#: The icon of each, for those who do not see the colour.
-SIGNS: dict[Tone, str] = {"good": "check", "warn": "warn", "bad": "cross", "accent": "person", "quiet": "dot"}
+from console.tones import degraded
 
 #: A kind as a label.
 LABELS = {
@@ -29,24 +23,6 @@ LABELS = {
     "budget": "Budget",
     "breaker": "Breaker",
     "final": "Result",
-}
-_TONES: dict[str, Tone] = {
-    **dict.fromkeys(
-        ("allow", "answered", "applied", "done", "approve", "approved", "chosen", "planned", "closed"),
-        "good",
-    ),
-    **dict.fromkeys(("degraded", "stand-in", "alternate", "defer", "cut", "half-open", "unknown"), "warn"),
-    **dict.fromkeys(
-        ("timed-out", "cold", "not-asked", "overloaded", "called-off", "dropped", "withdrawn"), "warn"
-    ),
-    **dict.fromkeys(
-        ("block", "failed", "refused", "reject", "rejected", "error", "open", "canceled", "cancelled"), "bad"
-    ),
-    **dict.fromkeys(("expired", "gap", "nothing-to-ask", "unread", "answered-badly"), "bad"),
-    **dict.fromkeys(
-        ("review", "escalate", "escalated", "waiting", "asked", "edit", "edited", "person", "claimed"),
-        "accent",
-    ),
 }
 #: Kinds that are about an action, whose name they have selected.
 ACTS = ("gate", "review", "effect")
@@ -97,27 +73,6 @@ _EFFECTS = {
 }
 
 
-def tone(outcome: str) -> Tone:
-    """Of an outcome, as far as it is known; else none."""
-    return _TONES.get(outcome.lower(), "quiet")
-
-
-def tone_of(step: Step) -> Tone:
-    """The same of a decision, whose kind may tell more."""
-    said = step.said
-    if step.kind == "resolve_conflict" and said.outcome == "open":
-        return "accent"
-    if step.kind == "route" and said.outcome == "answered" and "alternate" in degraded(step):
-        return "warn"
-    return tone(said.selected if step.kind == "breaker" else said.outcome)
-
-
-def degraded(step: Step) -> list[str]:
-    """The codes of what made an answer less, or later, than it could have been."""
-    codes = step.said.more.get("degraded")
-    return [one_line(code, 40) for code in codes if isinstance(code, str)] if isinstance(codes, list) else []
-
-
 def label(kind: str) -> str:
     return LABELS.get(kind, kind)
 
@@ -140,6 +95,17 @@ def piece(key: str) -> str:
 def sentence(step: Step) -> str:
     """Who decided what."""
     return _SENTENCES.get(step.kind, _unknown)(step)
+
+
+def reason_of(step: Step, most: int = 1_000) -> str:
+    """Why, as far as the sentence has not said it."""
+    told = (
+        step.kind == "plan"
+        and step.said.outcome == "planned"
+        and step.said.selected
+        and not step.said.more.get("nobody")
+    )
+    return "" if told else text(step.said.reason, most)
 
 
 def action_of(step: Step) -> str:
@@ -265,8 +231,7 @@ def _budget(step: Step) -> str:
 
 
 def _breaker(step: Step) -> str:
-    about = one_line(step.said.subtask or step.said.more.get("peer") or "", 80)
-    return f"The breaker{' to ' + about if about else ''} is now {one_line(step.said.selected or step.said.outcome, 60)}"
+    return f"{who(step.said.agent)} sees the breaker to {who(step.said.selected)} {outcome_of(step)}"
 
 
 def _final(step: Step) -> str:

@@ -294,6 +294,8 @@ async def test_a_run_is_found_opened_and_understood_by_keyboard(team: Team, look
     await sight.page.keyboard.press("j")
     await sight.page.keyboard.press("Enter")
     await expect(sight.page.locator("details[open]")).to_contain_text("split the request into 3 parts")
+    await sight.page.keyboard.press("u")
+    await expect(sight.page.get_by_role("heading", level=1)).to_have_text("Runs")
 
 
 async def test_without_javascript_a_run_is_filtered_unfolded_and_explained(team: Team, look: Look) -> None:

@@ -32,6 +32,7 @@ class Desk:
     """A console, and before it an orchestrator that says what the test has it say."""
 
     http: httpx.AsyncClient
+    down: Callable[[str], None]
     said: dict[str, Any] = field(default_factory=dict)
     asked: list[httpx.URL] = field(default_factory=list)
 
@@ -44,7 +45,7 @@ class Desk:
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     mesh, ring = InProcess({}), Keyring("orchestrator", "console")
-    found = Desk(mesh.client())
+    found = Desk(mesh.client(), mesh.down.add)
 
     async def answer(request: Request) -> Response:
         found.asked.append(httpx.URL(str(request.url)))
@@ -157,13 +158,40 @@ async def test_a_run_whose_decisions_were_changed_says_so(desk: Desk) -> None:
     assert "These decisions are not those that were logged" in await desk.see("/runs/r1")
 
 
-async def test_the_news_of_a_run_tell_how_many_decisions_the_page_does_not_show(desk: Desk) -> None:
+async def test_the_news_of_a_run_cost_no_agent_a_question_and_say_when_it_has_moved_on(desk: Desk) -> None:
+    desk.said["/runs/r1"] = {"id": "r1", "outcome": "working"}
+    assert "It is being worked on" in await desk.see("/runs/r1/news?seen=working")
+    desk.said["/runs/r1"]["outcome"] = "waiting"
+    assert "It is waiting now" in await desk.see("/runs/r1/news?seen=working")
+    assert not [url for url in desk.asked if "chain" in url.path]
+
+
+async def test_a_run_that_was_cancelled_says_why(desk: Desk) -> None:
+    report = {"outcome": "canceled", "why": "the client called it off"}
+    desk.said["/runs/r1/chain"] = chain(report=report, state="canceled")
+    assert "It ended as canceled: the client called it off" in await desk.see("/runs/r1")
+
+
+async def test_both_sides_of_a_disagreement_stand_next_to_one_another(desk: Desk) -> None:
+    sides = [
+        {"agent": "orders", "says": "delivered", "confidence": 0.9, "evidence": ["tool:a.b"], "chosen": True},
+        {"agent": "advisor", "says": "pending", "confidence": 0.4},
+    ]
     desk.said["/runs/r1/chain"] = chain(
-        row("d1", "plan"), row("d2", "gate"), state="working", ended=None, report=None
+        row("d1", "resolve_conflict", outcome="chosen", sides=sides, reason="who read it is believed")
     )
-    assert "1 new decision" in await desk.see("/runs/r1/news?seen=1")
-    desk.said["/runs/r1/chain"]["run"] |= {"state": "done", "ended": 1_795_700_009.0}
-    assert "It has ended" in await desk.see("/runs/r1/news?seen=2")
+    text = await desk.see("/runs/r1")
+    both = text[text.index('<div class="sides">') :]
+    both = both[: both.index("</div>")]
+    assert both.index("delivered") < both.index("tool:a.b") < both.index("pending")
+    assert "orders and advisor disagreed; orders was believed" in text
+
+
+async def test_a_mesh_that_does_not_answer_is_said_with_the_way_out(desk: Desk) -> None:
+    desk.down("http://orchestrator")
+    text = await desk.see("/runs", 502)
+    assert "The mesh does not answer" in text
+    assert 'href="/runs"' in text
 
 
 async def test_the_json_of_a_run_is_what_the_mesh_says_of_it(desk: Desk) -> None:
@@ -219,6 +247,7 @@ def of_a_run(desk: Desk, evil: str) -> None:
         "missing": missing,
         "links": {"trace": f"javascript:{evil}"},
     }
+    desk.said["/runs/r1"] = {"outcome": evil}
     desk.said["/runs"] = {"runs": [listed("r1", **run, state=evil, outcome=evil)], "next": evil}
 
 
@@ -230,7 +259,7 @@ def of_a_run(desk: Desk, evil: str) -> None:
 async def test_what_anybody_wrote_is_text_on_the_page_and_nothing_in_it_is_hidden(
     desk: Desk, say: Say, path: str
 ) -> None:
-    desk.said["/runs"] = {"runs": [], "next": ""}
+    desk.said |= {"/runs": {"runs": [], "next": ""}, "/runs/r1": {"outcome": "working"}}
     say(desk, EVIL)
     text = await desk.see(path)
     page = Page(text)

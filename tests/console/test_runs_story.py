@@ -71,7 +71,7 @@ def test_each_step_says_what_it_rested_on() -> None:
     assert ("Not Standby", "it only stands in") in points["d2"]
     assert ("It returned", "price: 5, tags: –") in points["d4"]
     assert ("Fact: thing", "price: 5, from look_at") in points["d5"]
-    assert ("Fact: owner", "not known: the tool is down") in points["d5"]
+    assert ("Fact: owner", "not known: the tool is down, from who") in points["d5"]
 
 
 def test_an_action_that_was_forbidden_is_asked_about_as_such() -> None:
@@ -112,7 +112,7 @@ def test_a_story_of_hundreds_of_steps_says_how_many_it_leaves_to_the_run() -> No
         ("review", {"outcome": "expired", "selected": "paint"}, "Nobody decided on paint in time: expired"),
         ("effect", {"outcome": "unknown", "selected": "paint"}, "paint may or may not have been carried out: the tool did not say"),
         ("budget", {"outcome": "cut", "selected": "B"}, "B was given less than its share to spend"),
-        ("breaker", {"selected": "open", "subtask": "B"}, "The breaker to B is now open"),
+        ("breaker", {"outcome": "open", "selected": "B"}, "orchestrator sees the breaker to B open"),
     ],
 )  # fmt: skip
 def test_a_decision_is_one_sentence(kind: str, more: dict[str, Any], sentence: str) -> None:
