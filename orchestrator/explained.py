@@ -223,7 +223,9 @@ def effected(
     else:
         # the words of a receipt may name what it is about: a street, where an address was changed
         words = PERSONAL if about_somebody(proposal["arguments"]) else str(came.get("summary", ""))
-        if proposal.get("proposed_by") == SELF:  # and of what the run says itself it may repeat the customer's
+        if (
+            proposal.get("proposed_by") == SELF
+        ):  # and of what the run says itself it may repeat the customer's
             words = f"[{len(words)} characters]"
         state, why = "applied", words
         said["result"] = shown({**came, "summary": words} if "summary" in came else came)

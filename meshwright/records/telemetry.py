@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from typing import TYPE_CHECKING
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
 #: Ours in place of the SDK's own: a burst of runs fits into the queue, and a dead endpoint holds a batch for seconds.
 DEFAULTS = {
     "OTEL_BSP_MAX_QUEUE_SIZE": "16384",
-    "OTEL_BSP_SCHEDULE_DELAY": "1000",
+    "OTEL_BSP_SCHEDULE_DELAY": "2000",
     "OTEL_EXPORTER_OTLP_TIMEOUT": "3",
 }
 #: Characters of one attribute; ours are far shorter, those of other libraries may not be.
 LONGEST = 8192
+#: Seconds for which the numbers that were gathered for one instrument do for the others, too.
+FRESH = 5.0
 #: Seconds that the last spans of a process have.
 LAST = 2.0
 #: Whose warnings repeat with each span or batch; what they are about is counted.
@@ -210,10 +213,23 @@ def _meters(resource: Resource, sources: Callable[[], Iterable[Source]]) -> Mete
     provider = MeterProvider([reader], resource, shutdown_on_exit=False)
     meter = provider.get_meter("meshwright")
 
+    gathered: dict[str, list[Observation]] = {}
+    first, at = next(iter(FAMILIES)), 0.0
+
+    def gather() -> None:
+        """All samples, once for all instruments: each of them is asked by itself."""
+        nonlocal at
+        gathered.clear()
+        for sample in (sample for source in sources() for sample in source()):
+            seen = Observation(float(sample.value), dict(sample.labels))
+            gathered.setdefault(sample.name, []).append(seen)
+        at = time.monotonic()
+
     def observed(name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def observe(options: CallbackOptions) -> Iterable[Observation]:
-            found = (sample for source in sources() for sample in source() if sample.name == name)
-            return [Observation(float(sample.value), dict(sample.labels)) for sample in found]
+            if name == first or time.monotonic() - at > FRESH:
+                gather()
+            return gathered.get(name, [])
 
         return observe
 
