@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 SPAN, MOST = 20_000, 200
 #: Characters of what is looked for.
 WORDS = 400
-#: Seconds that a page waits for a look at what is new.
-WAIT = 0.15
+#: Seconds that a page waits for a look at what is new, and who had all of it read anew for that.
+WAIT, WAIT_FOR_ALL = 0.05, 1.0
 #: Above every number of an entry.
 END = 2**62
 FILTERS = ("run", "actor", "action", "kind", "q")
@@ -64,7 +64,7 @@ class AuditView:
 
     async def verify(self, request: Request) -> JSONResponse:
         """Begin to read all of it anew."""
-        await self._watch().look(full=True, within=WAIT)
+        await self._watch().look(full=True, within=WAIT_FOR_ALL)
         return JSONResponse({"log": await self._state()}, 202)
 
     async def proof(self, request: Request) -> JSONResponse:

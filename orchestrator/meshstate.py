@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -23,8 +22,24 @@ from meshwright.errors import StoreUnavailable
 from meshwright.inbound.activityroute import PATH as ACTIVITY
 from meshwright.inbound.activityroute import hours_in
 from meshwright.outbound.breaker import Breaker
-from meshwright.outbound.readiness import Load, Sightings, read
-from meshwright.records.traffic import Activity, Edge, activity, heard, quantile
+from meshwright.outbound.readiness import Sightings, read
+from meshwright.records.traffic import Activity, activity, heard
+from orchestrator.meshrows import (
+    MEMBERS,
+    UP,
+    WHY,
+    Edges,
+    Gathered,
+    agent_row,
+    budget_row,
+    card_row,
+    edge_row,
+    edges_of,
+    latency_row,
+    load_row,
+    name_of,
+    used_rows,
+)
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
@@ -37,26 +52,8 @@ if TYPE_CHECKING:
 FRESH, LOOK, GATHER = 2.0, 2.0, 4.0
 #: Seconds that a request waits for it: where nothing is known yet, and where something is.
 FIRST, NEXT = 1.5, 0.1
-#: Characters of a reason, a version and a skill; skills and tools of a server; edges.
-WHY, VERSION, MEMBERS, EDGES = 300, 40, 100, 400
-
-
-@dataclass(slots=True)
-class Gathered:
-    """What was told last, and by whom just now. By address, but `own`, which is of this process."""
-
-    began: float = 0.0
-    at: float = 0.0
-    own: Activity | None = None
-    told: dict[str, Activity] = field(default_factory=dict)
-    told_at: dict[str, float] = field(default_factory=dict)
-    tools: list[dict[str, Any]] = field(default_factory=list)
-    #: Who took the question and did not answer it in time.
-    silent: set[str] = field(default_factory=set)
-
-
-#: How an entry stands of which something can be said beyond that.
-UP = ("ready", "cold")
+#: Edges that are told.
+MOST = 400
 
 
 class MeshState:
@@ -85,7 +82,7 @@ class MeshState:
         known, task = self._known.get(hours, Gathered()), self._gathering.get(hours)
         if anew and task is not None:
             await asyncio.wait({task})  # it may have begun before what is to be seen
-            task = None
+            task = newer if (newer := self._gathering[hours]) is not task else None
         if task is None or (task.done() and time.time() - known.at > FRESH):
             task = self._gathering[hours] = asyncio.ensure_future(self._gather(self._live(), hours))
         if not task.done():
@@ -142,9 +139,9 @@ class MeshState:
         driver = self._live()
         entries, hosts = driver.directory.entries, driver.toolbox.hosts
         names = {alias: name_of(e) for e in entries for alias in (e.url, e.name, e.audience) if alias}
-        edges = _edges(driver.name, known, entries, names)
+        edges = edges_of(driver.name, known, entries, names)
         breakers = {host.url: host.breaker for host in hosts}
-        agents = [self._self(driver, known.own, readiness), *(_agent(e, known, edges) for e in entries)]
+        agents = [self._self(driver, known.own, readiness), *(agent_row(e, known, edges) for e in entries)]
         tools = [self._tool(row, breakers.get(row["url"]), edges) for row in known.tools]
         since = known.own.since if known.own else known.at - hours * 3600
         return {
@@ -154,8 +151,8 @@ class MeshState:
             "complete": known.own is not None and known.own.complete,
             "unheard": [name_of(e) for e in entries if known.told_at.get(e.url, 0) < known.began],
             "agents": agents,
-            "tools": [*tools, *_used(entries, {row["name"] for row in tools}, edges)],
-            "edges": [_shown(source, edge) for source, edge in edges[:EDGES]],
+            "tools": [*tools, *used_rows(entries, {row["name"] for row in tools}, edges)],
+            "edges": [edge_row(source, edge) for source, edge in edges[:MOST]],
         }
 
     def _self(self, driver: Driver, own: Activity | None, readiness: Readiness) -> dict[str, Any]:
@@ -163,7 +160,7 @@ class MeshState:
         load = readiness.load(places) if places is not None else None
         status = "draining" if readiness.draining else "ready" if readiness.ready else "cold"
         return {
-            **_card_of(self._card),
+            **card_row(self._card),
             "name": driver.name,
             "title": self._card.name,
             "url": self._url,
@@ -175,7 +172,7 @@ class MeshState:
             "replicas": 1,
             "load": load,
             "latency": None,
-            "budget": _budget(own),
+            "budget": budget_row(own),
             "here": True,
         }
 
@@ -192,122 +189,6 @@ class MeshState:
             "breaker": breaker.state if breaker else row["breaker"],
             "health": breaker.shown() if breaker else row["health"],
             "replicas": len(sightings.lately()) if up else 0,
-            "load": _load(sightings.load) if up else None,
-            "latency": _latency(edges, "tool", name),
+            "load": load_row(sightings.load) if up else None,
+            "latency": latency_row(edges, "tool", name),
         }
-
-
-Edges = list[tuple[str, Edge]]
-
-
-def name_of(entry: Entry) -> str:
-    """What an address is called here: as its tokens are made out, as its card says, or by its address."""
-    return clipped(entry.audience or entry.name or entry.url)
-
-
-def _edges(own: str, known: Gathered, entries: Iterable[Entry], names: dict[str, str]) -> Edges:
-    """All edges, those with the most calls first: this process's own, and those that agents told of themselves."""
-    found = [(own, edge) for edge in (known.own.edges() if known.own else [])]
-    for entry in entries:
-        if (told := known.told.get(entry.url)) is not None:
-            found += [(name_of(entry), edge) for edge in told.edges()]
-    for _, edge in found:
-        if edge.kind == "agent":
-            edge.target = names.get(edge.target, edge.target)
-    return sorted(found, key=lambda pair: (-pair[1].calls, pair[0], pair[1].target))
-
-
-def _agent(entry: Entry, known: Gathered, edges: Edges) -> dict[str, Any]:
-    name, up, sightings = name_of(entry), entry.status in UP, entry.sightings
-    status, why = str(entry.status), entry.why
-    if entry.url in known.silent:
-        status, why, up = "silent", f"no answer within {LOOK:.0f} s", False
-    elif up and sightings.last.draining:
-        status = "draining"
-    return {
-        **(_card_of(entry.card) if entry.card else {"version": "", "skills": [], "description": ""}),
-        "name": name,
-        "title": clipped(entry.name or entry.audience),
-        "url": entry.url,
-        "status": status,
-        "why": clipped(why, WHY),
-        "cold": entry.status == "cold",
-        "breaker": entry.breaker.state,
-        "health": entry.breaker.shown(),
-        "replicas": len(sightings.lately()) if up else 0,
-        "load": _load(sightings.load) if up else None,
-        "latency": _latency(edges, "agent", name),
-        "budget": _budget(known.told.get(entry.url)),
-        "here": False,
-    }
-
-
-def _used(entries: Iterable[Entry], known: set[str], edges: Edges) -> list[dict[str, Any]]:
-    """The tool servers that only agents use: of these there is what the agents say, and no address."""
-    states: dict[str, dict[str, str]] = {}
-    for entry in entries:
-        for tool, state in entry.sightings.last.tools if entry.status in UP else ():
-            if tool not in known and "://" not in tool:  # one that was never met has only an address
-                states.setdefault(tool, {})[name_of(entry)] = state
-    return [
-        {
-            "name": tool,
-            "url": "",
-            "status": "used",
-            "tools": [],
-            "health": None,
-            "replicas": None,
-            "why": f"used by {', '.join(sorted(seen))}"[:WHY],
-            "breaker": max(seen.values(), key=("closed", "half-open", "open").index),
-            "load": None,
-            "latency": _latency(edges, "tool", tool),
-        }
-        for tool, seen in sorted(states.items())
-    ]
-
-
-def _card_of(card: AgentCard) -> dict[str, Any]:
-    return {
-        "version": clipped(card.version, VERSION),
-        "description": clipped(card.description, WHY),
-        "skills": [clipped(skill.id) for skill in card.skills[:MEMBERS]],
-    }
-
-
-def _shown(source: str, edge: Edge) -> dict[str, Any]:
-    return {
-        "from": source,
-        "to": edge.target,
-        "kind": edge.kind,
-        "calls": edge.calls,
-        "failed": edge.failed,
-        "p95_ms": quantile([edge], 0.95),
-    }
-
-
-def _latency(edges: Edges, kind: str, name: str) -> dict[str, int | None] | None:
-    some = [edge for _, edge in edges if (edge.kind, edge.target) == (kind, name)]
-    if not some:
-        return None
-    return {
-        "calls": sum(edge.calls for edge in some),
-        "failed": sum(edge.failed for edge in some),
-        "p50_ms": quantile(some, 0.5),
-        "p95_ms": quantile(some, 0.95),
-    }
-
-
-def _load(load: Load | None) -> dict[str, int] | None:
-    return {"taken": load.taken, "limit": load.limit, "waiting": load.waiting} if load else None
-
-
-def _budget(told: Activity | None) -> dict[str, int | None] | None:
-    if told is None or told.budget is None:
-        return None
-    spent = told.budget
-    return {
-        "tokens": spent.tokens,
-        "token_limit": spent.token_limit,
-        "micros": spent.micros,
-        "micro_limit": spent.micro_limit,
-    }

@@ -119,18 +119,20 @@ async def test_who_called_whom_comes_from_the_rows_of_everybody(start_team: Any,
         off = (call(n, "orchestrator", "Orders", outcome=o) for n, o in ((6, "not-asked"), (7, "called-off")))
         await noted(tmp_path, "orchestrator", *off)
         await noted(tmp_path, "orchestrator", failed, call(4, "orchestrator", "workshop", "effect", ms=7))
+        await noted(tmp_path, "orchestrator", call(8, "orchestrator", "orders", ms=20))  # by its other name
         await noted(tmp_path, "orders", call(5, "orders", "workshop", "tool_call", ms=3))
         page = await mesh(team)
         seen = {
             (e["from"], e["to"], e["kind"]): (e["calls"], e["failed"], e["p95_ms"]) for e in page["edges"]
         }
-        assert seen[("orchestrator", "orders", "agent")] == (3, 1, 20)
+        assert len(seen) == len(page["edges"])
+        assert seen[("orchestrator", "orders", "agent")] == (4, 1, 20)
         assert seen[("orchestrator", "workshop", "tool")] == (1, 0, 7)
         assert seen[("orders", "workshop", "tool")] == (1, 0, 3)
         assert named(page["agents"], "orders")["latency"] == {
-            "calls": 3,
+            "calls": 4,
             "failed": 1,
-            "p50_ms": 10,
+            "p50_ms": 20,
             "p95_ms": 20,
         }
         assert page["tools"][0]["latency"] == {"calls": 2, "failed": 0, "p50_ms": 3, "p95_ms": 7}
