@@ -6,6 +6,7 @@
 #   make check   ruff, its formatter, mypy --strict
 #   make bench-tracing  what the export of traces adds to a mesh's own CPU for each workflow; ARGS='--rounds N'
 #   make bench-parked  RUNS=10000 runs that wait for a person: what they cost, and that all go on
+#   make bench-pages  what the console's pages cost with 10,000 runs in the database; ARGS='--runs N'
 #   make bench-audit  what the audit log costs: appends by 8 writers, entries verified in a second; ARGS='--only sqlite'
 #   make incident  a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg
 #   make storm   a tool server fails all or half of the calls: what retries add to its load; ARGS='--calls 1000'
@@ -32,7 +33,7 @@ STORE ?= sqlite
 BROWSERS ?= chromium chromium-browser google-chrome google-chrome-stable chrome
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test browser check bench bench-hop bench-tracing bench-parked bench-audit chaos incident storm wasted runaway gateway attacks evals three-files clean
+.PHONY: help demo up test browser check bench bench-hop bench-tracing bench-parked bench-audit bench-pages chaos incident storm wasted runaway gateway attacks evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +74,9 @@ bench-parked: $(VENV)/bench.installed
 
 bench-audit: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.audit $(ARGS)
+
+bench-pages: $(VENV)/bench.installed
+	@$(BIN)/python -m benchmarks.pages $(ARGS)
 
 chaos: $(VENV)/bench.installed
 	@$(BIN)/python -m benchmarks.chaos --kills $(KILLS) --store $(STORE) $(ARGS)
