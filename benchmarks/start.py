@@ -65,7 +65,8 @@ def main() -> None:
         for _ in range(3):
             with running_mesh(Path(folder)) as mesh:
                 healthy.append(mesh.healthy_s)
-    print(f"twelve processes healthy after {min(healthy)} to {max(healthy)} s")
+                number = len(mesh.urls)
+    print(f"{number} processes healthy after {min(healthy)} to {max(healthy)} s")
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     print(json.dumps({"start": figures, "healthy_s": sorted(healthy), "machine": machine}))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -92,10 +93,10 @@ class Page:
             return Response(status_code=204)
         return HTMLResponse(text, headers={SEEN: mark})
 
-    def part(self, request: Request, template: str, **context: Any) -> tuple[str, str]:
-        """The same part for the page it first stands in: its text (safe markup), and the fingerprint for `data-seen`."""
+    def part(self, request: Request, template: str, **context: Any) -> tuple[Markup, str]:
+        """The same part for the page it first stands in: its markup, and the fingerprint for `data-seen`."""
         text = self._rendered(request, template, base="_inside.html", **context)
-        return text, fingerprint(text)
+        return Markup(text), fingerprint(text)
 
     def _rendered(self, request: Request, template: str, **context: Any) -> str:
         theme = request.cookies.get(THEME, "")

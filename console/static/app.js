@@ -68,8 +68,9 @@
     if (mark) element.dataset.seen = mark;
   });
   document.addEventListener("htmx:afterSwap", (event) => {
-    // What came of it is read out by its role, and is where one goes on from.
-    event.detail.target.querySelector("[data-told]")?.focus();
+    // What came of it is read out by its role, and is where one goes on from; or what has to be mended is.
+    const { target } = event.detail;
+    (target.querySelector("[aria-invalid]") ?? target.querySelector("[data-told]"))?.focus();
   });
 
   // A form that was sent is not sent twice by an impatient hand.

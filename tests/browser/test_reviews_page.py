@@ -150,6 +150,8 @@ async def test_a_mistake_in_the_arguments_is_said_where_it_was_made(full: Any, l
         assert "line 1, column 17" in await sight.page.inner_text("#edit-wrong")
         assert await box.input_value() == '{"thing": "t1", }'
         assert await box.get_attribute("aria-invalid") == "true"
+        if js:
+            assert await box.evaluate("box => box === document.activeElement")
         await box.fill('{"thing": "t1", "colour": "blue"}')
         await sight.page.get_by_role("button", name="Propose this instead").click()
         await sight.page.get_by_text("Proposed instead.", exact=True).wait_for()
