@@ -319,6 +319,19 @@ async def test_without_javascript_a_run_is_filtered_unfolded_and_explained(team:
     await expect(sight.page.get_by_role("heading", name="The policy allowed paint")).to_be_visible()
 
 
+async def test_a_request_that_wants_to_be_executed_or_misread_is_text_and_fits_the_screen(
+    team: Team, look: Look
+) -> None:
+    await team.ask(f"paint <img/src=x/onerror=document.title='owned'> red \u202egnp.exe {'long' * 400}")
+    sight = await look(team.base, size=PHONE)
+    await sight.go("/runs")
+    await sight.page.get_by_role("link", name="paint <img").click()
+    await expect(sight.page.get_by_role("heading", level=1)).to_contain_text("red \\u202egnp.exe")
+    await sight.page.get_by_role("link", name="Unfold all").click()
+    assert not await sight.is_too_wide()
+    assert await sight.page.title() != "owned"
+
+
 async def test_the_list_shows_a_new_run_by_itself_and_keeps_the_place_of_whoever_reads(
     team: Team, look: Look
 ) -> None:
