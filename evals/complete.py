@@ -4,7 +4,7 @@
 
 Every process exports to a receiver here and keeps its rows in its own database. When the mesh has stopped, each ticket's spans and
 rows are held against each other (`meshwright.records.complete`). What is missing, or twice, or without its parent is named; ends with one
-JSON line, and fails if there is anything to name, or a ticket with more spans than `--most`.
+JSON line, and fails if there is anything to name, or a ticket with more spans than `--most` that has more than its calls need.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ class Account:
     def size(self) -> int:
         return len({span.id for span in self.spans})
 
+    @property
+    def needed(self) -> int:
+        """Spans that its calls need: two for an agent, one for a tool or a model; and three for the run, its plan and its gate."""
+        kinds = Counter(str(row["kind"]) for row in self.decisions)
+        return 3 + 2 * kinds["agent_call"] + kinds["tool_call"] + kinds["effect"] + kinds["model_call"]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="evals.complete", description=__doc__.splitlines()[0])
@@ -69,9 +75,9 @@ def main() -> None:
         raise SystemExit(2) from None
     for account in accounts:
         show(account, verbose=given.verbose)
-    figures = summary(accounts)
+    figures = summary(accounts, given.most)
     print(json.dumps(figures))
-    raise SystemExit(1 if figures["flaws"] or figures["spans_most"] > given.most else 0)
+    raise SystemExit(1 if figures["flaws"] or figures["superfluous"] else 0)
 
 
 async def accounted(cases: Sequence[TicketCase], shop: Path, handbook: Path, folder: Path) -> list[Account]:
@@ -124,14 +130,17 @@ def show(account: Account, *, verbose: bool) -> None:
         print(f"    ! {flaw}", flush=True)
 
 
-def summary(accounts: Sequence[Account]) -> dict[str, Any]:
+def summary(accounts: Sequence[Account], most: int) -> dict[str, Any]:
     sizes = [account.size for account in accounts]
+    large = [account for account in accounts if account.size > most]
     return {
         "tickets": len(accounts),
         "flaws": sum(len(account.flaws) for account in accounts),
         "complete": sum(not account.flaws for account in accounts),
         "spans_median": statistics.median(sizes),
         "spans_most": max(sizes),
+        "over": len(large),
+        "superfluous": sum(max(0, account.size - account.needed) for account in large),
         "rows_median": statistics.median(len(account.decisions) for account in accounts),
         "by_flaw": dict(Counter(flaw.what for account in accounts for flaw in account.flaws)),
     }
