@@ -70,6 +70,8 @@ async def _measured(home: Path, runs: int, paths: Any) -> dict[str, tuple[float,
     wanted = Settings.model_validate({"peers": "http://orchestrator", "home": home})
     mesh.apps["http://127.0.0.1"] = console_app(wanted, mesh.client(), ring.identity("console"))
     async with mesh.running(), mesh.client() as http:
+        while (await http.get("http://127.0.0.1/runs?state=failed")).status_code == 503:
+            await asyncio.sleep(0.05)  # it is still starting
         found = {path: await _timed(http, path) for path in paths}
     await database.close()
     return found

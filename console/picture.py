@@ -17,7 +17,7 @@ from console.timeline import Timeline, timeline
 from console.tones import Tone
 
 #: Decisions on one page.
-PAGE = 200
+PAGE = 120
 
 
 @dataclass(frozen=True, slots=True)

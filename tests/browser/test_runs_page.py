@@ -6,6 +6,7 @@ was not told what another had found out. Who looks at the pages alone can say wh
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -317,6 +318,20 @@ async def test_without_javascript_a_run_is_filtered_unfolded_and_explained(team:
         .click()
     )
     await expect(sight.page.get_by_role("heading", name="The policy allowed paint")).to_be_visible()
+
+
+async def test_a_run_is_copied_as_json(team: Team, look: Look) -> None:
+    run = (await team.ask("paint t1 red"))["id"]
+    sight = await look(team.base)
+    await sight.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await sight.go(f"/runs/{run}")
+    await sight.page.get_by_role("button", name="Copy as JSON").click()
+    await expect(sight.page.get_by_role("status").last).to_have_text("Copied")
+    copied = json.loads(await sight.page.evaluate("() => navigator.clipboard.readText()"))
+    assert copied["run"]["id"] == run
+    assert {"plan", "route", "agent_call", "gate", "effect", "final"} <= {
+        each["kind"] for each in copied["decisions"]
+    }
 
 
 async def test_a_request_that_wants_to_be_executed_or_misread_is_text_and_fits_the_screen(

@@ -279,7 +279,7 @@ async def test_why_an_action_with_a_hostile_key_happened_is_one_click_away(desk:
 
 async def test_a_run_of_two_thousand_decisions_is_shown_in_pages(desk: Desk) -> None:
     desk.said["/runs/r1/chain"] = chain(*(row(f"d{n:04}", "tool_call", n / 10) for n in range(2_000)))
-    first, last = await desk.see("/runs/r1"), await desk.see("/runs/r1?start=1800")
+    first, last = await desk.see("/runs/r1"), await desk.see("/runs/r1?start=1920")
     assert 'id="d0000"' in first
     assert 'id="d1999"' not in first
     assert 'id="d1999"' in last
