@@ -6,7 +6,6 @@
 #   make check   ruff, its formatter, mypy --strict
 #   make bench-tracing  what the export of traces adds to a mesh's own CPU for each workflow; ARGS='--rounds N'
 #   make bench-parked  RUNS=10000 runs that wait for a person: what they cost, and that all go on
-#   make bench-pages  what the console's pages cost with 10,000 runs in the database; ARGS='--runs N'
 #   make bench-audit  what the audit log costs: appends by 8 writers, entries verified in a second; ARGS='--only sqlite'
 #   make bench-console  RUNS=10000 in the database: how long each page of the console takes
 #   make incident  a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg

@@ -5,7 +5,7 @@
 
 A mesh with the console works through the twelve tickets of the demo and stops. Its database is then filled: every run is written down again
 and again under other ids and times, with its decisions (as a database keeps them), a review for each hundredth, and three entries in the
-audit log for each run. The mesh starts again, and each page is asked for TIMES times over loopback, one after the other, as a browser does.
+audit log for each run; one run gets LARGE decisions. The mesh starts again, and each page is asked for TIMES times over loopback, one after the other, as a browser does.
 The times are those of whole answers, so what the server takes is less. Ends with one JSON line; exit code 1 if a page's p95 is above LIMIT.
 """
 
@@ -39,6 +39,8 @@ from shop.demo import tickets
 LIMIT, TIMES = 150.0, 40
 #: Seconds between two runs that are written down.
 APART = 6.0
+#: Decisions of the one run that is far larger than others.
+LARGE = 500
 #: Audit entries in one transaction.
 BATCH = 500
 
@@ -96,6 +98,7 @@ def _fill(file: Path, runs: int) -> int:
         for number in range(len(known), runs):
             run = known[number % len(known)]
             _again(database, run, made[run["id"]], reviews if number % 100 == 0 else [], number)
+        _grow(database, max(made, key=lambda run: len(made[run])))
         database.commit()
         return int(database.execute("SELECT count(*) FROM decisions").fetchone()[0])
 
@@ -140,6 +143,18 @@ def _again(
         _insert(database, "reviews", {**row, "id": str(uuid.uuid4()), "run": names[run["id"]]})
 
 
+def _grow(database: sqlite3.Connection, run: str) -> None:
+    """Make LARGE decisions of a run's: its reads of tools again and again."""
+    (many,) = database.execute("SELECT count(*) FROM decisions WHERE run = ?", (run,)).fetchone()
+    reads = database.execute("SELECT * FROM decisions WHERE run = ? AND kind IN ('route', 'gate')", (run,))
+    rows = [dict(row) for row in reads]
+    for number in range(LARGE - many):
+        row = dict(rows[number % len(rows)])
+        body = json.loads(row["body"]) | {"id": f"d{uuid.uuid4().hex[:24]}"}
+        text = json.dumps(body, separators=(",", ":"))
+        _insert(database, "decisions", row | {"id": body["id"], "body": text, "digest": digest(text)})
+
+
 def _insert(database: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
     marks = ", ".join("?" * len(row))
     database.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
@@ -174,21 +189,25 @@ def _paths(home: Path) -> Iterator[tuple[str, str]]:
         def one(sql: str) -> str:
             return str(database.execute(sql).fetchone()[0])
 
-        longest = one("SELECT run FROM decisions WHERE run <> '' GROUP BY run ORDER BY count(*) DESC LIMIT 1")
-        action = one(f"SELECT action FROM decisions WHERE run = '{longest}' AND kind = 'effect' LIMIT 1")
+        sizes = "SELECT run FROM decisions WHERE run <> '' GROUP BY run ORDER BY count(*) DESC LIMIT 1 OFFSET"
+        large, run = one(f"{sizes} 0"), one(f"{sizes} 1")
+        effect = "SELECT action FROM decisions WHERE kind = 'effect' AND run ="
+        action, many = one(f"{effect} '{run}' LIMIT 1"), one(f"{effect} '{large}' LIMIT 1")
         review = one("SELECT id FROM reviews WHERE state = 'open' LIMIT 1")
         early = one("SELECT id FROM runs ORDER BY started LIMIT 1")
     yield "runs", "/runs"
     yield "runs by state", "/runs?state=waiting"
     yield "runs by words", "/runs?q=yellow"
-    yield "run", f"/runs/{longest}"
+    yield "run", f"/runs/{run}"
     yield "earliest run", f"/runs/{early}"
-    yield "why", f"/runs/{longest}/why/{action}"
+    yield "why", f"/runs/{run}/why/{action}"
+    yield f"run of {LARGE}", f"/runs/{large}"
+    yield f"why of {LARGE}", f"/runs/{large}/why/{many}"
     yield "reviews", "/reviews"
     yield "review", f"/reviews/{review}"
     yield "mesh", "/mesh"
     yield "audit", "/audit"
-    yield "audit of a run", f"/audit?run={longest}"
+    yield "audit of a run", f"/audit?run={run}"
     yield "audit by words", "/audit?q=nobody-wrote-this"
 
 
