@@ -34,10 +34,12 @@ def ensure(
     people: Sequence[str] = (),
     *,
     speakers: Sequence[str] = (),
+    readers: Sequence[str] = (),
 ) -> list[str]:
     """Make the keys that are missing for `names`, the customer, the operator and other people, and a trust.json of all.
 
-    `speakers` are the processes that may come as one of these people. Returns the new names.
+    `speakers` are the processes that may come as one of these people, `readers` those that may see what the others decided. Returns
+    the new names.
     """
     from meshwright.inbound.identity import new_key
 
@@ -53,19 +55,28 @@ def ensure(
             private, agents[name] = new_key(name)
             write_private(home.key(name), private)
             made.append(name)
-    _trust(home, {**trust, "agents": agents}, persons, speakers)
+    _trust(home, {**trust, "agents": agents}, persons, speakers, readers)
     return made
 
 
-def _trust(home: Home, trust: dict[str, Any], persons: Sequence[str], speakers: Sequence[str]) -> None:
-    """Write trust.json with these people as operators, whom these processes speak for. What others wrote there stays."""
+def _trust(
+    home: Home,
+    trust: dict[str, Any],
+    persons: Sequence[str],
+    speakers: Sequence[str],
+    readers: Sequence[str] = (),
+) -> None:
+    """Write trust.json with these people as operators, whom these processes speak for, and its readers. What others wrote stays."""
     before = _read(home.trust) if home.trust.exists() else {}
     operators, spoken = list(trust.get("operators", [])), dict(trust.get("speakers", {}))
     operators += [name for name in persons if name not in operators]
     for speaker in speakers:
         known = list(spoken.get(speaker, []))
         spoken[speaker] = known + [name for name in persons if name not in known]
-    whole = {**trust, "operators": operators, **({"speakers": spoken} if spoken else {})}
+    reading = list(trust.get("readers", []))
+    reading += [name for name in readers if name not in reading]
+    more = {"speakers": spoken, "readers": reading}
+    whole = {**trust, "operators": operators, **{name: value for name, value in more.items() if value}}
     if whole != before:
         draft = home.trust.with_suffix(".draft")
         draft.write_text(json.dumps(whole, indent=2) + "\n")
@@ -116,7 +127,7 @@ def keys(
     place, team, people = Home.at(home), topology.load(mesh), person or []
     for each in people:
         _require_person(each, team)
-    made = ensure(place, team.names, people, speakers=team.speakers)
+    made = ensure(place, team.names, people, speakers=team.speakers, readers=[team.entry])
     if json_:
         emit({"keys": str(place.keys), "trust": str(place.trust), "made": made})
         return
@@ -154,7 +165,7 @@ def person_(
     if line:
         sys.stdout.write(f'{name} = "{secret}"\n')
         return
-    ensure(place, team.names, speakers=team.speakers)
+    ensure(place, team.names, speakers=team.speakers, readers=[team.entry])
     _trust(place, _read(place.trust), [name], team.speakers)
     known = _read(place.people) if place.people.exists() else {}
     write_private(place.people, {**known, name: secret})

@@ -95,7 +95,7 @@ async def mesh_running(
     home.make()
     with home.held():
         surroundings.require_ports(mesh, base)
-        keys.ensure(home, mesh.names, speakers=mesh.speakers)
+        keys.ensure(home, mesh.names, speakers=mesh.speakers, readers=[mesh.entry])
         make_world(mesh, home)
         running = Running(os.getpid(), mesh.entry, mesh.urls(base))
         home.announce(running)

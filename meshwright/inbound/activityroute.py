@@ -34,8 +34,10 @@ def activity_routes(name: str, database: Callable[[], Database]) -> list[Route]:
         from meshwright.records.traffic import activity
 
         try:
-            if not caller_of(request.scope).name:
-                raise Forbidden("this needs the token of an operator, or of a process of this mesh")
+            if not caller_of(request.scope).reader:
+                raise Forbidden(
+                    "this is shown to operators, and to the `readers` of this process' trust file"
+                )
             hours = hours_in(request.query_params.get("hours", "1"))
             found = await activity(database(), name, hours)
         except MeshError as error:

@@ -1,4 +1,4 @@
-"""What this process has decided, for operators and for the processes of its mesh: `GET /decisions?correlation=ID` or `?run=ID`.
+"""What this process has decided, for operators and for those whom the trust file names as `readers`: `GET /decisions?correlation=ID` or `?run=ID`.
 
 A row is passed on as it stands in the database, with its digest beside it; so whoever collects a chain can hold one against the other.
 """
@@ -31,8 +31,10 @@ def decision_route(name: str, database: Callable[[], Database]) -> Route:
 
     async def decided(request: Request) -> Response:
         try:
-            if not caller_of(request.scope).name:
-                raise Forbidden("decisions are shown to operators and to processes of this mesh")
+            if not caller_of(request.scope).reader:
+                raise Forbidden(
+                    "decisions are shown to operators, and to the `readers` of this process' trust file"
+                )
             run, correlation = _asked(request)
             rows = await decisions.found(database(), run=run, correlation=correlation, agent=name)
         except MeshError as error:

@@ -83,12 +83,16 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request comes from. `name` is empty for someone who did not say; `via` is the process that speaks for them."""
+    """Who a request comes from. `name` is empty for someone who did not say; `via` is the process that speaks for them.
+
+    A `reader` may see what this process has decided, for whomever: an operator, or a process that explains runs to them.
+    """
 
     name: str = ANONYMOUS
     operator: bool = False
     claims: Mapping[str, Any] = field(default_factory=dict)
     via: str = ""
+    reader: bool = False
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -108,6 +112,7 @@ class Trust:
         keys: Mapping[str, OKPKey],
         operators: frozenset[str] = frozenset(),
         speakers: Mapping[str, frozenset[str]] | None = None,
+        readers: frozenset[str] = frozenset(),
         *,
         open_to_strangers: bool = False,
         clock: Callable[[], float] = time.time,
@@ -116,17 +121,19 @@ class Trust:
         self._keys = dict(keys)
         self._operators = operators
         self._speakers = dict(speakers or {})
+        self._readers = readers
         self.open_to_strangers = open_to_strangers
         self._clock = clock
         self._signatures = lru_cache(REMEMBERED)(self._verified)
 
     @classmethod
     def from_document(cls, me: str, document: Mapping[str, Any], *, open_to_strangers: bool = False) -> Trust:
-        """From `{"agents": {name: public JWK}, "operators": [name], "speakers": {process: [name]}}`."""
+        """From `{"agents": {name: public JWK}, "operators": [name], "speakers": {process: [name]}, "readers": [process]}`."""
         keys = {name: OKPKey.import_key(dict(jwk)) for name, jwk in document.get("agents", {}).items()}
         operators = frozenset(document.get("operators", ()))
         speakers = {name: frozenset(people) for name, people in document.get("speakers", {}).items()}
-        return cls(me, keys, operators, speakers, open_to_strangers=open_to_strangers)
+        readers = frozenset(document.get("readers", ()))
+        return cls(me, keys, operators, speakers, readers, open_to_strangers=open_to_strangers)
 
     def is_operator(self, name: str) -> bool:
         """Whether the name of a caller, as it was verified, is that of a person who may decide."""
@@ -152,11 +159,12 @@ class Trust:
         name, claims = self.verified("at+jwt", token.strip())
         self._check(name, claims)
         if FOR not in claims:
-            return Caller(name, name in self._operators, claims)
+            operator = name in self._operators
+            return Caller(name, operator, claims, reader=operator or name in self._readers)
         person = claims[FOR]
         if not isinstance(person, str) or not self.may_speak(name, person):
             raise Unauthenticated("the token does not verify")
-        return Caller(person, True, claims, via=name)
+        return Caller(person, True, claims, via=name, reader=True)
 
     def verified(self, kind: str, token: str) -> tuple[str, dict[str, Any]]:
         """Whose key signed a JWS of the type `kind`, and its claims, which nobody may change. Raises Unauthenticated."""

@@ -15,12 +15,14 @@ class Keyring:
         *names: str,
         operators: tuple[str, ...] = ("operator",),
         speakers: Mapping[str, Sequence[str]] | None = None,
+        readers: Sequence[str] = ("orchestrator",),
     ) -> None:
         pairs = {name: new_key(name) for name in (*names, *operators)}
         self._private = {name: private for name, (private, _) in pairs.items()}
         self.document = {
             "agents": {name: public for name, (_, public) in pairs.items()},
             "operators": list(operators),
+            "readers": list(readers),
             "speakers": {name: list(people) for name, people in (speakers or {}).items()},
         }
 

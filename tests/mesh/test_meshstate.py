@@ -197,7 +197,9 @@ async def test_only_operators_see_the_mesh_and_only_those_of_it_what_an_agent_di
         async with team.mesh.client() as client:
             assert (await client.get("http://orchestrator/mesh")).status_code == 403
             assert (await client.get("http://orders/activity")).status_code == 403
-            token = team.ring.signer("triage").token("orders")
+            known = {"authorization": f"Bearer {team.ring.signer('triage').token('orders')}"}
+            assert (await client.get("http://orders/activity", headers=known)).status_code == 403
+            token = team.ring.signer("orchestrator").token("orders")
             headers = {"authorization": f"Bearer {token}"}
             answer = await client.get("http://orders/activity?hours=2", headers=headers)
             assert answer.json()["agent"] == "orders"

@@ -168,7 +168,7 @@ def start_house(tmp_path: Path) -> StartHouse:
     async def start(
         orders: Playbook | Agent = idle, returns: Playbook | Agent = idle, **settings: Any
     ) -> AsyncIterator[House]:
-        ring = Keyring("orders", "returns", "shelf", "caller", operators=("operator",))
+        ring = Keyring("orders", "returns", "shelf", "caller", readers=("caller",))
         mesh, shelf = InProcess({}), Shelf()
         known = Settings.model_validate({"home": tmp_path, "tools": "http://shelf", "warm": 0, **settings})
         house = House(mesh, ring, shelf, known)
