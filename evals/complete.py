@@ -83,7 +83,7 @@ def main() -> None:
 async def accounted(cases: Sequence[TicketCase], shop: Path, handbook: Path, folder: Path) -> list[Account]:
     """Each case with what was told of it. Raises CannotRun, MeshDidNotStart, ShopError."""
     async with TraceBackend().serving() as backend:
-        async with running(shop, handbook, folder, backend.environment()) as mesh:
+        async with running(shop, handbook, folder, backend.environment(1000)) as mesh:
             for case in cases:
                 with contextlib.suppress(
                     MeshError

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 #: Ours in place of the SDK's own: a burst of runs fits into the queue, and a dead endpoint holds a batch for seconds.
 DEFAULTS = {
     "OTEL_BSP_MAX_QUEUE_SIZE": "16384",
-    "OTEL_BSP_SCHEDULE_DELAY": "2000",
     "OTEL_EXPORTER_OTLP_TIMEOUT": "3",
 }
 #: Characters of one attribute; ours are far shorter, those of other libraries may not be.

@@ -109,9 +109,10 @@ class TraceBackend:
         known = {span.id for span in self.spans}
         return [span for span in self.spans if span.parent and span.parent not in known]
 
-    def environment(self) -> dict[str, str]:
-        """What a process is told to send here."""
+    def environment(self, every: int | None = None) -> dict[str, str]:
+        """What a process is told to send here; with `every`, as often as in so many milliseconds."""
         return {
+            **({"OTEL_BSP_SCHEDULE_DELAY": str(every)} if every else {}),
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.url,
             "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={BASIC.replace(' ', '%20')},x-langfuse-ingestion-version=4",
         }

@@ -184,7 +184,7 @@ async def test_a_process_sends_its_last_spans_and_its_numbers_before_it_ends(
     tmp_path: Path, backend: TraceBackend
 ) -> None:
     def live_and_die() -> Any:
-        with advisor(tmp_path, **backend.environment()) as (running, url):
+        with advisor(tmp_path, **backend.environment(500)) as (running, url):
             ask(url)
             running.send_signal(signal.SIGTERM)
             return running.communicate(timeout=20)

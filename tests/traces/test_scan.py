@@ -118,7 +118,7 @@ async def errors(mesh: RunningMesh, http: httpx.AsyncClient) -> AsyncIterator[tu
 
 @asynccontextmanager
 async def telling(home: Path, backend: TraceBackend) -> AsyncIterator[RunningMesh]:
-    env = {**backend.environment(), "MESHWRIGHT_LOG_FORMAT": "json", "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
+    env = {**backend.environment(500), "MESHWRIGHT_LOG_FORMAT": "json", "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
     running = running_mesh(home, env=env)
     mesh = await asyncio.to_thread(running.__enter__)
     try:

@@ -68,7 +68,7 @@ class Desk:
 
 @asynccontextmanager
 async def desk_of(home: Path, backend: TraceBackend) -> AsyncIterator[Desk]:
-    running = running_mesh(home, env=backend.environment())
+    running = running_mesh(home, env=backend.environment(1000))
     mesh = await asyncio.to_thread(running.__enter__)
     try:
         async with httpx.AsyncClient(timeout=PATIENCE) as http:
