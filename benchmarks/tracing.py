@@ -4,11 +4,11 @@
     python -m benchmarks.tracing [--rounds N]
 
 Three meshes of twelve processes run at the same time, each with a demo shop of the same seed. `all` writes decision rows and exports its
-spans and its numbers to an OTLP/HTTP receiver in this process; `rows` only writes rows; `off` does neither. There is no switch for rows in
+spans and its numbers to an OTLP/HTTP receiver in this process (no scores: those are requests of their own, to Langfuse only); `rows` only writes rows; `off` does neither. There is no switch for rows in
 the product: the processes of `off` are started with a `sitecustomize` of this benchmark (OFF), which takes the minutes away. A round is the
-same twelve tickets, one after the other, put to each in turn (off, rows, all, off, …), so that noise hits all alike; what a process still
+same twelve tickets, TIMES over, one after the other, put to each in turn, another one first each time, so that noise hits all alike; what a process still
 does in the six seconds after, such as sending the last spans, counts too. CPU is that of all processes of a mesh, user and system,
-threads included, by the kernel's clock; the receiver's is not in it. The first round is not counted. Figures are medians of rounds, and
+threads included, by the scheduler's clock; the receiver's is not in it. The first round is not counted. Figures are medians of rounds, and
 the overheads medians of what each round says; compare figures of one run only. Ends with one JSON line; a mesh without a model, so that its
 own CPU is all there is.
 """
@@ -19,7 +19,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import platform
 import sqlite3
 import statistics
@@ -39,7 +38,8 @@ from shop.demo import tickets
 
 #: Seconds a ticket may take, and those after a round in which the rest of its work counts.
 PATIENCE, REST = 30.0, 6.0
-TICK = os.sysconf("SC_CLK_TCK")
+#: How often the tickets are asked in a round.
+TIMES = 3
 #: What makes a process write no decisions, and spend nothing on what would stand in them.
 OFF = """
 from meshwright.records import redact
@@ -47,6 +47,12 @@ redact.shown = lambda value: None
 redact.keyed = lambda value: ("", 0)
 from meshwright.records.minutes import Minutes
 Minutes.take = lambda self, kind, **said: ""
+"""
+
+#: The receiver is at the address of a Langfuse; what is for that alone is left out.
+NO_SCORES = """
+from meshwright.records.scores import Scores
+Scores.from_env = classmethod(lambda cls, environ: None)
 """
 
 
@@ -62,15 +68,19 @@ async def measure(rounds: int) -> None:
     async with TraceBackend().serving() as backend, contextlib.AsyncExitStack() as stack:
         site = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mesh-bench-")))
         (site / "sitecustomize.py").write_text(OFF)
+        no_scores = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mesh-bench-")))
+        (no_scores / "sitecustomize.py").write_text(NO_SCORES)
         meshes = {
             "off": await mesh(stack, {"PYTHONPATH": str(site)}),
             "rows": await mesh(stack, {}),
-            "all": await mesh(stack, backend.environment()),
+            "all": await mesh(stack, {**backend.environment(), "PYTHONPATH": str(no_scores)}),
         }
         asked = {name: await entrance(stack, each) for name, each in meshes.items()}
         costs: dict[str, list[float]] = {name: [] for name in meshes}
         for number in range(rounds + 1):
-            for name, each in meshes.items():
+            names = list(meshes)
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                each = meshes[name]
                 cost = await spent(each, asked[name], tickets(each.home / "shop.db", 7))
                 if number:
                     costs[name].append(cost)
@@ -102,17 +112,21 @@ async def spent(running: RunningMesh, peer: Peer, texts: list[str]) -> float:
     """CPU milliseconds of a mesh for each of these tickets."""
     pids = list(running.pids().values())
     before = sum(map(cpu, pids))
-    for text in texts:
+    for text in texts * TIMES:
         with contextlib.suppress(PeerTaskFailed):  # one of them waits for a person
             await peer.ask({}, text=text, by=Deadline.after(PATIENCE))
     await asyncio.sleep(REST)
-    return (sum(map(cpu, pids)) - before) * 1000 / len(texts)
+    return (sum(map(cpu, pids)) - before) * 1000 / len(texts) / TIMES
 
 
 def cpu(pid: int) -> float:
-    """Seconds that a process has used, all its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+    """Seconds that a process has used, all its threads together, as the scheduler has counted them: in nanoseconds. The ticks in `stat`
+    are samples every 10 ms, and most of what these processes do is shorter than that."""
+    used = 0
+    for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            used += int(file.read_text().split()[0])
+    return used / 1e9
 
 
 def rows_in(home: Path) -> int:
