@@ -3,7 +3,7 @@
     make bench-tracing
     python -m benchmarks.tracing [--rounds N]
 
-Three meshes of twelve processes run at the same time, each with a demo shop of the same seed. `all` writes decision rows and exports its
+Three meshes of thirteen processes run at the same time, each with a demo shop of the same seed. `all` writes decision rows and exports its
 spans and its numbers to an OTLP/HTTP receiver in this process (no scores: those are requests of their own, to Langfuse only); `rows` only writes rows; `off` does neither. There is no switch for rows in
 the product: the processes of `off` are started with a `sitecustomize` of this benchmark (OFF), which takes the minutes away. A round is the
 same twelve tickets, TIMES over, one after the other, put to each in turn, another one first each time, so that noise hits all alike; what a process still
