@@ -142,6 +142,7 @@ class Executor:
         with tracing.turn(
             *(f"{self._operation} {self._name}", envelope.headers, task.id, envelope.turn, task.context_id),
             self._attributes(turn),
+            envelope.caller,
         ) as span:
             result = await self._watched(turn)
             if isinstance(result, BaseException):

@@ -13,6 +13,8 @@ from contextvars import ContextVar
 
 #: Keys of the baggage that the mesh reads. No other stands on a span or in a log.
 CORRELATION, SESSION, RUN = "mesh.correlation.id", "session.id", "mesh.run"
+#: Who asked where the request entered, as the trust file names them; nobody for a stranger.
+USER = "user.id"
 #: What carries a trace, as headers, in gRPC's metadata and in MCP's `_meta`.
 TRACE = ("traceparent", "tracestate", "baggage")
 #: Where the trace of a caller is kept that is not continued: it is no part of ours, and may be looked for.

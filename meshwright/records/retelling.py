@@ -116,7 +116,8 @@ def _turn(
     by_span: dict[str, list[dict[str, Any]]] = defaultdict(list)
     told = 0
     with tracing.again(
-        headers, row["task_id"], number, str(row["context_id"]), str(first.get("run", ""))
+        *(headers, row["task_id"], number, str(row["context_id"]), str(first.get("run", ""))),
+        str(first.get("caller", "")),
     ) as place:
         for body in whole:
             if body.get("trace") == place.trace:  # else nobody listened when it was made

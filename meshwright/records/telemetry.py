@@ -62,7 +62,7 @@ class Stamp(SpanProcessor):
     """Puts what the baggage says of the work on every span, also on those of other libraries: correlation, session, run."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        for key in (correlation.CORRELATION, correlation.SESSION, correlation.RUN):
+        for key in (correlation.CORRELATION, correlation.SESSION, correlation.RUN, correlation.USER):
             if value := baggage.get_baggage(key, parent_context):
                 span.set_attribute(key, str(value))
 

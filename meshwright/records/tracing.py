@@ -74,14 +74,17 @@ def turn(
     number: int,
     session: str,
     attributes: Attributes | None = None,
+    user: str = "",
 ) -> Iterator[Span]:
     """Around the work on the message `number` of a task: in the trace of its caller, or in the task's own if there is none.
+
+    `user` is who sent it; where it enters the mesh that is the user of all that is done for it.
 
     All that is needed comes from what is stored of the task, so a second process that takes it up goes on in the same trace.
     The extracted context is made current, not only the parent: else the caller's baggage would stop here.
     """
     around, ids = _around(headers, task, number)
-    with _attached(_known(around, session, headers.get(HEADER_RUN, ""))):
+    with _attached(_known(around, session, headers.get(HEADER_RUN, ""), _entered(around, task, user))):
         if not listened_to():
             yield trace.INVALID_SPAN
             return
@@ -137,11 +140,13 @@ class Place:
 
 
 @contextmanager
-def again(headers: Mapping[str, str], task: str, number: int, session: str, run: str) -> Iterator[Place]:
+def again(
+    headers: Mapping[str, str], task: str, number: int, session: str, run: str, user: str = ""
+) -> Iterator[Place]:
     """Around what is told once more of a turn, after it: where its span is."""
     around, (trace_id, span_id) = _around(headers, task, number)
     above = trace.get_current_span(around).get_span_context()
-    with _attached(_known(around, session, run)):
+    with _attached(_known(around, session, run, _entered(around, task, user))):
         yield Place(
             f"{trace_id or above.trace_id:032x}",
             f"{span_id:016x}",
@@ -230,9 +235,14 @@ def _around(headers: Mapping[str, str], task: str, number: int) -> tuple[Context
     return around, (0, _placed(_remote(own, root).get_span_context(), f"turn/{task}/{number}"))
 
 
-def _known(around: Context, session: str, run: str) -> Context:
-    """With the session and the run in the baggage, where the caller's has none, as names."""
-    for key, own in ((correlation.SESSION, session), (correlation.RUN, run)):
+def _entered(around: Context, task: str, user: str) -> str:
+    """The user, where the request entered the mesh with this task; elsewhere it is whoever the baggage says."""
+    return user if baggage.get_baggage(correlation.CORRELATION, around) == task else ""
+
+
+def _known(around: Context, session: str, run: str, user: str = "") -> Context:
+    """With the session, the run and the user in the baggage, where the caller's has none, as names."""
+    for key, own in ((correlation.SESSION, session), (correlation.RUN, run), (correlation.USER, user)):
         found = str(baggage.get_baggage(key, around) or "")
         if (found or own) and found != (known := correlation.as_id(found or own)):
             around = baggage.set_baggage(key, known, around)

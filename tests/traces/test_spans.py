@@ -83,6 +83,19 @@ def test_where_a_request_enters_its_id_is_that_of_its_task_and_travels_with_sess
             }
 
 
+OTHER = "01a217f8efb178a3979d8127aa30a60b"
+
+
+@pytest.mark.parametrize("who", ["ann", ""])
+def test_who_asked_where_it_entered_is_the_user_of_all_that_is_done_for_it(ear: Ear, who: str) -> None:
+    with turn("work", {}, TASK, 1, "s", user=who), span("call"):
+        sent = trace_headers()
+    with turn("work", sent, OTHER, 1, "s", user="orchestrator"), span("call"):
+        pass
+    found = [dict(each.attributes or {}).get("user.id") for each in ear.heard()]
+    assert found == [who or None] * 4
+
+
 @pytest.mark.parametrize("bad", ["short", "a" * 65, "ada@example.org", "a%20b%0Ainjected", ""])
 def test_an_id_that_is_none_is_replaced(bad: str) -> None:
     with turn("work", {"traceparent": PARENT, "baggage": f"mesh.correlation.id={bad}"}, TASK, 1, "s"):
