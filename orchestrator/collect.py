@@ -145,6 +145,10 @@ class Collector:
             raise Lied(f"it did not answer within {SECONDS} s") from None
         except httpx.HTTPError as error:
             raise Lied(f"it cannot be reached ({type(error).__name__})") from None
+        if response.status_code in (401, 403):
+            raise Lied(
+                f"it does not show them to us: name {self._identity.name or 'us'} under `readers` in its trust file"
+            )
         if response.status_code != 200:
             raise Lied(f"it answered {response.status_code}")
         try:

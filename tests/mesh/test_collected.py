@@ -205,3 +205,19 @@ async def test_an_agent_is_asked_once_for_a_run_that_has_ended(start_team: Any) 
         for _ in range(3):
             assert (await chain_of(team))["missing"] == []
     assert liar.asked == 1
+
+
+async def test_of_an_agent_that_does_not_let_us_read_it_is_said_what_to_change(start_team: Any) -> None:
+    async with start_team() as team:
+        await team.report("paint t1 red")
+        app = team.mesh.apps["http://orders"]
+
+        async def closed(scope: Any, receive: Any, send: Any) -> None:
+            asked = scope["type"] == "http" and scope["path"] == "/decisions"
+            await (JSONResponse({}, 403) if asked else app)(scope, receive, send)
+
+        team.mesh.apps["http://orders"] = closed
+        chain = await chain_of(team)
+    (closed_one,) = chain["missing"]
+    assert closed_one["agent"] == "Orders"
+    assert "name orchestrator under `readers` in its trust file" in closed_one["why"]
