@@ -154,7 +154,9 @@ def test_a_run_that_was_cancelled_is_excused_for_what_its_last_step_had_not_writ
     rows = [row("c", "agent_call", "answered", "r"), row("f", "final", "canceled")]
     cancelled = Telling(RUN, "canceled", False, rows)
     assert untold([cancelled]) == []
-    assert untold([replace(cancelled, rows=[row("e", "effect", "unknown", action=KEY), rows[1]])]) == []
+    for late in (row("e", "effect", "unknown", action=KEY), row("g", "gate", "allow", action=KEY)):
+        assert untold([replace(cancelled, rows=[late, rows[1]])]) == []
+    assert untold([replace(cancelled, rows=[row("v", "review", "approve", action=KEY), rows[1]])])
     assert untold([replace(cancelled, intact=None)])
     assert untold([replace(cancelled, log=[*ALLOWED, Line(3, "effect.applied", "", RUN, KEY)], rows=rows)])
 
