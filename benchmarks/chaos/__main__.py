@@ -2,11 +2,11 @@
 
     make chaos KILLS=30 STORE=sqlite          # or STORE=postgres
 
-Lost, stuck, done twice, changed, ungated, unsound, untold: each must be 0. Effects are counted in the tool servers' own journal, states as
-clients see them on every replica; `ungated` are writes that no gate let through, or that people did not allow, by the audit log; `unsound`
-is that log as a whole, `untold` what is missing in the decisions of the runs that ended. `takeover_p95_s` is from a kill until another process holds the task, where a replica that was ready lived
-through it; `restart_p95_s` is of the others, where somebody had to start first. Ends with one JSON line, and with exit code 1 if
-one of those is not 0; then the folder with all logs and databases stays.
+Lost, stuck, done twice, changed, ungated, unsound, untold: each must be 0. Effects are counted in the tool servers' own journal, states
+as clients see them on every replica. `ungated` are writes that no gate let through or that people did not allow, by the audit log;
+`unsound` is that log as a whole, `untold` what is missing in the decisions of the runs that ended. `takeover_p95_s` is from a kill until
+another process holds the task, where a replica that was ready lived through it; `restart_p95_s` is of the others, where somebody had to
+start first. Ends with one JSON line, and with exit code 1 if one of those is not 0; then the folder with all logs and databases stays.
 """
 
 from __future__ import annotations

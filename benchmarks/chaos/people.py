@@ -74,12 +74,11 @@ class Operators:
 
     def _word(self, review: Json) -> Json:
         [decision] = self._dice.choices(list(WORDS), list(WORDS.values()))
-        known, others = review["arguments"], [r for r in REASONS if r != review["arguments"].get("reason")]
-        if decision != "edit" or "reason" not in known:
-            decision = "approve" if decision == "edit" else decision
-            return {"decision": decision, "reason": "chaos", "hash": review["hash"]}
-        edited = {**known, "reason": others[0]}
-        return {"decision": "edit", "reason": "chaos", "hash": review["hash"], "arguments": edited}
+        word = {"decision": decision, "reason": "chaos", "hash": review["hash"]}
+        if decision == "edit":
+            known = review["arguments"]
+            word["arguments"] = {**known, "reason": next(r for r in REASONS if r != known.get("reason"))}
+        return word
 
     def _two(self) -> list[str]:
         """Two replicas, or the one there is twice."""

@@ -16,7 +16,7 @@ from shop.seed import demo
 from shop.stock import Contents, stock
 
 #: One pending order in so many is so large that a person decides.
-LARGE = 3
+LARGE = 2
 #: Pieces in a large order, and in every other of them: so many that two people decide.
 PIECES, MANY = 8, 24
 #: One ticket in so many changes nothing: it asks.
