@@ -117,6 +117,15 @@ async def note(drive: Drive, row: dict[str, Any], grant: str = "") -> None:
     await drive.store.record(drive.claim, entry, minutes=drive.minutes)
 
 
+async def note_cut_off(drive: Drive, why: str) -> None:
+    """The writes of a run whose time was up in the middle of them, for the log: what is decided of them waits in the minutes, and is kept
+    with it. Raises LeaseLost, StoreUnavailable."""
+    for cut in drive.minutes.open:
+        if cut.kind == "effect" and cut.outcome == "unknown":
+            row = {"key": cut.action, "state": "unknown", "why": why, "proposal": {"action": cut.selected}}
+            await note(drive, row, str(cut.more.get("grant", "")))
+
+
 def _require_allowed(run: str, row: dict[str, Any], people: tuple[str, ...]) -> None:
     """The gate has decided already; here it is looked at once more, because from here on nobody looks.
 

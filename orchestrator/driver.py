@@ -22,6 +22,7 @@ from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.turn import Postponed
 from meshwright.wallet import daily
 from orchestrator.aggregate import MERGE
+from orchestrator.apply import note_cut_off
 from orchestrator.explained import ended
 from orchestrator.finish import cut_short, finish, last_word
 from orchestrator.gate import action_key
@@ -213,6 +214,7 @@ class Driver:
         return Outcome(data=summary, name="report", waits=words, notice=data, metadata=_notes(summary))
 
     async def _failed(self, drive: Drive, state: Mapping[str, Any]) -> None:
+        await note_cut_off(drive, "the time was up")
         summary = {**report(state), "outcome": "failed"}
         ended(drive.minutes, drive.run, summary)
         await self.store.save(drive.run, "failed", summary, drive.claim, drive.minutes)

@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from meshwright.deadline import Deadline
 from meshwright.errors import DeadlineExceeded
 from meshwright.findings import Gap, Proposal
-from orchestrator.apply import carry_out, note
+from orchestrator.apply import carry_out, note, note_cut_off
 from orchestrator.explained import final_id, not_known
 from orchestrator.gate import SELF, action_key, judge
 from orchestrator.work import Drive, Work, code_of
@@ -63,6 +63,7 @@ async def cut_short(state: dict[str, Any], drive: Drive) -> dict[str, Any]:
     gaps = [Gap(what=what[:400], why=why) for what in (lost if state["plan"] else ["the whole request"])]
     if state["findings"] and not state["resolution"]:
         gaps.append(Gap(what="the final check of the answers", why=f"{why}; so nothing is changed"))
+    await note_cut_off(drive, why)
     actions = []
     for row in state["actions"]:
         if row["state"] == "open":

@@ -2,10 +2,11 @@
 
     make chaos KILLS=30 STORE=sqlite          # or STORE=postgres
 
-Lost, stuck, done twice, changed: each must be 0. Effects are counted in the tool servers' own journal, states as clients see
-them on every replica. `takeover_p95_s` is from a kill until another process holds the task, where a replica that was ready lived
-through it; `restart_p95_s` is of the others, where somebody had to start first. Ends with one JSON line, and with exit code 1 if
-anything was lost, stuck, done twice or changed; then the folder with all logs and databases stays.
+Lost, stuck, done twice, changed, ungated, unsound, untold: each must be 0. Effects are counted in the tool servers' own journal, states
+as clients see them on every replica. `ungated` are writes that no gate let through or that people did not allow, by the audit log;
+`unsound` is that log as a whole, `untold` what is missing in the decisions of the runs that ended. `takeover_p95_s` is from a kill until
+another process holds the task, where a replica that was ready lived through it; `restart_p95_s` is of the others, where somebody had to
+start first. Ends with one JSON line, and with exit code 1 if one of those is not 0; then the folder with all logs and databases stays.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from benchmarks.chaos.answers import Answers
+from benchmarks.chaos.evidence import gathered
 from benchmarks.chaos.fleet import Fleet
 from benchmarks.chaos.history import History
 from benchmarks.chaos.journal import effects, money
 from benchmarks.chaos.killer import Killer
-from benchmarks.chaos.load import Customers, Operators
+from benchmarks.chaos.load import Customers
+from benchmarks.chaos.people import Operators
 from benchmarks.chaos.recorder import Recorder
 from benchmarks.chaos.stores import STORES, store
 from benchmarks.chaos.tickets import make_shop, tickets
@@ -43,6 +47,8 @@ from meshwright.outbound.http import http_client
 DEADLINE = 30.0
 #: Seconds after that, and after a lease has run out, in which everything must have come to rest.
 MARGIN = 20.0
+#: Seconds between checkpoints of the audit log: few processes live so long that they would sign once a minute.
+SIGNED = 5.0
 #: Whoever every ticket goes through. The others are one each: a mesh has to live with their gaps.
 REPLICATED = ("orchestrator", "triage", "accounts", "orders", "aggregator")
 #: Copies of the demo shop, so that there are orders enough: at least, and one more for so many kills.
@@ -93,7 +99,11 @@ async def run(
     began = time.monotonic()
     seed = arguments.seed if arguments.seed is not None else int(time.time())
     dice, history = Random(seed), History()
-    settings = {"MESHWRIGHT_LEASE": str(arguments.lease), "MESHWRIGHT_DEADLINE": str(DEADLINE)}
+    settings = {
+        "MESHWRIGHT_LEASE": str(arguments.lease),
+        "MESHWRIGHT_DEADLINE": str(DEADLINE),
+        "MESHWRIGHT_AUDIT_EVERY": str(SIGNED),
+    }
     if given:
         settings["MESHWRIGHT_DATABASE"] = given
     fleet = Fleet(folder, dict.fromkeys(REPLICATED, arguments.replicas), settings)
@@ -107,13 +117,14 @@ async def run(
             )
             database = await connect(shared) if shared else None
             wire = Wire(client, fleet.home, DEADLINE)
-            recorder = Recorder(fleet, wire, database, history, dice)
-            urls = [member.url for member in recorder.entrances]
-            customers = Customers(urls, wire, history, tickets(contents, dice), dice)
+            urls = [member.url for member in fleet.named("orchestrator")]
+            answers = Answers(urls, wire, history, dice)
+            recorder = Recorder(fleet, wire, database, history, answers, dice)
+            customers = Customers(urls, wire, history, tickets(contents, dice), answers, dice)
             async with contextlib.AsyncExitStack() as stack:
                 await stack.enter_async_context(_kept(recorder.watch()))
                 await stack.enter_async_context(_kept(recorder.time_takeovers()))
-                await stack.enter_async_context(_kept(Operators(urls, wire, dice).decide(2.0)))
+                await stack.enter_async_context(_kept(Operators(urls, wire, history, dice).decide(1.0)))
                 serving = [asyncio.create_task(customers.serve(0.5)) for _ in range(arguments.customers)]
                 await Killer(fleet, history, dice, recorder.blow).rage(arguments.kills, arguments.pause)
                 customers.stopping = True
@@ -123,23 +134,22 @@ async def run(
             _say(began, "all processes are ready")
             await recorder.settle(DEADLINE + arguments.lease + MARGIN)
             _say(began, "every replica was asked about every task")
-            if database is not None:
-                await database.close()
         finally:
             fleet.stop()
             (folder / "storm.log").write_text("\n".join(history.notes) + "\n")
     journal = effects(fleet.shop)
-    verdict = judge(history, journal, before, money(fleet.shop), arguments.replicas)
+    evidence = await gathered(database, given, fleet.home, journal)
+    if database is not None:
+        await database.close()
+    verdict = judge(history, journal, before, money(fleet.shop), evidence, arguments.replicas)
+    _say(began, "everything is judged")
     if history.refusals:
         print(f"refused: {dict(history.refusals.most_common(5))}", file=sys.stderr)
     ended = Counter(words[0].state if words else "unknown" for words in history.final.values())
     figures = {
         "kills": sum(member.deaths for member in fleet.members),
         "accepted": len(history.accepted),
-        "lost": len(verdict.lost),
-        "stuck": len(verdict.stuck),
-        "twice": len(verdict.twice),
-        "changed": len(verdict.changed),
+        **{name: verdict.counts[name] for name in ("lost", "stuck", "twice", "changed")},
         "takeover_p95_s": p95(t.seconds for t in history.takeovers if t.survivor),
         "takeovers": sum(t.survivor for t in history.takeovers),
         "restart_p95_s": p95(t.seconds for t in history.takeovers if not t.survivor),
@@ -155,6 +165,13 @@ async def run(
         "seed": seed,
         "seconds": round(time.monotonic() - began),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        **{name: verdict.counts[name] for name in ("ungated", "unsound", "untold")},
+        "words": dict(sorted(Counter(told.decision for told in history.told).items())),
+        "refused": sum(times for why, times in history.refusals.items() if not why.startswith("SendMessage")),
+        "again": history.again,
+        "questions": sum(map(len, history.asked.values())),
+        "told": len(evidence.tellings),
+        "signed": f"{evidence.signed} of {len(evidence.log)}",
     }
     return figures, verdict
 

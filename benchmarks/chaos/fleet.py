@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.chaos.people import PEOPLE
 from meshwright.cli import keys, leash, surroundings, topology
 from meshwright.cli.home import Home
 from meshwright.cli.topology import HOST, Mesh, Process
@@ -21,6 +22,8 @@ from meshwright.testing.processes import free_base
 
 #: Seconds a process may take from its start to ready, on a machine where everything starts at once.
 PATIENCE = 120.0
+#: Who runs as `benchmarks.chaos.clerk`: its agents ask in the middle of their work. (It is not loaded here: what it needs is large.)
+CLERKS = ("returns", "orders")
 #: Seconds between two looks at who has died, and at who is ready.
 LOOK = 0.25
 
@@ -52,7 +55,8 @@ class Fleet:
         self.mesh: Mesh = topology.load()
         self.home = Home.at(folder)
         self.home.make()
-        keys.ensure(self.home, [process.name for process in self.mesh.processes])
+        mesh = self.mesh
+        keys.ensure(self.home, mesh.names, PEOPLE, speakers=mesh.speakers, readers=[mesh.entry])
         self.shop = surroundings.world_file(self.mesh, self.home, {})
         base, spare = free_base(60), 30
         outer = {name: value for name, value in os.environ.items() if not name.startswith("MESHWRIGHT_")}
@@ -83,7 +87,7 @@ class Fleet:
         tied = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid())]
         with member.log.open("ab") as log:
             member.running = subprocess.Popen(
-                [*tied, sys.executable, "-P", "-m", member.process.module],
+                [*tied, sys.executable, "-P", "-m", *_program(member.process)],
                 env=member.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -139,6 +143,11 @@ class Fleet:
             if member.running is not None:
                 member.running.wait()
                 member.running = None
+
+
+def _program(process: Process) -> list[str]:
+    """The process's own module, or the clerk in its place."""
+    return ["benchmarks.chaos.clerk", process.name] if process.name in CLERKS else [process.module]
 
 
 def _kill(member: Member) -> None:

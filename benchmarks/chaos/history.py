@@ -22,7 +22,8 @@ class Accepted:
 @dataclass(frozen=True, slots=True)
 class Final:
     """A task after the storm, as one replica tells it. `messages` are the ids in its history, `receipts` the keys of the
-    effects that its report claims; `reason` is what it waits for."""
+    effects that its report claims; `reason` is what it waits for, `asks` the question among that. `outcome` is the report's, and `heard` what
+    its reply repeats of the client's answers."""
 
     replica: str
     state: str
@@ -30,6 +31,19 @@ class Final:
     reason: str = ""
     messages: frozenset[str] = frozenset()
     receipts: frozenset[str] = frozenset()
+    asks: str = ""
+    outcome: str = ""
+    heard: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A person was told that their word on a review counts; `over`: and that it decided."""
+
+    review: str
+    who: str
+    decision: str
+    over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,14 @@ class History:
     doubled: list[str] = field(default_factory=list)
     #: Follow-ups that were acknowledged: messageId to task id.
     followed: dict[str, str] = field(default_factory=dict)
+    #: Questions that a task has put to its client, by their ids; texts that its client has sent, of which the first heard is the answer.
+    asked: dict[str, set[str]] = field(default_factory=dict)
+    said: dict[str, set[str]] = field(default_factory=dict)
+    #: What people were told of their words on reviews; and how often they, and clients who answer, have sent any.
+    told: list[Told] = field(default_factory=list)
+    words: int = 0
+    #: How often they got no answer, and sent the same again.
+    again: int = 0
     ended: dict[str, tuple[str, str]] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
     unknown: dict[str, str] = field(default_factory=dict)

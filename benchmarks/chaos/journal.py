@@ -14,13 +14,14 @@ ONCE_A_TICKET = {"reply": "reply", "escalate": "end", "close": "end"}
 
 @dataclass(frozen=True, slots=True)
 class EffectRow:
-    """One line of the journal. `arguments` is JSON with sorted keys; `order` is empty where there is none."""
+    """One line of the journal. `arguments` is JSON with sorted keys; `order` is empty where there is none, `grant` is the one it used up."""
 
     key: str
     tool: str
     arguments: str
     ticket: str
     order: str = ""
+    grant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Money:
 def effects(shop: Path) -> list[EffectRow]:
     """The journal, oldest first."""
     sql = (
-        "SELECT key, tool, arguments, ticket, coalesce(json_extract(arguments, '$.order_id'), '')"
-        " FROM effects ORDER BY seq"
+        "SELECT e.key, e.tool, e.arguments, e.ticket, coalesce(json_extract(e.arguments, '$.order_id'), ''), coalesce(g.jti, '')"
+        " FROM effects AS e LEFT JOIN grants_used AS g ON g.key = e.key ORDER BY e.seq"
     )
     with closing(sqlite3.connect(shop)) as db:
         return [EffectRow(*row) for row in db.execute(sql)]

@@ -20,10 +20,11 @@ ALL_AT_ONCE, TWO_AT_ONCE = 12, 6
 #: While an entrance is down, the others of its kind are spared, but for one blow in so many.
 SPARED = 4
 #: How the moment of a blow is chosen, and how often: some instants after the next ticket is accepted; when an effect has just been
-#: written down, and nobody may know of it yet; or at any time.
-MOMENTS = {"ticket": 5, "effect": 3, "any": 2}
-#: How young a ticket is then, and an effect, in seconds; and how long the next of them is waited for.
-YOUNG, FRESH, NEXT = 0.4, 0.02, 3.0
+#: written down, and nobody may know of it yet; when a person's word on a review, or a customer's answer, is under way; or at any time.
+MOMENTS = {"ticket": 5, "effect": 3, "word": 2, "any": 2}
+#: How young a ticket is then, and an effect or a word, in seconds; how long the next of them is waited for, and the next word, of which
+#: there are few.
+YOUNG, FRESH, NEXT, NEXT_WORD = 0.4, 0.02, 3.0, 0.5
 #: What the mesh has to get done between two blows, and the seconds after which one comes anyway.
 MOVES, STANDSTILL = 2, 20.0
 #: As many may be starting when the next blow comes: it takes them a while on few cores.
@@ -54,6 +55,9 @@ class Killer:
             elif moment == "effect":
                 victims = self._hands() or victims
                 await self._next(partial(effects_so_far, self._fleet.shop), FRESH)
+            elif moment == "word":
+                victims = self._hands() or victims
+                await self._next(lambda: self._history.words, FRESH, NEXT_WORD)
             await self._orphans(victims)
             done += len(victims)
             if done >= shown + 10 or done >= kills:
@@ -77,9 +81,9 @@ class Killer:
                 return
             await asyncio.sleep(0.05)
 
-    async def _next(self, count: Callable[[], int], young: float) -> None:
+    async def _next(self, count: Callable[[], int], young: float, patience: float = NEXT) -> None:
         """Some instants, at most `young` seconds, after `count` rises."""
-        before, until = count(), time.monotonic() + NEXT
+        before, until = count(), time.monotonic() + patience
         while count() == before and time.monotonic() < until:
             await asyncio.sleep(0.004)
         await asyncio.sleep(young * self._dice.random())

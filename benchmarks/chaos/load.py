@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from random import Random
 
+from benchmarks.chaos.answers import Answers, message_of
 from benchmarks.chaos.history import TERMINAL, WAITING, History
 from benchmarks.chaos.tickets import Ticket
 from benchmarks.chaos.wire import TASK_NOT_FOUND, Json, NoAnswer, Refused, Wire, age_of, content_of, state_of
@@ -37,48 +37,60 @@ class Customers:
     """All customers together. `urls` are the replicas where requests go in."""
 
     def __init__(
-        self, urls: list[str], wire: Wire, history: History, written: Iterator[Ticket], dice: Random
+        self,
+        urls: list[str],
+        wire: Wire,
+        history: History,
+        written: Iterator[Ticket],
+        answers: Answers,
+        dice: Random,
     ) -> None:
         self._urls, self._wire, self._history, self._dice = urls, wire, history, dice
         self._tickets = written
+        self._answers = answers
         self.stopping = False
 
     async def serve(self, pause: float) -> None:
         """One customer after the other, until told to stop; the one who is being served is served to the end."""
         while not self.stopping:
             who = "operator" if self._dice.random() < 0.75 else ""
-            message = _message(next(self._tickets).text)
+            message = message_of(next(self._tickets).text)
             [way] = self._dice.choices(list(WAYS), list(WAYS.values()))
             with contextlib.suppress(Refused):
                 async with _limit(STAYING):
-                    await self._go(way, message, who)
+                    task = await self._go(way, message, who)
+                    if task not in self._history.ended:
+                        await self._look(task, who)
             await asyncio.sleep(pause * 2 * self._dice.random())
 
-    async def _go(self, way: str, message: Json, who: str) -> None:
+    async def _go(self, way: str, message: Json, who: str) -> str:
+        """The task that it became. Whether it is over, or asks something, is still to be seen."""
         match way:
-            case "block":
-                await self._until_accepted(message, who)
             case "stream":
-                await self._stream(message, who)
+                return await self._stream(message, who)
             case "look":
-                await self._look(await self._at_once(message, who), who)
+                return await self._at_once(message, who)
             case "subscribe":
-                await self._subscribe(await self._at_once(message, who), who)
+                task = await self._at_once(message, who)
+                await self._subscribe(task, who)
+                return task
             case "twins":
-                await asyncio.gather(*(self._until_accepted(message, who, url) for url in self._two()))
+                both = (self._until_accepted(message, who, url) for url in self._two())
+                return (await asyncio.gather(*both))[0]
             case "follow":
                 task = await self._at_once(message, who)
-                await asyncio.gather(*(self._follow_up(task, who, url) for url in self._two()))
-                await self._look(task, who)
+                await asyncio.gather(*(self._answers.thank(task, who, url) for url in self._two()))
+                return task
             case "cancel":
                 task = await self._at_once(message, who)
                 await asyncio.sleep(1.5 * self._dice.random())
                 await self._cancel(task, who)
+                return task
             case "hurry":  # gives up too soon, and asks again
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.05 + 0.5 * self._dice.random()):
                         await self._until_accepted(message, who)
-                await self._until_accepted(message, who)
+        return await self._until_accepted(message, who)
 
     async def _at_once(self, message: Json, who: str) -> str:
         return await self._until_accepted(message, who, immediately=True)
@@ -110,8 +122,8 @@ class Customers:
         self._history.saw(name, state_of(task), content_of(task), "the one who accepted it")
         return name
 
-    async def _stream(self, message: Json, who: str) -> None:
-        """A stream that breaks off before it told the task is begun again; afterwards the task is subscribed to."""
+    async def _stream(self, message: Json, who: str) -> str:
+        """The task's id. A stream that breaks off before it told the task is begun again; afterwards the task is subscribed to."""
         task = ""
         while not task:
             try:
@@ -123,10 +135,11 @@ class Customers:
                         if "task" in event:
                             task = self._accepted(event["task"], message, who)
                         if self._rests(event):
-                            return
+                            return task
             except NoAnswer:
                 await asyncio.sleep(0.2)
         await self._subscribe(task, who)
+        return task
 
     async def _subscribe(self, task: str, who: str) -> None:
         """Hold a subscription, at another replica when one dies, until the task rests."""
@@ -180,7 +193,7 @@ class Customers:
         return state in TERMINAL | WAITING
 
     async def _look(self, task: str, who: str) -> None:
-        """Look at the task, at any replica, until it rests."""
+        """Look at the task, at any replica, until it is over or waits for nobody but people; what it asks is answered."""
         while True:
             url, asked = self._any(), time.monotonic()
             try:
@@ -194,30 +207,11 @@ class Customers:
                 return
             state = state_of(found)
             self._history.saw(task, state, content_of(found), url, asked)
+            if state in WAITING and await self._answers.give(found, who):
+                continue
             if state in TERMINAL | WAITING:
                 return
             await asyncio.sleep(0.4)
-
-    async def _follow_up(self, task: str, who: str, url: str) -> None:
-        """Another message to the task; acknowledged is what must be in its history ever after."""
-        message = {**_message("Thank you."), "taskId": task}
-        params = {"message": message, "configuration": {"returnImmediately": True}}
-        while True:
-            try:
-                result = await self._wire.call(url, "SendMessage", params, who)
-            except NoAnswer:
-                url = self._any()
-                await asyncio.sleep(0.2)
-                continue
-            except Refused as refusal:
-                if refusal.code == TASK_NOT_FOUND:
-                    self._history.missed(task, url)
-                return  # it has ended meanwhile
-            if result["task"]["id"] == task:
-                self._history.followed[message["messageId"]] = task
-            else:
-                self._history.doubled.append(f"follow-up to {task}: became {result['task']['id']}")
-            return
 
     async def _cancel(self, task: str, who: str) -> None:
         while True:
@@ -240,38 +234,6 @@ class Customers:
     def _two(self) -> list[str]:
         """Two replicas, or the one there is twice."""
         return self._dice.sample(self._urls, 2) if len(self._urls) > 1 else self._urls * 2
-
-
-class Operators:
-    """People who decide what waits for them, at any replica; some of it they leave."""
-
-    def __init__(self, urls: list[str], wire: Wire, dice: Random) -> None:
-        self._urls, self._wire, self._dice = urls, wire, dice
-        self._left: set[str] = set()
-
-    async def decide(self, every: float) -> None:
-        """Until cancelled."""
-        while True:
-            await asyncio.sleep(every)
-            with contextlib.suppress(NoAnswer, Refused):
-                found = await self._wire.page(self._dice.choice(self._urls), "/reviews")
-                for review in found["reviews"]:
-                    await self._decide(review["id"])
-
-    async def _decide(self, review: str) -> None:
-        if review in self._left:
-            return
-        if self._dice.random() < 0.25:
-            self._left.add(review)
-            return
-        word = {"decision": self._dice.choice(("approve", "approve", "reject")), "reason": "chaos"}
-        for url in self._dice.sample(self._urls, min(2, len(self._urls))):  # two people at the same review
-            with contextlib.suppress(NoAnswer, Refused):
-                await self._wire.page(url, f"/reviews/{review}", word)
-
-
-def _message(text: str) -> Json:
-    return {"messageId": uuid.uuid4().hex, "role": "ROLE_USER", "parts": [{"text": text}]}
 
 
 @contextlib.asynccontextmanager

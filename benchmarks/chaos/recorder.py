@@ -12,10 +12,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from random import Random
 
+from benchmarks.chaos.answers import MARK, Answers
 from benchmarks.chaos.fleet import Fleet, Member
 from benchmarks.chaos.history import TERMINAL, WAITING, Final, History, Takeover
 from benchmarks.chaos.verdict import run_of
-from benchmarks.chaos.wire import TASK_NOT_FOUND, Json, NoAnswer, Refused, Wire, content_of, state_of
+from benchmarks.chaos.wire import (
+    TASK_NOT_FOUND,
+    Json,
+    NoAnswer,
+    Refused,
+    Wire,
+    content_of,
+    question_of,
+    state_of,
+)
 from meshwright.database import Database, Row, Transaction
 
 #: Of the tasks accepted last, as many are looked at more often than those before them.
@@ -35,11 +45,19 @@ class Orphan:
 
 
 class Recorder:
-    """`database` is the orchestrator's, which is only read; None where there is none that all replicas share."""
+    """`database` is the orchestrator's, which is only read; None where there is none that all replicas share. What a task still asks
+    its client when all is over gets one of the `answers`."""
 
     def __init__(
-        self, fleet: Fleet, wire: Wire, database: Database | None, history: History, dice: Random
+        self,
+        fleet: Fleet,
+        wire: Wire,
+        database: Database | None,
+        history: History,
+        answers: Answers,
+        dice: Random,
     ) -> None:
+        self._answers = answers
         self._fleet, self._wire, self._database = fleet, wire, database
         self._history, self._dice = history, dice
         self._orphans: dict[str, Orphan] = {}
@@ -107,15 +125,13 @@ class Recorder:
             pool = names[-RECENT:] if self._dice.random() < 0.6 else names
             await self.see(self._dice.choice(pool), self._dice.choice(self.entrances))
 
-    async def see(self, task: str, member: Member) -> str:
-        """The state of a task at a replica; empty without an answer."""
+    async def see(self, task: str, member: Member) -> Json:
+        """The task at a replica; empty without an answer."""
         asked = time.monotonic()
         found = await self._get(task, member, historyLength=0)
-        if not found:
-            return ""
-        state = state_of(found)
-        self._history.saw(task, state, content_of(found), member.name, asked)
-        return state
+        if found:
+            self._history.saw(task, state_of(found), content_of(found), member.name, asked)
+        return found
 
     async def _get(self, task: str, member: Member, **params: int) -> Json:
         who = self._history.accepted[task].who
@@ -159,14 +175,19 @@ class Recorder:
 
     async def _asked(self, task: str) -> str:
         known = self._history.ended.get(task)
-        return known[0] if known else await self.see(task, self._dice.choice(self.entrances))
+        if known:
+            return known[0]
+        found = await self.see(task, self._dice.choice(self.entrances))
+        if found and await self._answers.give(found, self._history.accepted[task].who):
+            return ""
+        return state_of(found)
 
     def _is_at_rest(self, task: str, state: str) -> bool:
         return state in TERMINAL or (state in WAITING and run_of(task) in self._history.reviewed)
 
     async def _reviews(self) -> None:
         with contextlib.suppress(NoAnswer, Refused):
-            found = await self._wire.page(self._dice.choice(self.entrances).url, "/reviews")
+            found = await self._wire.page(self._dice.choice(self.entrances).url, "/reviews?limit=1000")
             self._history.reviewed = {review["run"] for review in found["reviews"]}
 
     async def _ask_all(self, task: str, gate: asyncio.Semaphore) -> None:
@@ -202,13 +223,18 @@ def _final(task: Json, replica: str) -> Final:
     reason = " ".join(part.get("text", "") for part in status.get("message", {}).get("parts", []))
     messages = frozenset(message["messageId"] for message in task.get("history", []))
     digest = hashlib.sha256(content_of(task).encode()).hexdigest()
-    return Final(replica, state_of(task), digest, reason, messages, _receipts(task))
+    reports = _reports(task)
+    applied = [row for report in reports for row in report.get("applied", [])]
+    last = reports[-1] if reports else {}
+    return Final(
+        *(replica, state_of(task), digest, reason, messages),
+        receipts=frozenset(str(row["key"]) for row in applied if "key" in row),
+        asks=question_of(task),
+        outcome=str(last.get("outcome", "")),
+        heard=tuple(MARK.findall(str(last.get("reply", "")))),
+    )
 
 
-def _receipts(task: Json) -> frozenset[str]:
-    """The keys of the effects that the task's report says were applied."""
-    reports = [
-        part["data"] for artifact in task.get("artifacts", []) for part in artifact["parts"] if "data" in part
-    ]
-    applied = [row for report in reports if isinstance(report, dict) for row in report.get("applied", [])]
-    return frozenset(str(row["key"]) for row in applied if "key" in row)
+def _reports(task: Json) -> list[Json]:
+    parts = [part for artifact in task.get("artifacts", []) for part in artifact["parts"]]
+    return [part["data"] for part in parts if isinstance(part.get("data"), dict)]

@@ -16,9 +16,9 @@ from shop.seed import demo
 from shop.stock import Contents, stock
 
 #: One pending order in so many is so large that a person decides.
-LARGE = 10
-#: Pieces in a large order.
-PIECES = 8
+LARGE = 2
+#: Pieces in a large order, and in every other of them: so many that two people decide.
+PIECES, MANY = 8, 24
 #: One ticket in so many changes nothing: it asks.
 QUESTIONS = 4
 
@@ -78,14 +78,15 @@ def _with_large_orders(contents: Contents) -> Contents:
         options=variant.options,
         price_cents=variant.price_cents,
     )
-    total = PIECES * variant.price_cents
     orders = list(contents.orders)
     pending = [place for place, order in enumerate(orders) if order.status == "pending"]
-    for place in pending[::LARGE]:
+    for number, place in enumerate(pending[::LARGE]):
+        pieces = MANY if number % 2 else PIECES
+        total = pieces * variant.price_cents
         method = orders[place].payments[0].payment_method_id
         paid = Payment(kind="payment", amount_cents=total, payment_method_id=method)
         orders[place] = orders[place].model_copy(
-            update={"items": [item] * PIECES, "payments": [paid], "total_cents": total}
+            update={"items": [item] * pieces, "payments": [paid], "total_cents": total}
         )
     return replaced(contents, orders=orders)
 
@@ -138,7 +139,7 @@ def _question(order: Order, dice: Random) -> str:
 
 
 def _is_large(order: Order) -> bool:
-    return order.status == "pending" and len(order.items) == PIECES
+    return order.status == "pending" and len(order.items) >= PIECES
 
 
 def _named(customer: Customer) -> tuple[str, str]:

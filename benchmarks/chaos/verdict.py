@@ -4,37 +4,63 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from benchmarks.chaos.authority import decided_twice, ungated, words_lost
+from benchmarks.chaos.evidence import Evidence
 from benchmarks.chaos.history import TERMINAL, WAITING, Final, History
 from benchmarks.chaos.journal import EffectRow, Money, applied_twice, moved_twice
+from benchmarks.chaos.telling import untold
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Offences, in words that name the task."""
+    """Offences, in words that name the task, or what else it is about."""
 
     lost: list[str]
     stuck: list[str]
     twice: list[str]
     changed: list[str]
+    #: Writes without a gate, faults of the audit log as a whole, and what is missing in the decisions of runs that ended.
+    ungated: list[str]
+    unsound: list[str]
+    untold: list[str]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {each.name: len(getattr(self, each.name)) for each in fields(self)}
 
     @property
     def lines(self) -> list[str]:
-        kinds = {"lost": self.lost, "stuck": self.stuck, "twice": self.twice, "changed": self.changed}
-        return [f"{kind}: {line}" for kind, lines in kinds.items() for line in lines]
+        return [f"{each.name}: {line}" for each in fields(self) for line in getattr(self, each.name)]
 
 
 def judge(
-    history: History, journal: list[EffectRow], before: Money, after: Money, replicas: int = 1
+    history: History,
+    journal: list[EffectRow],
+    before: Money,
+    after: Money,
+    evidence: Evidence,
+    replicas: int = 1,
 ) -> Verdict:
     """`replicas` is how many were asked about each task in the end."""
+    log = evidence.log
     return Verdict(
-        lost=lost(history, journal, replicas),
+        lost=[*lost(history, journal, replicas), *unheard(history), *words_lost(history.told, log)],
         stuck=stuck(history),
-        twice=[*history.doubled, *applied_twice(journal), *moved_twice(before, after)],
+        twice=[
+            *history.doubled,
+            *applied_twice(journal),
+            *moved_twice(before, after),
+            *heard_twice(history),
+            *decided_twice(log),
+        ],
         changed=changed(history),
+        ungated=ungated(journal, log),
+        unsound=evidence.unsound,
+        untold=untold(evidence.tellings),
     )
 
 
@@ -59,6 +85,26 @@ def lost(history: History, journal: list[EffectRow], replicas: int) -> list[str]
     return found
 
 
+def unheard(history: History) -> list[str]:
+    """Questions in the middle of work whose run ended well, as if it had got an answer, without one that the client gave."""
+    return [
+        f"{task}: it asked, and ended without what its client answered"
+        for task in history.asked
+        for word in history.final.get(task, [])[:1]
+        if word.outcome == "done" and not history.said.get(task, set()) & set(word.heard)
+    ]
+
+
+def heard_twice(history: History) -> list[str]:
+    """One message answers one question."""
+    return [
+        f"{task}: {text} is the answer to {times} questions"
+        for task, words in history.final.items()
+        for text, times in Counter(words[0].heard if words else ()).items()
+        if times > 1
+    ]
+
+
 def stuck(history: History) -> list[str]:
     """Tasks that neither ended nor wait for something that can still happen; subscribers and agents left behind."""
     found: list[str] = []
@@ -80,6 +126,8 @@ def _stuck(task: str, word: Final, reviewed: Iterable[str]) -> str:
         return word.state or "no state"
     if not word.reason:
         return f"{word.state} without a reason"
+    if word.asks:
+        return f"{word.state}, and nobody could answer what it asks"
     if run_of(task) not in reviewed:
         return f"{word.state}, but there is nothing to decide"
     return ""

@@ -43,11 +43,11 @@ class Refused(Exception):
 
 
 class Wire:
-    """Calls to any replica, as the operator of `home` or as a stranger."""
+    """Calls to any replica, as somebody with a key in `home` or as a stranger."""
 
     def __init__(self, client: httpx.AsyncClient, home: Home, deadline: float) -> None:
         self._client, self._home, self._deadline = client, home, deadline
-        self._token, self._made = "", 0.0
+        self._tokens: dict[str, tuple[str, float]] = {}
 
     async def call(self, url: str, method: str, params: Json, who: str = "", seconds: float = 10.0) -> Json:
         """The result. Raises NoAnswer, Refused."""
@@ -79,12 +79,12 @@ class Wire:
         except (httpx.HTTPError, httpx.StreamError, ValueError) as error:
             raise _broken(method, error) from None
 
-    async def page(self, url: str, path: str, document: Json | None = None) -> Json:
-        """GET a page as the operator, or POST a document to it. Raises NoAnswer, Refused."""
+    async def page(self, url: str, path: str, document: Json | None = None, who: str = "operator") -> Json:
+        """GET a page as an operator, or POST a document to it. Raises NoAnswer, Refused."""
         try:
             method = "GET" if document is None else "POST"
             answer = await self._client.request(
-                method, url + path, json=document, headers=self._headers("operator"), timeout=10
+                method, url + path, json=document, headers=self._headers(who), timeout=10
             )
             found: Json = answer.json()
         except (httpx.HTTPError, httpx.StreamError, ValueError) as error:
@@ -98,15 +98,24 @@ class Wire:
     def _headers(self, who: str) -> dict[str, str]:
         headers = {"a2a-version": "1.0", "x-mesh-deadline-ms": str(int(self._deadline * 1000))}
         if who:
-            if time.monotonic() - self._made > TOKEN:
-                self._token, self._made = keys.bearer(self._home, who, ENTRY), time.monotonic()
-            headers["authorization"] = f"Bearer {self._token}"
+            token, made = self._tokens.get(who, ("", -TOKEN))
+            if time.monotonic() - made >= TOKEN:
+                token = keys.bearer(self._home, who, ENTRY)
+                self._tokens[who] = token, time.monotonic()
+            headers["authorization"] = f"Bearer {token}"
         return headers
 
 
 def state_of(task: Json) -> str:
     """`input_required` for `TASK_STATE_INPUT_REQUIRED`, of a task or a status update."""
     return str(task.get("status", {}).get("state", "")).removeprefix("TASK_STATE_").lower()
+
+
+def question_of(task: Json) -> str:
+    """The id of the question that a task puts to its client; empty for none."""
+    parts = task.get("status", {}).get("message", {}).get("parts", [])
+    asked = [part["data"].get("asks") for part in parts if isinstance(part.get("data"), dict)]
+    return next((str(each["id"]) for each in asked if each), "")
 
 
 def age_of(task: Json) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -180,3 +181,24 @@ async def test_a_run_whose_time_is_up_says_of_what_it_began_that_it_is_not_known
         kinds = [kind for kind, _ in await log()]
     assert ended["actions"][0]["state"] == "unknown"
     assert kinds == ["effect.unknown"]
+
+
+async def test_a_write_that_the_end_of_the_time_cuts_off_is_not_known_to_the_log_as_to_the_decisions(
+    url: str, counter: Any
+) -> None:
+    class Closed:
+        closing = None
+
+    async with drive_on(url, counter) as (drive, log, store):
+        await drive.toolbox.schemas(drive.by)
+        counter.mesh.hangs.add("http://orderbook")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await carry_out(drive, open_row(), drive.by)
+        # as a closing effect is: it is no action of the state that was kept
+        await cut_short({**new_work(RUN, "cancel it")}, replace(drive, policy=Closed()))
+        kinds, [(_, issued), (_, unknown)] = [kind for kind, _ in await log()], await log()
+        rows = await store.execute("SELECT outcome, action FROM decisions WHERE kind = 'effect'")
+    assert kinds == ["grant.issued", "effect.unknown"]
+    assert unknown["grant"] == issued["grant"]
+    assert [(row["outcome"], row["action"]) for row in rows] == [("unknown", open_row()["key"])]

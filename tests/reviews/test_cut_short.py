@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from meshwright.records.minutes import Minutes
 from orchestrator.finish import cut_short
 from orchestrator.work import new_work
 
@@ -16,6 +17,7 @@ class NoClosing:
 
 class Drive:
     policy = NoClosing()
+    minutes = Minutes("orchestrator")
 
 
 @pytest.mark.parametrize("stands", ["waiting", "approved"])
