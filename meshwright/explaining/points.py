@@ -13,8 +13,12 @@ from meshwright.explaining.tones import Tone
 if TYPE_CHECKING:
     from meshwright.records.decision import Omitted, Side
 
+#: Of what was looked up for the sake of others.
+NOT_READ = "nothing that the rules read"
 #: Characters of the words of a point.
 LONG = 1_200
+#: Members of a list: a row holds no more.
+MANY = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +41,34 @@ def points(step: Step, most: int = LONG) -> list[Point]:
     ]
     if said.passed:
         bytes_ = sum(plain.number(piece.bytes) for piece in said.passed)
-        keys = plain.listed([plain.one_line(piece.key, 80) for piece in said.passed], 12)
+        keys = plain.listed([plain.one_line(piece.key, 80) for piece in said.passed], MANY)
         found.append(Point("It was given", f"{keys} ({plain.size(bytes_)})" if bytes_ else keys))
     found += [Point("It was not given", _withheld(piece), "warn") for piece in said.omitted]
     found += _call(step, most)
     found += [_side(side, most) for side in said.sides]
     if said.evidence:
-        found.append(Point("Resting on", plain.listed([plain.one_line(e, 120) for e in said.evidence], 8)))
+        found.append(Point("Resting on", plain.listed([plain.one_line(e, 120) for e in said.evidence], MANY)))
     if said.policy:
         risk = f" (risk: {plain.one_line(said.risk, 20)})" if said.risk else ""
         found.append(Point("Rule", plain.one_line(said.policy, 120) + risk))
-    found += [_fact(*fact) for fact in facts(step)]
+    found += [_fact(*fact) for fact in facts(step, most) if fact[1] != NOT_READ]
     if said.more.get("edited"):
         found.append(Point("Changed to", plain.prose(said.more["edited"], most)))
     return found
 
 
-def facts(step: Step) -> list[tuple[str, str, str]]:
+def facts(step: Step, most: int = 600) -> list[tuple[str, str, str]]:
     """What a verdict was made on: (fact, what was told of it or why it is not known, the tool that told it)."""
     found = step.said.more.get("facts")
-    return [_told(name, fact) for name, fact in found.items()] if isinstance(found, dict) else []
+    return [_told(name, fact, most) for name, fact in found.items()] if isinstance(found, dict) else []
 
 
-def _told(name: str, fact: Any) -> tuple[str, str, str]:
+def _told(name: str, fact: Any, most: int) -> tuple[str, str, str]:
     told = fact if isinstance(fact, dict) else {"told": fact}
     if told.get("not_told"):
-        words = f"{plain.NOT_KNOWN}: {plain.prose(told['not_told'], 400)}"
+        words = f"{plain.NOT_KNOWN}: {plain.prose(told['not_told'], most)}"
     else:
-        words = plain.prose(told.get("told"), 600) or "nothing that the rules read"
+        words = plain.prose(told.get("told"), most) or NOT_READ
     return plain.one_line(name, 80), words, plain.one_line(told.get("tool"), 80)
 
 
@@ -98,7 +102,7 @@ def _side(side: Side, most: int) -> Point:
     if side.arguments not in (None, {}):
         words += f" {plain.prose(side.arguments, most)}"
     if side.evidence:
-        words += f" – resting on {plain.listed([plain.one_line(e, 120) for e in side.evidence], 6)}"
+        words += f" – resting on {plain.listed([plain.one_line(e, 120) for e in side.evidence], MANY)}"
     return Point(
         f"{plain.one_line(side.agent, 80)} ({chosen}{sure})", words, "good" if side.chosen else "warn"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -10,6 +10,7 @@ from meshwright.explaining import plain, sentences
 from meshwright.explaining.steps import Step
 from meshwright.explaining.steps import step as read
 from meshwright.explaining.story import Story, story
+from meshwright.records.decision import Kind
 
 
 def row(name: str, kind: str, at: float = 0.0, **more: Any) -> dict[str, Any]:
@@ -37,7 +38,7 @@ RUN = [
     row("d4", "tool_call", 3, agent="painter", task="t1", selected="look_at",
         call={"tool": "look_at", "arguments": {"thing_id": "t1"}, "result": {"price": 5, "tags": []}}),
     row("d5", "gate", 4, parent="d3", action="a1", selected="paint", outcome="allow", policy="painting", reason="it is cheap",
-        more={"arguments": {"thing_id": "t1"}, "facts": {"thing": {"tool": "look_at", "told": {"price": 5}}, "owner": {"tool": "who", "not_told": "the tool is down"}}}),
+        more={"arguments": {"thing_id": "t1"}, "facts": {"thing": {"tool": "look_at", "told": {"price": 5}}, "owner": {"tool": "who", "not_told": "the tool is down"}, "names": {"tool": "who"}}}),
     row("d6", "effect", 5, parent="d5", action="a1", selected="paint", outcome="applied", reason="t1 is red"),
     row("d7", "gate", 6, parent="d3", action="a2", selected="sell", outcome="block", reason="nobody sells here"),
 ]  # fmt: skip
@@ -72,6 +73,7 @@ def test_each_step_says_what_it_rested_on() -> None:
     assert ("It returned", "price: 5, tags: –") in points["d4"]
     assert ("Fact: thing", "price: 5, from look_at") in points["d5"]
     assert ("Fact: owner", "not known: the tool is down, from who") in points["d5"]
+    assert "Fact: names" not in dict(points["d5"]), "it was looked up for the sake of the others"
 
 
 def test_an_action_that_was_forbidden_is_asked_about_as_such() -> None:
@@ -138,6 +140,12 @@ def test_a_story_of_hundreds_of_steps_says_how_many_it_leaves_to_the_run() -> No
 )  # fmt: skip
 def test_a_decision_is_one_sentence(kind: str, more: dict[str, Any], sentence: str) -> None:
     assert sentences.sentence(step(kind, **more)) == sentence
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_of_decision_has_its_name_and_its_sentence(kind: str) -> None:
+    assert sentences.label(kind) != kind
+    assert "not known here" not in sentences.sentence(step(kind))
 
 
 @pytest.mark.parametrize(
