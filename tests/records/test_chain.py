@@ -106,7 +106,21 @@ def test_a_parent_that_is_not_there_a_circle_and_nonsense_lose_nothing() -> None
     ]
 
 
-@pytest.mark.parametrize("value", [None, 7, 10**400, -(10**400), float("nan"), True, [], [[]], {}, {"a": []}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        7,
+        pytest.param(10**400, id="10^400"),
+        pytest.param(-(10**400), id="-10^400"),
+        float("nan"),
+        True,
+        [],
+        [[]],
+        {},
+        {"a": []},
+    ],
+)
 def test_whatever_a_field_holds_no_decision_is_lost_and_the_reader_does_not_fail(value: Any) -> None:
     rows = a_run()
     for name in {name for each in rows for name in each} - {"id"}:

@@ -72,7 +72,19 @@ def test_the_question_names_the_action_and_what_became_of_it() -> None:
 
 @pytest.mark.parametrize("name", sorted({key for each in DECISIONS for key in each}))
 @pytest.mark.parametrize(
-    "value", [None, 7, 10**400, float("inf"), "text", HOSTILE, [], [HOSTILE], {"tool": 3}, [{"key": HOSTILE}]]
+    "value",
+    [
+        None,
+        7,
+        pytest.param(10**400, id="10^400"),
+        float("inf"),
+        "text",
+        HOSTILE,
+        [],
+        [HOSTILE],
+        {"tool": 3},
+        [{"key": HOSTILE}],
+    ],
 )
 def test_whatever_a_row_says_it_is_told_and_cannot_act_on_the_terminal(name: str, value: Any) -> None:
     rows = [{**each, name: value} for each in DECISIONS]
