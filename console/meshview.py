@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from console.drawing import NARROW, WIDE, Link, Node, Picture, Shape, picture
 from console.page import fingerprint
-from console.words import duration, rough
+from meshwright.explaining.plain import duration, rough
 
 if TYPE_CHECKING:
     from console.page import Page

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from console import plain, tones, wording
-from console.outcome import Action, Head, actions, head, rows
-from console.steps import KINDS, Step, outline
 from console.timeline import Timeline, timeline
-from console.tones import Tone
+from meshwright.explaining import plain, sentences, tones
+from meshwright.explaining.outcome import Action, Head, Missing, actions, head, missing
+from meshwright.explaining.steps import Step, outline
+from meshwright.explaining.tones import Tone
 
 #: Decisions on one page.
 PAGE = 120
@@ -69,15 +69,6 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
-    """An agent whose decisions could not be had."""
-
-    agent: str
-    count: int
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """What of the run is to be seen: decisions of one kind, of one agent; from which on; which are unfolded (an id, or `all`)."""
 
@@ -109,7 +100,7 @@ class Picture:
 
 def picture(document: Mapping[str, Any], asked: Asked, now: float) -> Picture:
     """`document` is the answer for the chain of a run; `now` counts for one that has not ended."""
-    steps = outline(rows(document, "decisions"))
+    steps = outline(plain.members(document, "decisions"))
     chosen = [
         step for step in steps if asked.kind in ("", step.kind) and asked.agent in ("", step.said.agent)
     ]
@@ -127,9 +118,9 @@ def picture(document: Mapping[str, Any], asked: Asked, now: float) -> Picture:
         _lines(page, asked),
         len(chosen),
         after,
-        _choices(Counter(step.kind for step in steps), asked.kind, wording.LABELS),
+        _choices(Counter(step.kind for step in steps), asked.kind, sentences.LABELS),
         _choices(Counter(step.said.agent for step in steps), asked.agent, {}),
-        _missing(rows(document, "missing")),
+        tuple(missing(document)),
         asked,
     )
 
@@ -139,8 +130,8 @@ def _left_out(steps: Sequence[Step]) -> list[LeftOut]:
         LeftOut(
             plain.one_line((step.said.selected if step.kind == "route" else "") or step.said.agent, 80),
             plain.one_line(piece.key, 200),
-            wording.piece(piece.key),
-            wording.WITHHELD.get(piece.why, piece.why),
+            sentences.piece(piece.key),
+            sentences.WITHHELD.get(piece.why, piece.why),
             plain.number(piece.bytes),
             step,
         )
@@ -165,7 +156,7 @@ def _notices(steps: Sequence[Step]) -> list[Notice]:
             found.append(_notice(tone, step))
         elif kind in ("resolve_conflict", "breaker", "budget"):
             found.append(_notice("accent" if tone == "accent" else "warn", step))
-        elif kind == "plan" and (tone == "bad" or wording.unread(step)):
+        elif kind == "plan" and (tone == "bad" or sentences.unread(step)):
             found.append(_notice("bad" if tone == "bad" else "warn", step))
         elif kind == "final" and tone != "good":
             found.append(_notice(tone, step))
@@ -180,7 +171,7 @@ def _notices(steps: Sequence[Step]) -> list[Notice]:
 
 
 def _notice(tone: Tone, step: Step) -> Notice:
-    return Notice(tone, wording.sentence(step), wording.reason_of(step, 300), step)
+    return Notice(tone, sentences.sentence(step), sentences.reason_of(step, 300), step)
 
 
 def _lines(steps: Sequence[Step], asked: Asked) -> tuple[Line, ...]:
@@ -191,8 +182,8 @@ def _lines(steps: Sequence[Step], asked: Asked) -> tuple[Line, ...]:
     return tuple(
         Line(
             step,
-            wording.sentence(step),
-            wording.outcome_of(step),
+            sentences.sentence(step),
+            sentences.outcome_of(step),
             tones.tone_of(step),
             omitted(step),
             is_open=asked.unfolded in ("all", step.label),
@@ -215,20 +206,9 @@ def omitted(step: Step) -> str:
 
 
 def _choices(counts: Counter[str], chosen: str, names: Mapping[str, str]) -> tuple[Choice, ...]:
-    order = sorted(counts, key=lambda value: (KINDS.index(value) if value in KINDS else len(KINDS), value))
+    known = list(sentences.LABELS)
+    order = sorted(counts, key=lambda value: (known.index(value) if value in known else len(known), value))
     return tuple(
         Choice(value, plain.one_line(names.get(value, value), 80), counts[value], value == chosen)
         for value in order
-    )
-
-
-def _missing(found: Sequence[Any]) -> tuple[Missing, ...]:
-    return tuple(
-        Missing(
-            plain.one_line(row.get("agent") or "an agent", 80),
-            len(rows(row, "ids")),
-            plain.text(row.get("why") or "it did not say why", 400),
-        )
-        for row in found
-        if isinstance(row, Mapping)
     )

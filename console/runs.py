@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from console import plain, tones, wording
 from console.client import segment
-from console.outcome import rows
-from console.particulars import besides, facts, is_short, particulars, subject
 from console.picture import Asked, picture
-from console.story import story
+from console.words import SIGNS
 from meshwright.errors import NotFound
+from meshwright.explaining import plain, sentences, tones
+from meshwright.explaining.particulars import besides, is_short, particulars, subject
+from meshwright.explaining.points import facts
+from meshwright.explaining.steps import address
+from meshwright.explaining.story import story
 
 if TYPE_CHECKING:
     from console.page import Page
@@ -71,7 +73,7 @@ class Runs:
         if asked["state"] not in STATES:
             asked["state"] = ""
         told = await self._page.mesh.get("/runs", self._page.person(request), limit=PAGE, **asked)
-        runs = [_line(run, time.time()) for run in rows(told, "runs") if isinstance(run, dict)]
+        runs = [_line(run, time.time()) for run in plain.rows(told, "runs")]
         after = told.get("next")
         next_page = after if isinstance(after, str) else ""
         return {"runs": runs, "asked": asked, "states": STATES, "next": next_page, **WORDS}
@@ -137,8 +139,9 @@ WORDS: dict[str, Any] = {
     "besides": besides,
     "facts": facts,
     "plain": plain,
-    "wording": wording,
+    "sentences": sentences,
     "tones": tones,
+    "signs": SIGNS,
     "subject": subject,
     "particulars": particulars,
     "query": query,
@@ -150,14 +153,14 @@ def _address(request: Request) -> str:
     return f"/runs/{segment(request.path_params['id'])}"
 
 
-def _line(run: dict[str, Any], now: float) -> dict[str, Any]:
+def _line(run: plain.Document, now: float) -> dict[str, Any]:
     """One run in the list."""
     state, began = str(run.get("state") or "unknown"), plain.moment(run.get("started"))
     outcome = plain.one_line(run.get("outcome") or state, 40)
     ended = plain.moment(run.get("ended"))
     return {
         "id": plain.one_line(run.get("id") or "", 80),
-        "address": f"/runs/{quote(str(run.get('id') or ''), safe='', errors='replace')}",
+        "address": f"/runs/{address(str(run.get('id') or ''))}",
         "title": plain.one_line(run.get("request") or "", 180) or "A request without words",
         "outcome": outcome,
         "tone": tones.tone(outcome),

@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from console.steps import Step
-from console.words import duration
+from meshwright.explaining.plain import duration
+from meshwright.explaining.steps import Step
 
 #: Kinds that take time of their own.
 TIMED = ("agent_call", "tool_call", "model_call", "gate", "review", "effect")
@@ -64,7 +64,7 @@ class Timeline:
 
 
 def timeline(steps: Sequence[Step]) -> Timeline:
-    """Of an outline: see `console.steps.outline`."""
+    """Of an outline: see `explaining.steps.outline`."""
     hops = _placed(steps)
     if not hops:
         return Timeline((), (), (), 0, 0.0, 0.0)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from meshwright.cli.console import Missing, Trouble
-from meshwright.cli.received import rows, text
+from meshwright.explaining.plain import Document, rows, word
 
 if TYPE_CHECKING:
     from meshwright.cli.entrance import Entrance
@@ -27,7 +26,7 @@ async def chain(mesh: Entrance, name: str = "") -> dict[str, Any]:
         latest = rows(await mesh.look("/runs", limit=1), "runs")
         if not latest:
             raise Missing('there are no runs yet: begin one with `meshwright ask "..."`')
-        return await of_run(mesh, text(latest[0], "id"))
+        return await of_run(mesh, word(latest[0], "id"))
     try:
         return await of_run(mesh, name)
     except Missing:
@@ -50,14 +49,14 @@ async def _named(mesh: Entrance, name: str) -> str:
     for query in ({"q": name}, {}):
         known = rows(await mesh.look("/runs", limit=MANY, **query), "runs")
         if exact := [row for row in known if name in _ids(row)]:
-            return text(exact[0], "id")
+            return word(exact[0], "id")
         begun = [row for row in known if len(name) >= ENOUGH and any(i.startswith(name) for i in _ids(row))]
         if len(begun) > 1:
             raise Trouble(f"{len(begun)} runs begin with {name!r}: give more of the id")
         if begun or (query and len(known) == 1):  # one whose task, or only words, it names
-            return text((begun or known)[0], "id")
+            return word((begun or known)[0], "id")
     return ""
 
 
-def _ids(row: Mapping[str, Any]) -> set[str]:
-    return {text(row, key) for key in ("id", "task_id", "correlation")} - {""}
+def _ids(row: Document) -> set[str]:
+    return {word(row, key) for key in ("id", "task_id", "correlation")} - {""}

@@ -17,10 +17,12 @@ import typer
 from meshwright.cli import keys
 from meshwright.cli.chains import of_run
 from meshwright.cli.console import Json, Missing, Trouble, emit, err, out
-from meshwright.cli.decided import head, mood
+from meshwright.cli.decided import flat, head, mood
 from meshwright.cli.entrance import Entrance, UrlOption, entrance
 from meshwright.cli.home import DEFAULT, HomeOption
-from meshwright.cli.received import Document, at, number, rows, text
+from meshwright.explaining.plain import Document, moment, rows, word
+from meshwright.explaining.sentences import reason_of
+from meshwright.explaining.steps import step
 
 #: Runs that are watched at most, the newest; the mesh is asked for the chains of so many of them at once.
 MANY, AT_ONCE = 100, 4
@@ -45,7 +47,7 @@ class Event:
 
     @property
     def row(self) -> dict[str, Any]:
-        named = {"event": self.what, "run": dict(self.run) if self.what == "run" else text(self.run, "id")}
+        named = {"event": self.what, "run": dict(self.run) if self.what == "run" else word(self.run, "id")}
         more: dict[str, Any] = {"decision": dict(self.decision)} if self.decision else {}
         return {**named, **more, **({"says": self.says} if self.says else {})}
 
@@ -113,7 +115,7 @@ class Watched:
         page = rows(await mesh.look("/runs", limit=MANY), "runs")[::-1]  # the oldest first
         moved: list[tuple[Document, bool]] = []
         for place, row in enumerate(page):
-            run, state = text(row, "id"), text(row, "state")
+            run, state = word(row, "id"), word(row, "state")
             if not run:
                 continue
             new = run not in self._states
@@ -129,12 +131,12 @@ class Watched:
             self._told.pop(gone, None)
         for start in range(0, len(moved), AT_ONCE):
             some = moved[start : start + AT_ONCE]
-            pages = await asyncio.gather(*(self._chain(mesh, text(row, "id")) for row, _ in some))
+            pages = await asyncio.gather(*(self._chain(mesh, word(row, "id")) for row, _ in some))
             for (row, turned), decisions in zip(some, pages, strict=True):
-                began = text(row, "state") == "working"
+                began = word(row, "state") == "working"
                 if turned and began:
                     yield Event("run", row)
-                for each in self._new(text(row, "id"), decisions):
+                for each in self._new(word(row, "id"), decisions):
                     yield Event("decision", row, each)
                 if turned and not began:
                     yield Event("run", row)
@@ -146,9 +148,9 @@ class Watched:
 
     def _new(self, run: str, decisions: list[Document]) -> list[Document]:
         told = self._told.setdefault(run, set())
-        fresh = [each for each in decisions if text(each, "id") not in told]
-        told |= {text(each, "id") for each in fresh}
-        return sorted(fresh, key=lambda each: number(each, "at") or 0.0)
+        fresh = [each for each in decisions if word(each, "id") not in told]
+        told |= {word(each, "id") for each in fresh}
+        return sorted(fresh, key=lambda each: moment(each.get("at")))
 
 
 def _as_json(event: Event) -> None:
@@ -160,23 +162,29 @@ def _as_line(event: Event) -> None:
     from rich.text import Text
 
     if event.what == "mesh":
-        err().print(f"{at(time.time())} {event.says}", style="yellow", markup=False, soft_wrap=True)
+        err().print(f"{_wall(time.time())} {event.says}", style="yellow", markup=False, soft_wrap=True)
         return
-    run = (text(event.run, "id")[:SHORT] or "?").ljust(SHORT)
+    run = (word(event.run, "id")[:SHORT] or "?").ljust(SHORT)
     if event.what == "run":
-        state = text(event.run, "state", 40)
+        state = word(event.run, "state", 40)
         style, mark = mood(state)
-        began = number(event.run, "ended" if state != "working" else "started")
+        began = moment(event.run.get("ended" if state != "working" else "started"))
         line = Text.assemble(
             (f"{mark} ", style),
             ("run ", "bold"),
             (state, style),
-            (f"  {text(event.run, 'request', 100)}" if state == "working" else "", "dim"),
+            (f"  {word(event.run, 'request', 100)}" if state == "working" else "", "dim"),
         )
     else:
-        began, line = number(event.decision, "at"), head(event.decision)
-        if why := text(event.decision, "reason", 100):
-            line.append(f"  {why}", "dim")
-    stamped = Text.assemble((f"{at(began) or at(time.time())} ", "dim"), (f"{run} ", "magenta"), line)
+        decided = step(event.decision)
+        began, line = decided.at, head(decided)
+        if why := reason_of(decided):
+            line.append(f"  {flat(why, 100)}", "dim")
+    stamped = Text.assemble((f"{_wall(began or time.time())} ", "dim"), (f"{run} ", "magenta"), line)
     out().print(stamped, soft_wrap=True)
     sys.stdout.flush()
+
+
+def _wall(at: float) -> str:
+    """An instant as the clock on the wall here."""
+    return time.strftime("%H:%M:%S", time.localtime(at))

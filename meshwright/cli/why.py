@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
@@ -11,18 +12,19 @@ import typer
 from meshwright.cli import keys
 from meshwright.cli.chains import ENOUGH, chain
 from meshwright.cli.console import Json, Missing, Trouble, emit, out
-from meshwright.cli.decided import mood
+from meshwright.cli.decided import MARKS, below, flat
 from meshwright.cli.entrance import Entrance, UrlOption, entrance
 from meshwright.cli.home import DEFAULT, HomeOption
-from meshwright.cli.received import Document, number, part, rows, text
-from meshwright.cli.sentences import sentence, subject
 from meshwright.cli.trace import notes
+from meshwright.explaining.plain import duration, many, members, part, rows, word
+from meshwright.explaining.sentences import action_of, sentence
+from meshwright.explaining.steps import outline, path
+from meshwright.explaining.story import Story, story
+from meshwright.records.chain import why as why_rows
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-#: The kinds that say what became of an action, the last word last.
-_WORDS = ("gate", "review", "effect")
+    from rich.text import Text
 
 app = typer.Typer()
 
@@ -40,51 +42,46 @@ def why(
     json_: Json = False,
 ) -> None:
     """Why an action was taken, or not: who proposed it, on what evidence, who disagreed, who let it pass."""
-    from meshwright.records.chain import why as path
 
     async def ask() -> tuple[dict[str, Any], str]:
         async with entrance(home, url, keys.OPERATOR) as mesh:
             return await found(mesh, action, name)
 
     page, key = asyncio.run(ask())
-    steps: list[Document] = list(path(rows(page, "decisions"), key))
-    steps.sort(key=lambda each: each.get("kind") == "final")  # it begins with the run, and is its end
-    run = text(part(page, "run"), "id")
-    if not steps:
+    run = word(part(page, "run"), "id")
+    told = story(page, key, time.time())
+    if told is None or told.action is None:
         raise Missing(f"nothing is known of what led to {key}: see `meshwright trace {run}`")
-    ended = outcome(steps, key)
     if json_:
-        told = [{"id": text(each, "id"), "sentence": sentence(each)} for each in steps]
-        emit({"run": run, "action": key, "outcome": ended, "sentences": told, "decisions": steps})
+        steps = path(members(page, "decisions"), key)
+        lines = [{"id": each.said.id, "sentence": sentence(each)} for each in steps]
+        rest = {"sentences": lines, "decisions": why_rows(rows(page, "decisions"), key)}
+        emit({"run": run, "action": key, "outcome": told.action.code or "not decided", **rest})
         return
+    console = out()
+    console.print(title(told))
+    for line in notes(page):
+        console.print(line)
+    console.print(in_order(told))
+
+
+def title(told: Story) -> Text:
+    """The question, what became of the action, and which one it is."""
     from rich.text import Text
 
-    console, (style, mark) = out(), mood(ended)
-    console.print(
-        Text.assemble(
-            (f"{mark} ", style), (subject(steps, key), "bold"), (f"  {ended}", style), (f"  run {run}", "dim")
-        )
+    assert told.action is not None
+    style, mark = MARKS[told.action.tone]
+    return Text.assemble(
+        (f"{mark} ", style),
+        (told.title, "bold"),
+        (f"  {told.action.outcome}", style),
+        f"  {flat(told.action.arguments)}" if told.action.arguments else "",
+        (f"  run {told.head.id}", "dim"),
     )
-    for line in notes({**page, "decisions": steps}):
-        console.print(line)
-    console.print(told_in_order(steps))
 
 
-def outcome(steps: list[Document], key: str) -> str:
-    """What became of it: the effect, else what people said, else what the gate said."""
-    about = [each for each in steps if each.get("kind") in _WORDS]
-    own = [each for each in about if each.get("action") == key] or about
-    return max(
-        (
-            (_WORDS.index(text(each, "kind")), place, text(each, "outcome", 40))
-            for place, each in enumerate(own)
-        ),
-        default=(0, 0, "not decided"),
-    )[2]
-
-
-def told_in_order(steps: list[Document]) -> Table:
-    """A sentence for each, numbered, with the seconds since the first."""
+def in_order(told: Story) -> Table:
+    """A sentence for each step with what it rested on, numbered, with the time since the first."""
     from rich.table import Table
     from rich.text import Text
 
@@ -92,11 +89,16 @@ def told_in_order(steps: list[Document]) -> Table:
     for _ in range(2):
         table.add_column(justify="right", no_wrap=True, style="dim")
     table.add_column(overflow="fold")
-    began = number(steps[0], "at") or 0.0
-    for place, each in enumerate(steps, 1):
-        style, _ = mood(text(each, "outcome"))
-        after = (number(each, "at") or began) - began
-        table.add_row(f"{place}.", f"+{after:.2f} s", Text(sentence(each), style if style != "green" else ""))
+    began = told.tellings[0].step.at if told.tellings else 0.0
+    for place, each in enumerate(told.tellings, 1):
+        style, _ = MARKS[each.tone]
+        words = Text.assemble((flat(each.sentence), style if style != "green" else ""))
+        for line in below(each):
+            words.append("\n  ").append_text(line)
+        table.add_row(f"{place}.", f"+{duration(each.step.at - began)}", words)
+    if told.left_out:
+        more = many(told.left_out, "more step")
+        table.add_row("", "", Text(f"{more} in `meshwright trace {told.head.id}`", "dim"))
     return table
 
 
@@ -106,26 +108,25 @@ async def found(mesh: Entrance, action: str, name: str) -> tuple[dict[str, Any],
         return _one_of(await chain(mesh, action), name)
     try:
         page = await mesh.look(f"/actions/{quote(action, safe='')}")
-        return await chain(mesh, text(page, "run")), text(page, "action") or action
+        return await chain(mesh, word(page, "run")), word(page, "action") or action
     except Missing:
         pass
     if len(action) >= ENOUGH:
         reviews = rows(await mesh.look("/reviews", state="all", limit=1000), "reviews")
-        begun = [row for row in reviews if text(row, "id").startswith(action)]
+        begun = [row for row in reviews if word(row, "id").startswith(action)]
         if len(begun) > 1:
             raise Trouble(f"{len(begun)} reviews begin with {action!r}: give more of the id")
         if begun:
-            return await chain(mesh, text(begun[0], "run")), text(begun[0], "id")
+            return await chain(mesh, word(begun[0], "run")), word(begun[0], "id")
     return _one_of(await chain(mesh, action), "")
 
 
 def _one_of(page: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
-    run = text(part(page, "run"), "id")
+    run = word(part(page, "run"), "id")
     known: dict[str, str] = {}
-    for each in rows(page, "decisions"):
-        if key := text(each, "action"):
-            tool = text(part(each, "call"), "tool", 80) or text(each, "selected", 80)
-            known[key] = known.get(key) or tool
+    for step in outline(members(page, "decisions")):
+        if key := step.said.action:
+            known[key] = known.get(key) or action_of(step)
     chosen = [key for key, tool in known.items() if not name or name in (tool, key)]
     if len(chosen) == 1:
         return page, chosen[0]

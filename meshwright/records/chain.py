@@ -14,6 +14,8 @@ from typing import Any
 DEEP = 64
 #: What an agent did for its answer, and what came of it only for one action.
 _WORK = ("tool_call", "model_call", "context", "agent_call", "route", "plan", "budget", "resolve_conflict")
+#: Of what a number may come to: JSON has larger ones than a float.
+_MUCH = 1e300
 
 Told = Mapping[str, Any]
 
@@ -81,12 +83,14 @@ def why(decisions: Sequence[Told], action: str) -> list[dict[str, Any]]:
 
 
 def _rows(decisions: Sequence[Told]) -> dict[str, dict[str, Any]]:
-    """By id, the oldest first; of two with one id the first counts."""
+    """By id, the oldest first, and last what it came to in the end, which is as old as the work; of two with one id the first counts."""
     known: dict[str, dict[str, Any]] = {}
     for each in decisions:
         if isinstance(each, Mapping) and isinstance(name := each.get("id"), str) and name:
             known.setdefault(name, dict(each))
-    return dict(sorted(known.items(), key=lambda item: _number(item[1].get("at"))))
+    return dict(
+        sorted(known.items(), key=lambda item: (item[1].get("kind") == "final", _number(item[1].get("at"))))
+    )
 
 
 def _above(rows: Mapping[str, Told]) -> dict[str, str]:
@@ -167,7 +171,7 @@ def _answers(rows: Mapping[str, Told], route: Told) -> list[str]:
         name
         for name, row in rows.items()
         if row.get("kind") == "agent_call"
-        and row.get("subtask") in given
+        and str(row.get("subtask") or "") in given
         and row.get("task") == route.get("task")
         and row.get("outcome") in ("answered", "stand-in")
         and _number(row.get("at")) <= _number(route.get("at"))
@@ -179,8 +183,5 @@ def _texts(value: Any) -> list[str]:
 
 
 def _number(value: Any) -> float:
-    return (
-        float(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == value
-        else 0.0
-    )
+    is_one = isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return float(min(max(value, -_MUCH), _MUCH)) if is_one else 0.0

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
-from a2a.types import Message, Part
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from console.app import console_app
-from meshwright.database import Database, open_database
-from meshwright.findings import Evidence, Proposal, Verdict
-from meshwright.records.runs import RunStore
-from meshwright.reviews.store import ReviewStore
-from meshwright.settings import Settings
-from meshwright.tasks.accept import Ask, Desk, accept
-from meshwright.testing import InProcess, Keyring
-from meshwright.testing.serving import serving
-from orchestrator.server import orchestrator_app
+from tests.console.town import Town, town
 
 ARTIFACTS = Path(__file__).parents[2] / ".artifacts"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -32,7 +21,6 @@ FLAGS = [
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 ]
 DESKTOP, PHONE = (1280, 800), (390, 844)
-PEOPLE = ("operator", "ann", "bob")
 
 
 @pytest.fixture
@@ -142,82 +130,7 @@ def _heard(sight: Sight, kind: str, text: str) -> None:
         sight.complaints.append(text)
 
 
-@dataclass
-class Town:
-    """An orchestrator with a queue, and consoles before it."""
-
-    database: Database
-    reviews: ReviewStore
-    ring: Keyring
-    mesh: InProcess
-    home: Path
-    claims: dict[str, Any] = field(default_factory=dict)
-
-    @asynccontextmanager
-    async def console(self, **settings: Any) -> AsyncIterator[str]:
-        """A console on a free port; its address."""
-        wanted = Settings.model_validate({"peers": "http://orchestrator", "home": self.home, **settings})
-        app = console_app(wanted, self.mesh.client(), self.ring.identity("console"))
-        async with serving(app) as base:
-            yield base
-
-    async def put(self, key: str, **more: Any) -> str:
-        """Put a proposal before people; its hash."""
-        run = more.pop("run", f"run-{key}")
-        client, request = more.pop("client", "customer"), more.pop("request", "Please paint my chair gold.")
-        if run not in self.claims:
-            ask = Ask("", client, Message(message_id=run, parts=[Part(text=request)]), {}, 10)
-            taken = await self.database.write(lambda tx: accept(tx, Desk("orchestrator", "test", 3600), ask))
-            assert taken.claim is not None
-            self.claims[run] = taken.claim
-            await RunStore(self.database).start(
-                run, task_id=taken.task_id, caller=client, request=request, graph_version="1"
-            )
-        said = {
-            "action": "paint",
-            "arguments": {"thing": "t1", "colour": "gold"},
-            "proposed_by": "orders",
-            "amount": 50_000,
-            "evidence": [Evidence(source="tool:workshop.look_at", quote="t1 is a chair and costs 500.00")],
-            "why": "The customer asked for it in their own words.",
-            "confidence": 0.9,
-        }
-        ruled: dict[str, Any] = {
-            "policy": "large",
-            "why": "it is expensive: above 100.00 a person looks at it",
-            "source": "policies/shop.cedar",
-            "risk": "medium",
-            "approvals": 1,
-        }
-        proposal = Proposal(**{**said, **{name: more.pop(name) for name in list(more) if name in said}})
-        verdict = Verdict(
-            decision="review", **{**ruled, **{name: more.pop(name) for name in list(more) if name in ruled}}
-        )
-        await self.reviews.open(key, run, proposal, verdict, self.claims[run], **more)
-        return str((await self.reviews.one(key))["hash"])
-
-    async def state(self, key: str) -> str:
-        return str((await self.reviews.one(key))["state"])
-
-
-@pytest.fixture
-async def town(tmp_path: Path) -> AsyncIterator[Town]:
-    url = f"sqlite:///{tmp_path}/town.db"
-    ring = Keyring(
-        "orchestrator", "orders", "customer", "console", operators=PEOPLE, speakers={"console": PEOPLE}
-    )
-    mesh = InProcess({})
-    settings = Settings(home=tmp_path, database=url, refresh=3600)
-    mesh.apps["http://orchestrator"] = orchestrator_app(
-        settings, ring.identity("orchestrator"), mesh.client()
-    )
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(mesh.running())
-        database = await open_database(url)
-        stack.push_async_callback(database.close)
-        made = Town(database, ReviewStore(database, "orchestrator"), ring, mesh, tmp_path)
-        async with mesh.client() as http:
-            me = ring.identity("operator").authorization("orchestrator")
-            while (await http.get("http://orchestrator/reviews", headers=me)).status_code != 200:
-                pass
+@pytest.fixture(name="town")
+async def a_town(tmp_path: Path) -> AsyncIterator[Town]:
+    async with town(tmp_path) as made:
         yield made

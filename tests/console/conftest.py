@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,20 +11,11 @@ from typing import Any
 
 import httpx
 import pytest
-from a2a.types import Message, Part
 
-from console.app import console_app
-from meshwright.database import open_database
-from meshwright.findings import Proposal, Verdict
 from meshwright.passwords import hashed
-from meshwright.records.runs import RunStore
-from meshwright.reviews.store import ReviewStore
-from meshwright.settings import Settings
-from meshwright.tasks.accept import Ask, Desk, accept
-from meshwright.testing import InProcess, Keyring
-from orchestrator.server import orchestrator_app
+from meshwright.testing import InProcess
+from tests.console.town import Town, town
 
-PEOPLE = ("operator", "ann", "bob")
 PASSWORD = "correct horse"
 #: The token in a page's head.
 _CSRF = re.compile(r'<meta name="csrf" content="([0-9a-f]+)">')
@@ -58,19 +49,20 @@ class Visitor:
 class House:
     """The orchestrator with its rows, and consoles before it."""
 
-    reviews: ReviewStore
-    ring: Keyring
-    mesh: InProcess
-    home: Path
-    put: Callable[..., Any]
+    town: Town
     stack: AsyncExitStack
     users: Path = field(default_factory=Path)
 
+    async def put(self, key: str, *, client: str = "customer", by: str = "orders", needed: int = 1) -> str:
+        """Put a proposal before people, in words that would be a script; its hash."""
+        words = "<script>alert(1)</script>"
+        said = {"arguments": {"thing": "t1"}, "proposed_by": by, "why": words, "approvals": needed}
+        return await self.town.put(key, client=client, request=words, **said)
+
     async def visitor(self, at: str = "localhost", **settings: Any) -> Visitor:
         """A new browser before a console with these settings."""
-        values = {"peers": "http://orchestrator", "home": self.home, **settings}
-        app = console_app(Settings.model_validate(values), self.mesh.client(), self.ring.identity("console"))
-        client = httpx.AsyncClient(transport=InProcess({f"http://{at}": app}), base_url=f"http://{at}")
+        mesh = InProcess({f"http://{at}": self.town.app(**settings)})
+        client = httpx.AsyncClient(transport=mesh, base_url=f"http://{at}")
         await self.stack.enter_async_context(client)
         return Visitor(client)
 
@@ -92,37 +84,5 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def house(tmp_path: Path, users: Path) -> AsyncIterator[House]:
-    url = f"sqlite:///{tmp_path}/house.db"
-    ring = Keyring(
-        "orchestrator", "orders", "customer", "console", operators=PEOPLE, speakers={"console": PEOPLE}
-    )
-    mesh = InProcess({})
-    settings = Settings(home=tmp_path, database=url, refresh=3600)
-    mesh.apps["http://orchestrator"] = orchestrator_app(
-        settings, ring.identity("orchestrator"), mesh.client()
-    )
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(mesh.running())
-        database = await open_database(url)
-        stack.push_async_callback(database.close)
-        store = ReviewStore(database, "orchestrator")
-
-        async def put(key: str, *, client: str = "customer", by: str = "orders", needed: int = 1) -> str:
-            """Put a proposal before people; its hash."""
-            ask = Ask("", client, Message(message_id=key, parts=[Part(text="paint it")]), {}, 10)
-            taken = await database.write(lambda tx: accept(tx, Desk("orchestrator", "test", 3600), ask))
-            assert taken.claim is not None
-            run, words = f"run-{key}", "<script>alert(1)</script>"
-            await RunStore(database).start(
-                run, task_id=taken.task_id, caller=client, request=words, graph_version="1"
-            )
-            proposal = Proposal(action="paint", arguments={"thing": "t1"}, proposed_by=by, why=words)
-            verdict = Verdict(decision="review", policy="large", why=words, risk="medium", approvals=needed)
-            await store.open(key, run, proposal, verdict, taken.claim)
-            return str((await store.one(key))["hash"])
-
-        async with mesh.client() as http:
-            me = ring.identity("operator").authorization("orchestrator")
-            while (await http.get("http://orchestrator/reviews", headers=me)).status_code != 200:
-                pass
-        yield House(store, ring, mesh, tmp_path, put, stack, users)
+    async with town(tmp_path) as made, AsyncExitStack() as stack:
+        yield House(made, stack, users)

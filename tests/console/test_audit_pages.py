@@ -17,17 +17,17 @@ LOG = {"entries": 2, "signed": 2, "checkpoint_age": 12.0, "broken": False, "veri
 
 
 def telling(house: Any, told: Mapping[str, Any], status: int = 200) -> None:
-    inner = house.mesh.apps["http://orchestrator"]
+    inner = house.town.mesh.apps["http://orchestrator"]
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         answer = JSONResponse(dict(told), status) if scope.get("path") == "/audit" else inner
         await answer(scope, receive, send)
 
-    house.mesh.apps["http://orchestrator"] = app
+    house.town.mesh.apps["http://orchestrator"] = app
 
 
 async def log(house: Any, *entries: Entry) -> None:
-    database = await open_database(f"sqlite:///{house.home}/house.db")
+    database = await open_database(f"sqlite:///{house.town.home}/town.db")
     await database.write(lambda tx: append(tx, *entries))
     await database.close()
 

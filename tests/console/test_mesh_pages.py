@@ -16,13 +16,13 @@ HOSTILE = "</script><script>alert(1)</script>\u202egp.exe\u0000\" onload='x'"
 
 def telling(house: Any, told: Mapping[str, Any], status: int = 200) -> None:
     """Have the orchestrator tell this of its mesh."""
-    inner = house.mesh.apps["http://orchestrator"]
+    inner = house.town.mesh.apps["http://orchestrator"]
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         answer = JSONResponse(dict(told), status) if scope.get("path") == "/mesh" else inner
         await answer(scope, receive, send)
 
-    house.mesh.apps["http://orchestrator"] = app
+    house.town.mesh.apps["http://orchestrator"] = app
 
 
 @pytest.mark.parametrize(

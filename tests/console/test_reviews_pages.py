@@ -24,7 +24,7 @@ async def test_a_person_approves_what_they_saw_under_their_own_name(house: Any) 
     assert hidden(page) == {"hash": seen, "version": "1"}
     answer = await ann.post("/reviews/r1", decision="approve", reason="", **hidden(page))
     assert (answer.status_code, answer.headers["location"]) == (303, "/reviews/r1?done=approve")
-    review = await house.reviews.one("r1")
+    review = await house.town.reviews.one("r1")
     assert (review["state"], review["decided_by"]) == ("approve", "ann")
     assert "Approved." in (await ann.get(answer.headers["location"])).text
 
@@ -37,9 +37,9 @@ async def test_two_people_are_two_persons_and_not_the_console(house: Any) -> Non
     again = await ann.get("/reviews/r1")
     assert "You have approved this already" in again.text
     assert (await ann.post("/reviews/r1", decision="approve", **hidden(again))).status_code == 409
-    assert (await house.reviews.one("r1"))["state"] == "open"
+    assert (await house.town.reviews.one("r1"))["state"] == "open"
     await bob.post("/reviews/r1", decision="approve", **hidden(await bob.get("/reviews/r1")))
-    review = await house.reviews.one("r1")
+    review = await house.town.reviews.one("r1")
     assert review["state"] == "approve"
     assert [vote["by"] for vote in review["approvals"]] == ["ann", "bob"]
 
@@ -54,7 +54,7 @@ async def test_nobody_approves_what_they_asked_for_or_proposed(house: Any, role:
     answer = await ann.post("/reviews/r1", decision="approve", **hidden(page))
     assert answer.status_code == 403
     assert "nobody approves what they proposed themselves" in answer.text
-    assert (await house.reviews.one("r1"))["state"] == "open"
+    assert (await house.town.reviews.one("r1"))["state"] == "open"
 
 
 async def test_who_was_first_is_named_to_who_was_second(house: Any) -> None:
@@ -83,7 +83,7 @@ async def test_what_was_seen_is_what_is_decided(house: Any) -> None:
         answer = await ann.post("/reviews/r1", decision="approve", **stale)
         assert answer.status_code == 409, stale
         assert "Your decision was not taken" in answer.text
-    assert (await house.reviews.one("r1"))["state"] == "open"
+    assert (await house.town.reviews.one("r1"))["state"] == "open"
 
 
 async def test_a_review_that_is_claimed_says_by_whom(house: Any) -> None:
@@ -125,7 +125,7 @@ async def test_arguments_that_cannot_be_are_refused_in_place(house: Any, argumen
     assert 'name="reason" maxlength="2000" value="so" required' in answer.text, (
         "what was typed is still there"
     )
-    assert (await house.reviews.one("r1"))["state"] == "open"
+    assert (await house.town.reviews.one("r1"))["state"] == "open"
 
 
 async def test_a_rejection_needs_a_reason(house: Any) -> None:
@@ -180,7 +180,7 @@ async def test_a_list_is_filtered_and_sent_again_only_when_it_changed(house: Any
 
 async def test_what_was_decided_stays_with_who_and_why(house: Any) -> None:
     await house.put("r1")
-    await house.reviews.decide("r1", Word("reject", "too dear"), by="bob")
+    await house.town.reviews.decide("r1", Word("reject", "too dear"), by="bob")
     ann = await house.person("ann")
     decided = (await ann.get("/reviews?state=decided")).text
     assert "too dear" in decided
@@ -190,7 +190,7 @@ async def test_what_was_decided_stays_with_who_and_why(house: Any) -> None:
 
 async def test_a_mesh_that_does_not_answer_is_said_on_a_page_with_a_way_out(house: Any) -> None:
     ann = await house.person("ann")
-    house.mesh.down.add("http://orchestrator")
+    house.town.mesh.down.add("http://orchestrator")
     answer = await ann.get("/reviews?risk=high")
     assert answer.status_code == 502
     for words in (
@@ -201,7 +201,7 @@ async def test_a_mesh_that_does_not_answer_is_said_on_a_page_with_a_way_out(hous
     ):
         assert words in answer.text
     assert (await ann.http.get("/parts/reviews", headers={"hx-request": "true"})).status_code == 502
-    house.mesh.down.clear()
+    house.town.mesh.down.clear()
     assert (await ann.get("/reviews")).status_code == 200
 
 
@@ -213,5 +213,5 @@ async def test_an_edit_is_a_proposal_of_the_persons_own(house: Any) -> None:
         "/reviews/r1", decision="edit", reason="cheaper", arguments='{"thing": "t3"}', **seen
     )
     assert answer.status_code == 303
-    review = await house.reviews.one("r1")
+    review = await house.town.reviews.one("r1")
     assert (review["state"], review["decided_by"], review["edited"]) == ("edit", "ann", {"thing": "t3"})

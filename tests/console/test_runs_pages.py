@@ -270,6 +270,35 @@ async def test_what_anybody_wrote_is_text_on_the_page_and_nothing_in_it_is_hidde
     assert "\u202e" not in text
 
 
+@pytest.mark.parametrize(
+    "huge", [pytest.param(10**400, id="10^400"), pytest.param(-(10**400), id="-10^400"), 10**300]
+)
+@pytest.mark.parametrize("path", ["/runs", "/runs/r1?open=all", "/runs/r1/why"])
+async def test_numbers_that_nothing_can_hold_break_no_page(desk: Desk, path: str, huge: int) -> None:
+    names = (
+        "at",
+        "ms",
+        "turn",
+        "deadline_ms",
+        "tokens_given",
+        "tokens_in",
+        "tokens_out",
+        "micros",
+        "confidence",
+    )
+    call = {"tool": "look_at", "bytes": huge}
+    pieces = {
+        "passed": [{"key": "a", "bytes": huge}],
+        "omitted": [{"key": "b", "why": "stale", "bytes": huge}],
+    }
+    decision = {**row("d1", "tool_call"), **dict.fromkeys(names, huge), "call": call, **pieces}
+    model = {**row("d2", "model_call"), "tokens_in": huge, "micros": huge}
+    times = {"started": huge, "ended": huge}
+    desk.said["/runs/r1/chain"] = chain(decision, model, **times)
+    desk.said["/runs"] = {"runs": [listed("r1", **times)], "next": ""}
+    assert "paint t1 red" in await desk.see(path)
+
+
 async def test_why_an_action_with_a_hostile_key_happened_is_one_click_away(desk: Desk) -> None:
     of_a_row(desk, EVIL.replace("\ud800", ""))
     page = Page(await desk.see("/runs/r1"))

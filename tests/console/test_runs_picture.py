@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from console.outcome import Action
 from console.picture import PAGE, Asked, Picture, picture
-from console.steps import DEEPEST, outline
 from console.timeline import FOLD, MOST, WIDTH, timeline
+from meshwright.explaining.outcome import Action
+from meshwright.explaining.steps import DEEPEST, outline
 
 NOW = 1_800_000_100.0
 BEGAN = 1_800_000_000.0

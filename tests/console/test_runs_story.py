@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from console import plain, wording
-from console.steps import Step, flat
-from console.story import Story, story
+from meshwright.explaining import plain, sentences
+from meshwright.explaining.steps import Step
+from meshwright.explaining.steps import step as read
+from meshwright.explaining.story import Story, story
+from meshwright.records.decision import Kind
 
 
 def row(name: str, kind: str, at: float = 0.0, **more: Any) -> dict[str, Any]:
@@ -23,8 +25,7 @@ def row(name: str, kind: str, at: float = 0.0, **more: Any) -> dict[str, Any]:
 
 
 def step(kind: str, **more: Any) -> Step:
-    (found,) = flat([row("d1", kind, **more)])
-    return found
+    return read(row("d1", kind, **more))
 
 
 RUN = [
@@ -37,7 +38,7 @@ RUN = [
     row("d4", "tool_call", 3, agent="painter", task="t1", selected="look_at",
         call={"tool": "look_at", "arguments": {"thing_id": "t1"}, "result": {"price": 5, "tags": []}}),
     row("d5", "gate", 4, parent="d3", action="a1", selected="paint", outcome="allow", policy="painting", reason="it is cheap",
-        more={"arguments": {"thing_id": "t1"}, "facts": {"thing": {"tool": "look_at", "told": {"price": 5}}, "owner": {"tool": "who", "not_told": "the tool is down"}}}),
+        more={"arguments": {"thing_id": "t1"}, "facts": {"thing": {"tool": "look_at", "told": {"price": 5}}, "owner": {"tool": "who", "not_told": "the tool is down"}, "names": {"tool": "who"}}}),
     row("d6", "effect", 5, parent="d5", action="a1", selected="paint", outcome="applied", reason="t1 is red"),
     row("d7", "gate", 6, parent="d3", action="a2", selected="sell", outcome="block", reason="nobody sells here"),
 ]  # fmt: skip
@@ -72,6 +73,7 @@ def test_each_step_says_what_it_rested_on() -> None:
     assert ("It returned", "price: 5, tags: –") in points["d4"]
     assert ("Fact: thing", "price: 5, from look_at") in points["d5"]
     assert ("Fact: owner", "not known: the tool is down, from who") in points["d5"]
+    assert "Fact: names" not in dict(points["d5"]), "it was looked up for the sake of the others"
 
 
 def test_an_action_that_was_forbidden_is_asked_about_as_such() -> None:
@@ -81,6 +83,20 @@ def test_an_action_that_was_forbidden_is_asked_about_as_such() -> None:
 def test_an_action_that_nobody_knows_has_no_story() -> None:
     assert story({"run": {}, "decisions": RUN}, "a9", 0.0) is None
     assert story({"run": {}, "decisions": RUN}, "d1", 0.0) is None
+
+
+def test_a_proposal_that_was_dropped_before_anybody_judged_it_has_its_story_too() -> None:
+    side = {"agent": "Painter", "says": "gild"}
+    found = told(
+        "a3",
+        [*RUN, row("d8", "resolve_conflict", 7, parent="d3", action="a3", outcome="dropped", sides=[side])],
+    )
+    assert found.title == "What became of gild, and why?"
+    assert found.tellings[-1].sentence == "What Painter proposed was dropped: it goes no further"
+
+
+def test_an_action_that_was_let_pass_and_not_carried_out_is_not_said_to_be() -> None:
+    assert told("a1", RUN[:5]).title == "What became of paint, and why?"
 
 
 def test_the_answer_has_a_story_without_the_actions() -> None:
@@ -109,14 +125,27 @@ def test_a_story_of_hundreds_of_steps_says_how_many_it_leaves_to_the_run() -> No
         ("resolve_conflict", {"outcome": "dropped", "sides": [{"agent": "a", "says": "x"}]}, "What a proposed was dropped: it goes no further"),
         ("gate", {"outcome": "review", "selected": "paint"}, "The policy lets a person decide on paint"),
         ("review", {"outcome": "edit", "selected": "paint", "person": "ann"}, "ann changed paint"),
-        ("review", {"outcome": "expired", "selected": "paint"}, "Nobody decided on paint in time: expired"),
+        ("review", {"outcome": "expired", "selected": "paint"}, "Nobody decided on paint until it expired"),
+        ("review", {"outcome": "escalated", "selected": "paint"}, "Nobody decided on paint in time, so it was escalated"),
+        ("review", {"outcome": "withdrawn", "selected": "paint"}, "Nobody needed to decide on paint any more"),
+        ("review", {"outcome": "of tomorrow", "selected": "paint", "person": "ann"}, "ann said “of tomorrow” of paint"),
+        ("tool_call", {"outcome": "failed", "reason": "nobody of that name", "call": {"tool": "look_at", "error": "ToolRefused"}},
+         "orchestrator read look_at, which failed: nobody of that name"),
+        ("model_call", {"outcome": "timed-out", "selected": "gpt-9", "tokens_in": 5}, "orchestrator asked the model gpt-9 and got no answer in time: 5 tokens"),
+        ("telepathy", {"outcome": "felt"}, "orchestrator decided something of a kind that is not known here (telepathy): felt"),
         ("effect", {"outcome": "unknown", "selected": "paint"}, "paint may or may not have been carried out: the tool did not say"),
         ("budget", {"outcome": "cut", "selected": "B"}, "B was given less than its share to spend"),
         ("breaker", {"outcome": "open", "selected": "B"}, "orchestrator sees the breaker to B open"),
     ],
 )  # fmt: skip
 def test_a_decision_is_one_sentence(kind: str, more: dict[str, Any], sentence: str) -> None:
-    assert wording.sentence(step(kind, **more)) == sentence
+    assert sentences.sentence(step(kind, **more)) == sentence
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_of_decision_has_its_name_and_its_sentence(kind: str) -> None:
+    assert sentences.label(kind) != kind
+    assert "not known here" not in sentences.sentence(step(kind))
 
 
 @pytest.mark.parametrize(

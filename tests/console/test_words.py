@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from console.assets import FOLDER, Assets
-from console.words import ago, clock, count, duration, iso, left, look, money, plain, pretty, rough, short
+from console.words import ago, clock, count, iso, left, look, money, pretty, short
+from meshwright.explaining.plain import duration, readable, rough
 
 #: htmx 2.0.11 as it is on npm (dist/htmx.min.js).
 HTMX = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
@@ -43,14 +44,16 @@ def test_instants_are_said_from_now() -> None:
     assert iso(0) == "1970-01-01T00:00:00Z"
 
 
-@pytest.mark.parametrize("odd", [None, "x", True, math.nan, math.inf, 1e300, [], {}])
+@pytest.mark.parametrize(
+    "odd", [None, "x", True, math.nan, math.inf, 1e300, pytest.param(10**400, id="10^400"), [], {}]
+)
 def test_nonsense_from_a_mesh_breaks_no_page(odd: Any) -> None:
-    for words in (ago, left, clock, iso, duration, count, money, look, plain, pretty, short):
+    for words in (ago, left, clock, iso, duration, count, money, look, readable, pretty, short):
         words(odd)
 
 
 def test_what_hides_in_a_text_is_shown() -> None:
-    assert plain("a\u202eb\nc\u200b") == "a\\u202eb\nc\\u200b"
+    assert readable("a\u202eb\nc\u200b") == "a\\u202eb\nc\\u200b"
     assert pretty({"b": 1, "a": "\u202e"}) == '{\n  "a": "\\u202e",\n  "b": 1\n}'
     assert short("\u202e" * 20).startswith("\\u202e")
 

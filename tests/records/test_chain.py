@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import pytest
+
 from meshwright.records.chain import DEEP, Node, tree, why
 
 _at = itertools.count(1)
@@ -104,6 +106,29 @@ def test_a_parent_that_is_not_there_a_circle_and_nonsense_lose_nothing() -> None
     ]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        7,
+        pytest.param(10**400, id="10^400"),
+        pytest.param(-(10**400), id="-10^400"),
+        float("nan"),
+        True,
+        [],
+        [[]],
+        {},
+        {"a": []},
+    ],
+)
+def test_whatever_a_field_holds_no_decision_is_lost_and_the_reader_does_not_fail(value: Any) -> None:
+    rows = a_run()
+    for name in {name for each in rows for name in each} - {"id"}:
+        odd = [{**each, name: value} for each in rows]
+        assert sum(1 for root in tree(odd) for _ in root.walk()) == len(rows)
+        assert {each["id"] for each in why(odd, "new")} <= {each["id"] for each in rows}
+
+
 def test_no_tree_is_deeper_than_one_can_walk() -> None:
     rows = [row(f"d{number}", parent=f"d{number - 1}") for number in range(2_000)]
     walked = [depth for root in tree(rows) for depth, _ in root.walk()]
@@ -135,3 +160,8 @@ def test_why_an_action_lost_names_the_disagreement() -> None:
 
 def test_of_an_action_that_is_not_known_nothing_is_told() -> None:
     assert why(a_run(), "none") == why(a_run(), "") == why([], "act") == []
+
+
+def test_what_a_run_came_to_is_as_old_as_its_work_and_read_last() -> None:
+    rows = [row("end", "final"), row("plan"), row("route", "route", parent="plan")]
+    assert [root.decision["id"] for root in tree(rows)] == ["plan", "end"]

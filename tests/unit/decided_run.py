@@ -42,7 +42,7 @@ DECISIONS: list[Page] = [
     row("m1", "model_call", 0.5, agent="standby", task="t1", selected="gpt-9", outcome="answered", tokens_in=150, tokens_out=50),
     row(
         *("k1", "resolve_conflict", 0.6),
-        outcome="settled", strategy="authority", reason="Orders has the say", more={"actions": ["a1"]},
+        outcome="chosen", strategy="authority", reason="Orders has the say", more={"actions": ["a1"]},
         sides=[
             {"agent": "Standby", "says": "cancel_order", "arguments": {"order_id": "#W1"}, "confidence": 0.9,
              "evidence": ["tool:get_order"], "chosen": True},
@@ -61,10 +61,10 @@ DECISIONS: list[Page] = [
             },
         },
     ),
-    row("v1", "review", 60.0, parent="g1", action="a1", outcome="approved", person="ann", source="person", reason="she called"),
+    row("v1", "review", 60.0, parent="g1", action="a1", outcome="approve", selected="cancel_order", person="ann", source="person", reason="she called"),
     row(
         *("e1", "effect", 61.0),
-        parent="v1", action="a1", outcome="applied", ms=9,
+        parent="v1", action="a1", outcome="applied", selected="cancel_order", ms=9,
         call={"tool": "cancel_order", "server": "orderbook", "arguments": {"order_id": "#W1"}, "result": "cancelled"},
     ),
     row("f1", "final", 62.0, outcome="done", reason="all is answered"),

@@ -33,32 +33,34 @@ def whole(page: Page, *, full: bool = False, width: int = 200) -> str:
 def test_a_run_tells_who_was_asked_and_why_on_which_context_with_what_result_and_what_came_of_it() -> None:
     text = whole(PAGE)
     for said in (
-        "✓ run run-1  done  62.5 s · 11 decisions of 2 agents · 200 tokens",
+        "✓ run run-1  done  1 min 2 s · 11 decisions of 2 agents · 200 tokens",
         "request cancel #W1 please",
         "spans https://traces.example/ab",
         "! 2 decisions of Returns cannot be had: it does not answer",
-        "✓ orchestrator plan  2 parts: order-cancel, policy-answer  planned  41 ms",
-        "! route  s1 → Standby  stand-in",
-        "why: Orders did not answer",
-        "not Orders: its breaker is open",
-        "passed 2 (150 B): the request, customer",
-        "omitted 2: email (personal), finding s2 (relevance)",
-        "✓ agent_call  Standby  answered  1.2 s · 9.8 s left · 200 tokens of 2,000 · $0.0015",
-        '✓ standby tool_call  get_order(order_id="#W1")  answered  12 ms',
-        '→ {"order_id": "#W1", "status": "pending"}',
-        "why: nobody of that name",
-        "error: ToolRefused",
-        'fact order by get_order: {"status": "pending"}',
-        "fact payment by get_payment: not told (no time was left)",
-        "model_call  gpt-9  answered  200 tokens",
-        '→ Standby: cancel_order(order_id="#W1")  90% sure, tool:get_order',
-        "  Returns: return_items  40% sure",
-        '! gate  cancel_order(order_id="#W1")  review',
-        "why (policy): it is a lot",
-        "policy: large-amounts, high risk",
-        "person: ann",
-        '✓ effect  cancel_order(order_id="#W1")  applied  9 ms',
-        "✓ orchestrator final  done",
+        "✓ plan  Triage split the request into 2 parts  planned  41 ms",
+        "Part: s1, for whoever offers order-cancel",
+        "! route  orchestrator chose Standby for “s1”, who stands in for the agents whose work it is  stand-in",
+        "Because: Orders did not answer",
+        "Not Orders: its breaker is open",
+        "It was given: the request and customer (150 B)",
+        "It was not given: email: it is personal, and not needed there",
+        "✓ agent_call  orchestrator asked Standby and got an answer  answered  1.2 s · 9.8 s left · 200 tokens of 2,000 · $0.0015",
+        "✓ tool_call  standby read get_order  answered  12 ms",
+        "Asked with: order_id: #W1",
+        "It returned: order_id: #W1, status: pending",
+        "✗ tool_call  standby read find_customer, which failed: nobody of that name  failed",
+        "It failed: ToolRefused",
+        "Fact: order: status: pending, from get_order",
+        "Fact: payment: not known: no time was left, from get_payment",
+        "model_call  standby asked the model gpt-9: 200 tokens  answered",
+        "Standby (believed, 90% sure): cancel_order order_id: #W1 – resting on tool:get_order",
+        "Returns (not believed, 40% sure): return_items",
+        "! gate  The policy lets a person decide on cancel_order  needs a person",
+        "Because: it is a lot",
+        "Rule: large-amounts (risk: high)",
+        "✓ review  ann approved cancel_order  approved",
+        "✓ effect  cancel_order was carried out  applied  9 ms",
+        "✓ final  orchestrator ended the request: done",
     ):
         assert said in text, said
 
@@ -67,20 +69,19 @@ def test_what_an_agent_did_stands_below_the_call_that_asked_it() -> None:
     lines = whole(PAGE).splitlines()
     depth = {
         word: next(line.index(word) for line in lines if word in line)
-        for word in ("plan  2", "route  s1", "agent_call  Standby", "tool_call  get_order")
+        for word in ("plan  ", "route  ", "agent_call  ", "tool_call  ")
     }
-    assert depth["plan  2"] - len("orchestrator ") < depth["route  s1"] < depth["agent_call  Standby"]
-    assert depth["agent_call  Standby"] < depth["tool_call  get_order"]
+    assert depth["plan  "] < depth["route  "] < depth["agent_call  "] < depth["tool_call  "]
 
 
 def test_in_full_nothing_is_cut_and_ids_and_facts_are_there() -> None:
     long = {"items": ["x" * 50] * 10, "last": "the end"}
     page = {**PAGE, "decisions": [row("t", "tool_call", 0, outcome="answered", reason="y" * 300 + "!", more={"rounds": [1]},
-                                      call={"tool": "look", "arguments": {}, "result": long, "bytes": 612, "keyed": "h"})]}  # fmt: skip
+                                      call={"tool": "look", "server": "shop", "arguments": {}, "result": long, "bytes": 612, "keyed": "h"})]}  # fmt: skip
     brief, full = whole(page), "".join(line.strip(" │") for line in whole(page, full=True).splitlines())
     assert "the end" not in brief
     assert "y!" not in brief
-    for said in ("the end", "y!", "id: t", "result: 612 B, h", "rounds: [1]"):
+    for said in ("the end", "y!", "Decision: t", "Besides: rounds: (1)", "Server: shop"):
         assert said in full
 
 
@@ -89,7 +90,7 @@ def test_no_line_is_wider_than_the_terminal_and_nothing_of_it_is_lost(width: int
     text = whole(PAGE, width=width)
     assert max(map(len, text.splitlines())) <= width
     flat = "".join(line.strip(" │└├─") for line in text.splitlines()).replace(" ", "")
-    for said in ("itsbreakerisopen", "email(personal)", '"status":"pending"', "large-amounts"):
+    for said in ("itsbreakerisopen", "email:itispersonal", "status:pending", "large-amounts"):
         assert said in flat
 
 
@@ -135,7 +136,8 @@ def test_text_from_outside_cannot_repaint_the_screen_break_the_tree_or_pass_for_
 
 @pytest.mark.parametrize("name", sorted({key for each in DECISIONS for key in each} - {"id"}))
 @pytest.mark.parametrize(
-    "value", [None, 7, float("nan"), True, "text", [], [None, 3, "x"], {}, {"tool": 3, "key": []}, [[[]]]]
+    "value",
+    [None, 7, 10**400, float("nan"), True, "text", [], [None, 3, "x"], {}, {"tool": 3, "key": []}, [[[]]]],
 )
 def test_a_row_of_another_version_is_shown_as_far_as_it_goes(name: str, value: Any) -> None:
     page = {**PAGE, "decisions": [{**each, name: value} for each in DECISIONS]}
@@ -153,7 +155,7 @@ def test_what_the_mesh_has_cut_is_marked_and_what_ended_a_run_stands_at_its_end(
     rows = [row("f", "final", 0, outcome="done", reason="as it was…"), row("p", "plan", 1, outcome="planned")]
     text = whole({**PAGE, "decisions": rows})
     assert "as it was…" in text
-    assert text.index("plan  planned") < text.index("final  done")
+    assert text.index("plan  ") < text.index("final  ")
 
 
 def test_an_explanation_that_was_changed_says_so() -> None:

@@ -10,85 +10,96 @@ import pytest
 
 from meshwright.cli.console import Missing, Trouble
 from meshwright.cli.entrance import Entrance
-from meshwright.cli.received import Document
-from meshwright.cli.sentences import sentence, subject
-from meshwright.cli.why import found, outcome, told_in_order
-from meshwright.records.chain import why
+from meshwright.cli.why import found, in_order, title
+from meshwright.explaining.story import Story, story
 from tests.unit.decided_run import DECISIONS, PAGE, Page, row
 from tests.unit.test_cli_trace import HOSTILE, shown
 
-PATH: list[Document] = list(why(DECISIONS, "a1"))
+
+def of(rows: list[Page], action: str = "a1") -> Story:
+    found = story({**PAGE, "decisions": rows}, action, 0.0)
+    assert found is not None
+    return found
 
 
-def test_the_path_to_an_action_is_told_in_order_in_plain_sentences() -> None:
-    assert [sentence(each) for each in PATH] == [
-        "orchestrator planned 2 parts (order-cancel, policy-answer): Triage split it into 2 parts.",
-        "For s1 it chose Standby, not Orders (its breaker is open): Orders did not answer."
-        " It was given the request, customer, and not email (personal), finding s2 (relevance).",
-        "orchestrator asked Standby for s1: answered after 1.2 s. It had 9.8 s.",
-        'standby read get_order(order_id="#W1") at orderbook, which returned {"order_id": "#W1", "status": "pending"}.',
-        'standby read find_customer(name="[personal]"), which failed: nobody of that name.',
-        "standby asked gpt-9 with 200 tokens: answered.",
-        'They disagreed: Standby says cancel_order(order_id="#W1"); Returns says return_items.'
-        " Standby was believed by authority: Orders has the say.",
-        "The gate held it for a person by the rule large-amounts (risk: high): it is a lot."
-        ' It looked up order by get_order: {"status": "pending"}; payment by get_payment: not told (no time was left).',
-        "ann approved it: she called.",
-        'cancel_order(order_id="#W1") was applied at orderbook.',
+def test_the_path_to_an_action_is_told_in_order_with_what_each_step_rested_on() -> None:
+    lines = [line.strip() for line in shown(in_order(of(DECISIONS))).splitlines()]
+    assert lines == [
+        "1.      +0 ms Triage split the request into 2 parts",
+        "Part: s1, for whoever offers order-cancel",
+        "Part: s2, for whoever offers policy-answer",
+        "2.    +100 ms orchestrator chose Standby for “s1”, who stands in for the agents whose work it is",
+        "Because: Orders did not answer",
+        "Not Orders: its breaker is open",
+        "It was given: the request and customer (150 B)",
+        "It was not given: email: it is personal, and not needed there",
+        "It was not given: finding s2: it was held not to matter there",
+        "3.    +300 ms standby read get_order",
+        "Asked with: order_id: #W1",
+        "It returned: order_id: #W1, status: pending",
+        "4.    +400 ms standby read find_customer, which failed: nobody of that name",
+        "Asked with: name: [personal]",
+        "It failed: ToolRefused",
+        "5.    +500 ms standby asked the model gpt-9: 200 tokens",
+        "6.    +600 ms Standby and Returns disagreed; Standby was believed",
+        "Because: Orders has the say",
+        "Standby (believed, 90% sure): cancel_order order_id: #W1 – resting on tool:get_order",
+        "Returns (not believed, 40% sure): return_items",
+        "7.    +700 ms The policy lets a person decide on cancel_order",
+        "Because: it is a lot",
+        "What exactly: order_id: #W1",
+        "Rule: large-amounts (risk: high)",
+        "Fact: order: status: pending, from get_order",
+        "Fact: payment: not known: no time was left, from get_payment",
+        "8.     +1 min ann approved cancel_order",
+        "Because: she called",
+        "9. +1 min 1 s cancel_order was carried out",
+        "What exactly: order_id: #W1",
+        "It returned: cancelled",
+        "1 more step in `meshwright trace run-1`",
     ]
 
 
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        ({"kind": "context", "selected": "order-cancel"}, "orders took up order-cancel."),
-        (
-            {"kind": "budget", "selected": "Orders", "outcome": "cut"},
-            "The budget of Orders was cut: there is no more left.",
-        ),
-        (
-            {"kind": "breaker", "selected": "orderbook", "outcome": "open"},
-            "The breaker of orders to orderbook became open.",
-        ),
-        ({"kind": "review", "outcome": "withdrawn"}, "Nobody had to decide it any more."),
-        ({"kind": "review", "outcome": "expired"}, "Nobody decided it until it expired."),
-        (
-            {"kind": "effect", "selected": "refund", "outcome": "unknown"},
-            "refund may or may not have been applied: no answer came.",
-        ),
-        ({"kind": "route", "outcome": "gap", "subtask": "s1"}, "For s1 nobody could be chosen."),
-        ({"kind": "resolve_conflict", "outcome": "open"}, "No side was believed."),
-        ({"kind": "of tomorrow", "outcome": "odd"}, "orders, of tomorrow: odd."),
-    ],
-)
-def test_what_happens_less_often_has_its_sentence_too(said: Page, told: str) -> None:
-    reason = {"reason": "there is no more left"} if said["kind"] == "budget" else {}
-    assert sentence({"agent": "orders", **said, **reason}) == told
-
-
-def test_an_action_is_named_as_it_was_called_and_ends_with_the_last_word_on_it() -> None:
-    assert subject(PATH, "a1") == 'cancel_order(order_id="#W1")'
-    assert outcome(PATH, "a1") == "applied"
-    assert outcome(PATH[:-1], "a1") == "approved"
-    assert outcome(PATH[:-2], "a1") == "review"
-    assert outcome(PATH[:3], "a1") == "not decided"
+def test_the_question_names_the_action_and_what_became_of_it() -> None:
+    whole = "✓ Why was cancel_order carried out?  applied  order_id: #W1  run run-1"
+    assert shown(title(of(DECISIONS))).strip() == whole
+    assert shown(title(of(DECISIONS[:-2]))).startswith("✓ What became of cancel_order, and why?  approved")
+    assert shown(title(of(DECISIONS[:8]))).startswith(
+        "! Why does cancel_order wait for a person?  needs a person"
+    )
+    assert shown(title(of(DECISIONS[:7]))).startswith("· What became of an action, and why?  not decided")
 
 
 @pytest.mark.parametrize("name", sorted({key for each in DECISIONS for key in each}))
 @pytest.mark.parametrize(
-    "value", [None, 7, float("inf"), "text", HOSTILE, [], [HOSTILE], {"tool": 3}, [{"key": HOSTILE}]]
+    "value",
+    [
+        None,
+        7,
+        pytest.param(10**400, id="10^400"),
+        float("inf"),
+        "text",
+        HOSTILE,
+        [],
+        [HOSTILE],
+        {"tool": 3},
+        [{"key": HOSTILE}],
+    ],
 )
-def test_every_row_makes_a_sentence_whatever_it_says(name: str, value: Any) -> None:
-    told = [sentence({**each, name: value}) for each in DECISIONS]
-    assert all(told)
-    assert not set("".join(told)) & set("\x1b\x07\u202e\r\n\x9b\u200b")
+def test_whatever_a_row_says_it_is_told_and_cannot_act_on_the_terminal(name: str, value: Any) -> None:
+    rows = [{**each, name: value} for each in DECISIONS]
+    for action in ("a1", "text", HOSTILE):
+        if (found := story({**PAGE, "decisions": rows}, action, 0.0)) is not None:
+            text = shown(title(found), in_order(found))
+            assert text.strip()
+            assert not set(text) & set("\x1b\x07\u202e\r\x9b\u200b")
 
 
 def test_at_eighty_columns_each_sentence_has_its_place_in_time() -> None:
-    lines = shown(told_in_order(PATH), width=80).splitlines()
+    lines = shown(in_order(of(DECISIONS)), width=80).splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0].split()[:2] == ["1.", "+0.00"]
-    assert any(line.split()[:2] == ["9.", "+60.00"] for line in lines if line.strip())
+    assert lines[0].split()[:3] == ["1.", "+0", "ms"]
+    assert any(line.split()[:3] == ["8.", "+1", "min"] for line in lines if line.strip())
 
 
 # --- which action is meant

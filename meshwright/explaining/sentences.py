@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from console.plain import listed, many, money, number, one_line, text
-from console.steps import Step
-from console.tones import degraded
+from meshwright.explaining.plain import listed, many, money, number, one_line, text
+from meshwright.explaining.steps import Step
+from meshwright.explaining.tones import degraded
 
 #: A kind as a label.
 LABELS = {
@@ -99,18 +99,19 @@ def sentence(step: Step) -> str:
 
 def reason_of(step: Step, most: int = 1_000) -> str:
     """Why, as far as the sentence has not said it."""
-    told = (
-        step.kind == "plan"
-        and step.said.outcome == "planned"
-        and step.said.selected
-        and not step.said.more.get("nobody")
+    said = step.said
+    whole_plan = (
+        step.kind == "plan" and said.outcome == "planned" and said.selected and not said.more.get("nobody")
     )
-    return "" if told else text(step.said.reason, most)
+    failed_read = step.kind == "tool_call" and said.call and said.call.error
+    return "" if whole_plan or failed_read else text(said.reason, most)
 
 
 def action_of(step: Step) -> str:
     """The name of the action that a decision is about, if it is about one."""
     said = step.said
+    if step.kind == "resolve_conflict" and said.outcome == "dropped" and said.sides:
+        return one_line(said.sides[0].says, 80)
     return one_line(said.selected or (said.call.tool if said.call else ""), 80) if step.kind in ACTS else ""
 
 
@@ -158,15 +159,19 @@ def _route(step: Step) -> str:
 
 def _agent_call(step: Step) -> str:
     said = step.said
-    came = _CAME.get(said.outcome, f"got no answer ({outcome_of(step)})")
-    return f"{who(said.agent)} asked {who(said.selected)} and {came}"
+    return f"{who(said.agent)} asked {who(said.selected)} and {_came(step)}"
+
+
+def _came(step: Step) -> str:
+    return _CAME.get(step.said.outcome, f"got no answer ({outcome_of(step)})")
 
 
 def _tool_call(step: Step) -> str:
     said = step.said
     tool = one_line(said.call.tool if said.call else said.selected, 80) or "a tool"
     error = said.call.error if said.call else ""
-    return f"{who(said.agent)} read {tool}" + (f", which failed: {one_line(error)}" if error else "")
+    failed = f", which failed: {one_line(said.reason or error, 300)}" if error else ""
+    return f"{who(said.agent)} read {tool}{failed}"
 
 
 def _model_call(step: Step) -> str:
@@ -174,7 +179,8 @@ def _model_call(step: Step) -> str:
     used = number(said.tokens_in) + number(said.tokens_out)
     spent = f": {used:,.0f} tokens" if used else ""
     cost = f", {money(number(said.micros))}" if number(said.micros) else ""
-    return f"{who(said.agent)} asked the model {who(said.selected)}{spent}{cost}"
+    came = "" if said.outcome in ("answered", "wants-tools") else f" and {_came(step)}"
+    return f"{who(said.agent)} asked the model {who(said.selected)}{came}{spent}{cost}"
 
 
 def _context(step: Step) -> str:
@@ -204,20 +210,20 @@ def _gate(step: Step) -> str:
     what = action_of(step) or "an action"
     if step.said.outcome == "review":
         return f"The policy lets a person decide on {what}"
-    verdict = {"allow": "allowed", "apply": "allowed", "block": "forbade", "reject": "forbade"}.get(
-        step.said.outcome
-    )
+    verdict = {"allow": "allowed", "block": "forbade"}.get(step.said.outcome)
     return f"The policy {verdict} {what}" if verdict else f"The policy said “{outcome_of(step)}” of {what}"
 
 
 def _review(step: Step) -> str:
     said, what = step.said, action_of(step) or "the action"
-    did = {"approve": "approved", "reject": "rejected", "edit": "changed"}.get(said.outcome)
-    if said.person and did:
-        return f"{one_line(said.person, 80)} {did} {what}"
+    if said.person:
+        did = {"approve": "approved", "reject": "rejected", "edit": "changed"}.get(said.outcome)
+        said_so = f"{did} {what}" if did else f"said “{outcome_of(step)}” of {what}"
+        return f"{who(said.person)} {said_so}"
     if said.outcome == "withdrawn":
         return f"Nobody needed to decide on {what} any more"
-    return f"Nobody decided on {what} in time: {outcome_of(step)}"
+    late = {"expired": "until it expired", "escalated": "in time, so it was escalated"}.get(said.outcome)
+    return f"Nobody decided on {what} {late or f'in time: {outcome_of(step)}'}"
 
 
 def _effect(step: Step) -> str:
@@ -239,7 +245,7 @@ def _final(step: Step) -> str:
 
 
 def _unknown(step: Step) -> str:
-    return f"{who(step.said.agent)} decided something that this console does not know ({one_line(step.kind, 40)}): {outcome_of(step)}"
+    return f"{who(step.said.agent)} decided something of a kind that is not known here ({one_line(step.kind, 40)}): {outcome_of(step)}"
 
 
 _SENTENCES: dict[str, Callable[[Step], str]] = {

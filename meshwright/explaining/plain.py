@@ -1,19 +1,22 @@
 """Words and numbers as people read them: nothing hidden in a text, no number that says more than is known.
 
-All of it may come from a peer, or from whoever wrote the request, so nothing here fails on any value.
+All of it may come from a peer that is newer, older or ill-meaning, or from whoever wrote the request, so nothing here fails on any value.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from console.words import plain as readable
+from meshwright.reviews.visible import shown
 
+Document = Mapping[str, Any]
 #: Characters of a text that are looked at; what is longer is cut, and says so.
 LONG = 8_000
+#: Numbers from here on are none that anybody has counted or measured.
+MUCH = 1e15
 #: How deep a value is put into prose.
 DEEP = 6
 #: Seconds since the epoch that can be a date here (until the year 2100).
@@ -21,6 +24,42 @@ LATEST = 4_102_444_800.0
 #: Milliseconds that a step can have taken: a year.
 YEAR = 365 * 86_400_000
 NOT_KNOWN = "not known"
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def part(document: Document, name: str) -> Document:
+    """A document within one; empty where it is none."""
+    found = document.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def members(document: Document, name: str) -> list[Any]:
+    """A list within a document; empty where it is none."""
+    found = document.get(name)
+    return found if isinstance(found, list) else []
+
+
+def rows(document: Document, name: str) -> list[Document]:
+    """Those of a list that are documents."""
+    return [row for row in members(document, name) if isinstance(row, Mapping)]
+
+
+def word(document: Document, name: str, most: int = 160) -> str:
+    """A text within a document, on one line; empty where it is none."""
+    found = document.get(name)
+    return one_line(found, most) if isinstance(found, str) else ""
+
+
+def readable(value: Any) -> str:
+    """Text from outside, line by line, with every character that hides or misleads as its escape.
+
+    An ellipsis is what our own code cuts with; it hides nothing.
+    """
+    words = str("" if value is None else value)
+    if words.isascii() and words.isprintable():
+        return words
+    lines = words.split("\n")
+    return "\n".join("…".join(shown(piece) for piece in line.split("…")) for line in lines)
 
 
 def text(value: Any, most: int = LONG) -> str:
@@ -42,14 +81,16 @@ def prose(value: Any, most: int = LONG) -> str:
     return text(_prose(value, 0), most)
 
 
-def number(value: Any, least: float = 0.0, most: float = math.inf) -> float:
+def counts(value: Any) -> bool:
+    """Whether a value is a number that can be reckoned with."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MUCH
+
+
+def number(value: Any, least: float = 0.0, most: float = MUCH) -> float:
     """A number within its bounds; 0 for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return 0.0
-    try:
-        return min(max(float(value), least), most)
-    except OverflowError:
-        return most if value > 0 else least
+    return float(min(max(value, least), most))
 
 
 def moment(value: Any) -> float:
@@ -62,7 +103,31 @@ def clock(at: float) -> str:
     """The time of day of a moment, to the millisecond, in UTC."""
     if not at:
         return NOT_KNOWN
-    return time.strftime("%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}"
+    seconds, ms = divmod(round(at * 1000), 1000)
+    return time.strftime("%H:%M:%S", time.gmtime(seconds)) + f".{ms:03d}"
+
+
+def duration(seconds: Any) -> str:
+    """Seconds in the two units that tell: `850 ms`, `4.2 s`, `3 min 20 s`, `2 d 4 h`."""
+    if not counts(seconds):
+        return "–"
+    if abs(seconds) < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if abs(seconds) < 60:
+        return f"{seconds:.1f} s"
+    return rough(seconds, 2)
+
+
+def rough(seconds: float, units: int = 1) -> str:
+    """Seconds in their largest whole units: `3 min`, `2 d 4 h`."""
+    left = int(abs(seconds))
+    said: list[tuple[int, str]] = []
+    for size, name in _UNITS:
+        number, left = divmod(left, size)
+        if number or said:
+            said.append((number, name))
+    kept = said[:units] or [(0, "s")]
+    return " ".join(f"{number} {name}" for number, name in kept if number or len(kept) == 1)
 
 
 def money(micros: float) -> str:
@@ -76,16 +141,16 @@ def score(value: float) -> str:
     return f"{value:.3g}"
 
 
-def size(count: float) -> str:
-    """Bytes."""
+def size(bytes_: Any) -> str:
+    count = number(bytes_)
     if count < 1000:
         return f"{count:.0f} B"
     return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
 
 
-def many(count: int, one: str, more: str = "") -> str:
+def many(count: float, one: str, more: str = "") -> str:
     """A count and its noun: `1 step`, `3 steps`."""
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
+    return f"{count:,.0f} {one if count == 1 else more or one + 's'}"
 
 
 def listed(names: list[str], most: int = 4) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from console import plain, wording
-from console.steps import Step
-from console.words import duration
+from meshwright.explaining import plain, sentences
+from meshwright.explaining.steps import Step
 
-#: Of what a kind has besides, what stands elsewhere on the page.
+#: Of what a kind has besides, what stands elsewhere.
 _ELSEWHERE = frozenset(("facts", "arguments", "parts", "proposed_by", "waited_s"))
 #: Whose reason it is.
 _SOURCES = {
@@ -23,40 +22,42 @@ _SOURCES = {
 def subject(step: Step) -> str:
     """Whom or what it is about: the agent that was asked, the tool, the action, the person."""
     said = step.said
-    if step.kind in ("gate", "effect") and (action := wording.action_of(step)):
+    if step.kind in ("gate", "effect") and (action := sentences.action_of(step)):
         return action
     if step.kind == "review":
-        return plain.one_line(said.person, 80) or wording.action_of(step) or "a person"
+        return plain.one_line(said.person, 80) or sentences.action_of(step) or "a person"
     tool = said.call.tool if said.call else ""
-    return plain.one_line(said.selected or tool or said.subtask, 80) or wording.who(said.agent)
+    return plain.one_line(said.selected or tool or said.subtask, 80) or sentences.who(said.agent)
 
 
 def particulars(step: Step) -> list[tuple[str, str]]:
     """What is known besides the reason; what is not known is not there."""
     said = step.said
-    cost = f"{plain.number(said.tokens_in):,.0f} in, {plain.number(said.tokens_out):,.0f} out, {plain.money(plain.number(said.micros))}"
-    used = bool(said.tokens_in or said.tokens_out or said.micros)
+    tokens = f"{plain.number(said.tokens_in):,.0f} in, {plain.number(said.tokens_out):,.0f} out"
+    used = [tokens] if said.tokens_in or said.tokens_out else []
+    used += [plain.money(plain.number(said.micros))] if said.micros else []
     given = said.tokens_given is not None
     left = said.deadline_ms is not None
-    waited = step.at - step.begins
     found: list[tuple[str, str]] = [
-        ("Decided by", f"{wording.who(said.agent)}, {_SOURCES.get(said.source, said.source)}"),
+        ("Decided by", f"{sentences.who(said.agent)}, {_SOURCES.get(said.source, said.source)}"),
         ("When", f"{plain.clock(step.at)} UTC"),
         ("Asked for by", said.caller),
         ("Part", said.subtask),
         ("Proposed by", _text(said.more.get("proposed_by"))),
-        ("Waited", duration(waited) if waited else ""),
+        ("Waited", plain.duration(step.waited) if step.waited else ""),
         ("Chosen", said.selected),
+        ("Server", said.call.server if said.call else ""),
         ("How", said.strategy),
         ("How sure", "" if said.confidence is None else plain.score(said.confidence)),
         ("Rule", said.policy),
         ("Risk", said.risk),
         ("Person", said.person),
-        ("Time left", duration(plain.number(said.deadline_ms, most=plain.YEAR) / 1000) if left else ""),
+        ("Time left", plain.duration(plain.number(said.deadline_ms, most=plain.YEAR) / 1000) if left else ""),
         ("Tokens given", f"{plain.number(said.tokens_given):,.0f}" if given else ""),
-        ("Tokens used", cost if used else ""),
+        ("Used", ", ".join(used)),
         ("Besides", plain.prose(besides(step)) if is_short(step) else ""),
         ("Task there", said.remote),
+        ("Action", said.action),
         ("Decision", said.id),
         ("Span", f"{said.trace}/{said.span}" if said.span else ""),
     ]
@@ -68,7 +69,7 @@ def _text(value: Any) -> str:
 
 
 def besides(step: Step) -> dict[str, Any]:
-    """What a decision of its kind has that stands nowhere else on the page."""
+    """What a decision of its kind has that stands nowhere else."""
     return {name: value for name, value in step.said.more.items() if name not in _ELSEWHERE}
 
 
@@ -77,18 +78,3 @@ def is_short(step: Step) -> bool:
     more = besides(step)
     nested = any(isinstance(value, dict | list) and value for value in more.values())
     return not nested and len(str(more)) < 200
-
-
-def facts(step: Step) -> list[tuple[str, str, str]]:
-    """What a verdict was made on: (fact, what was told of it or why it is not known, the tool that told it)."""
-    found = step.said.more.get("facts")
-    return [_fact(name, fact) for name, fact in found.items()] if isinstance(found, dict) else []
-
-
-def _fact(name: str, fact: Any) -> tuple[str, str, str]:
-    told = fact if isinstance(fact, dict) else {"told": fact}
-    if told.get("not_told"):
-        words = f"not known: {plain.prose(told['not_told'], 400)}"
-    else:
-        words = plain.prose(told.get("told"), 600) or "nothing that the rules read"
-    return plain.one_line(name, 80), words, plain.one_line(told.get("tool"), 80)

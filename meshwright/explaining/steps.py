@@ -1,4 +1,4 @@
-"""A decision as the console reads it: whatever an agent sent, as a `Decision`, with what could not be read named.
+"""A decision as it can be told: whatever an agent sent, as a `Decision`, with what could not be read named.
 
 The rows come from many agents, and from builds that may be newer than this one, so each field is taken as far as it is one.
 """
@@ -8,17 +8,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-from pydantic import TypeAdapter, ValidationError
-
-from console import plain
+from meshwright.explaining import plain
 from meshwright.records import chain
-from meshwright.records.decision import Decision, Kind
 
-KINDS: tuple[str, ...] = get_args(Kind)
-#: How deep the outline is indented; what is deeper stands at this depth.
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from meshwright.records.decision import Decision
+
+#: How deep the outline of a page is indented; what is deeper stands at this depth.
 DEEPEST = 6
 
 
@@ -33,7 +34,7 @@ class Step:
 
     @property
     def kind(self) -> str:
-        """Of a newer build it may be one that is not in KINDS."""
+        """Of a newer build it may be one that is not known here."""
         return self.said.kind
 
     @property
@@ -41,10 +42,14 @@ class Step:
         return plain.moment(self.said.at)
 
     @property
-    def begins(self) -> float:
-        """What a person said is decided at the end of the wait for it."""
+    def waited(self) -> float:
+        """Seconds: what a person said is decided at the end of the wait for it."""
         waited = plain.number(self.said.more.get("waited_s"), most=plain.YEAR / 1000)
-        return self.at - waited if self.kind == "review" and self.at else self.at
+        return waited if self.kind == "review" and self.at else 0.0
+
+    @property
+    def begins(self) -> float:
+        return self.at - self.waited
 
     @property
     def ends(self) -> float:
@@ -52,7 +57,7 @@ class Step:
 
     @property
     def ms(self) -> float:
-        return max((self.at - self.begins) * 1000, plain.number(self.said.ms, 0, plain.YEAR))
+        return max(self.waited * 1000, plain.number(self.said.ms, 0, plain.YEAR))
 
     @property
     def tokens(self) -> float:
@@ -73,35 +78,30 @@ class Step:
     @property
     def action_address(self) -> str:
         """The key of its action as a part of an address."""
-        return quote(self.said.action, safe="", errors="replace")
+        return address(self.said.action)
 
 
-def outline(decisions: Sequence[Any]) -> list[Step]:
+def outline(decisions: Sequence[Any], deepest: int = DEEPEST) -> list[Step]:
     """The decisions of a run in the order in which one reads them, each below what it followed from."""
     rows = [row for row in decisions if isinstance(row, Mapping)]
-    # what it came to in the end is as old as the work: it is read last
-    return list(_walked(sorted(chain.tree(rows), key=lambda node: node.decision.get("kind") == "final")))
+    return list(_walked(chain.tree(rows), deepest))
 
 
-def flat(decisions: Sequence[Any]) -> list[Step]:
-    """The same, one after the other, as they are given."""
-    return [_step(row, 0, "") for row in decisions if isinstance(row, Mapping)]
+def path(decisions: Sequence[Any], action: str) -> list[Step]:
+    """All that led to the action with this key, one after the other; nothing for one that is not known."""
+    rows = [row for row in decisions if isinstance(row, Mapping)]
+    return [step(row) for row in chain.why(rows, action)]
 
 
-def _walked(roots: Sequence[chain.Node]) -> Iterator[Step]:
-    waiting = [(0, "", node) for node in reversed(roots)]
-    while waiting:
-        depth, above, node = waiting.pop()
-        step = _step(node.decision, depth, above)
-        yield step
-        waiting += [(depth + 1, step.said.id, each) for each in reversed(node.below)]
+def step(row: Mapping[str, Any], depth: int = 0, above: str = "") -> Step:
+    """One by itself."""
+    from pydantic import ValidationError  # the command line starts without it
 
+    from meshwright.records.decision import Decision
 
-def _step(row: Mapping[str, Any], depth: int, above: str) -> Step:
     known = {name: value for name, value in row.items() if name != "digest"}
     try:
-        said = Decision.model_validate(known)
-        return Step(said, min(depth, DEEPEST), above, ())
+        return Step(Decision.model_validate(known), depth, above, ())
     except ValidationError:
         pass
     good: dict[str, Any] = {"id": "", "at": 0.0, "agent": "", "outcome": ""}
@@ -116,8 +116,21 @@ def _step(row: Mapping[str, Any], depth: int, above: str) -> Step:
         except ValidationError:
             odd.append(name)
     good.setdefault("kind", plain.one_line(row.get("kind") or "unknown", 40))
-    said = Decision.model_construct(**good)
-    return Step(said, min(depth, DEEPEST), above, tuple(sorted(odd)))
+    return Step(Decision.model_construct(**good), depth, above, tuple(sorted(odd)))
+
+
+def address(key: str) -> str:
+    """A name that may be anything as a part of an address."""
+    return quote(key, safe="", errors="replace")
+
+
+def _walked(roots: Sequence[chain.Node], deepest: int) -> Iterator[Step]:
+    waiting = [(0, "", node) for node in reversed(roots)]
+    while waiting:
+        depth, above, node = waiting.pop()
+        found = step(node.decision, min(depth, deepest), above)
+        yield found
+        waiting += [(depth + 1, found.said.id, each) for each in reversed(node.below)]
 
 
 def _label(name: str) -> str:
@@ -128,6 +141,10 @@ def _label(name: str) -> str:
 @functools.cache
 def _fields() -> dict[str, TypeAdapter[Any]]:
     """How each field of a decision is read by itself."""
+    from pydantic import TypeAdapter
+
+    from meshwright.records.decision import Decision
+
     adapters: dict[str, TypeAdapter[Any]] = {}
     for name, info in Decision.model_fields.items():
         of: Any = info.annotation
