@@ -47,7 +47,7 @@ class TaskBook:
         return found
 
     async def list(self, request: ListTasksRequest, owner: str) -> ListTasksResponse:
-        """A page of the owner's tasks, the one that changed last first. Raises InvalidRequest for a token that is not ours."""
+        """A page of the owner's tasks, the one whose status changed last first. Raises InvalidRequest for a token that is not ours."""
         size = request.page_size or PAGE
         where, values = "agent = ? AND owner = ?", [self.agent, owner]
         if request.context_id:
@@ -57,7 +57,7 @@ class TaskBook:
         after: list[Value] = []
         if request.HasField("status_timestamp_after"):
             where = f"{where} AND updated >= ?"
-            after.append(request.status_timestamp_after.ToNanoseconds() / 1e9)
+            after.append(events.instant(request.status_timestamp_after))
         place = _place(request.page_token)
 
         async def op(tx: Transaction) -> tuple[list[Snapshot], int, str]:
@@ -87,7 +87,7 @@ class TaskBook:
 
         async def op(tx: Transaction) -> Task:
             rows = await tx.execute(
-                "UPDATE tasks SET token = token + 1, version = version + 1, updated = EPOCH(), work = 'ended', holder = ''"
+                "UPDATE tasks SET token = token + 1, version = version + 1, work = 'ended', holder = ''"
                 f" WHERE id = ? AND agent = ? AND owner = ? AND work <> 'ended' RETURNING {COLUMNS}",
                 *(task_id, self.agent, owner),
             )
@@ -101,8 +101,9 @@ class TaskBook:
             end = events.status(task.id, task.context_id, TaskState.TASK_STATE_CANCELED)
             events.fold(task, end)
             await tx.execute(
-                "UPDATE tasks SET state = 'canceled', body = ?, body_version = version, answered = asked WHERE id = ?",
-                *(task.SerializeToString(), task_id),
+                "UPDATE tasks SET state = 'canceled', updated = ?, body = ?, body_version = version, answered = asked"
+                " WHERE id = ?",
+                *(events.instant(end.status.timestamp), task.SerializeToString(), task_id),
             )
             await events.store(tx, task_id, snapshot.version, [end], snapshot.asked)
             if snapshot.pushes:

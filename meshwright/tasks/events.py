@@ -11,6 +11,8 @@ from a2a.server.tasks.task_manager import append_artifact_to_task
 from a2a.types import Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus, TaskStatusUpdateEvent
 
 if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
     from meshwright.database import Statement, Transaction
 
 #: A `Message` in the log is a follow-up that was accepted; it goes into the history and is not streamed.
@@ -117,6 +119,11 @@ def status(
 def stamp(status: TaskStatus) -> None:
     """This process's time, as a status carries it; protobuf's own GetCurrentTime goes through a datetime, at ten times the cost."""
     status.timestamp.seconds, status.timestamp.nanos = divmod(time.time_ns() // 1000 * 1000, 1_000_000_000)
+
+
+def instant(stamped: Timestamp) -> float:
+    """Seconds since 1970 of a status's timestamp: what tasks are listed by."""
+    return float(stamped.seconds + stamped.nanos / 1e9)
 
 
 def ends_in(events: Iterable[Event]) -> TaskStatusUpdateEvent | None:
