@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Tasks on a page, when the caller does not say.
 PAGE = 50
+#: Characters of a page token; ours have about seventy.
+LONGEST_TOKEN = 256
 #: Called with the task's id, the state it ends in, and why.
 OnEnd = Callable[["Transaction", str, str, str], Awaitable[None]]
 
@@ -142,8 +145,13 @@ def _token(updated: float, task_id: str) -> str:
 def _place(token: str) -> tuple[float, str] | None:
     if not token:
         return None
+    if len(token) > LONGEST_TOKEN:
+        raise InvalidRequest("the page token is too long to be one of ours: begin without one")
     try:
         updated, task_id = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return float(updated), str(task_id)
+        place = float(updated), str(task_id)
     except (ValueError, TypeError):
-        raise InvalidRequest("the page token is not one of ours: begin without one") from None
+        place = math.nan, ""
+    if not (math.isfinite(place[0]) and place[1].isprintable()):
+        raise InvalidRequest("the page token is not one of ours: begin without one")
+    return place
