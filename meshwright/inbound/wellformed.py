@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_ID = 128
 MAX_URL = 2048
 _ROLES = frozenset({Role.ROLE_USER, Role.ROLE_AGENT})
-_STATES = frozenset(TaskState.values())
+_STATES, _STATE_NAMES = frozenset(TaskState.values()), tuple(TaskState.keys())
 #: What may stand in a header (RFC 9110, 5.5 and 5.6.2): a value, and a token such as the name of a scheme.
 _VALUE, _TOKEN = re.compile(r"[\x20-\x7e]*"), re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -60,7 +60,7 @@ def require_message(message: Message) -> None:
 def require_filter(request: ListTasksRequest) -> None:
     """Raises InvalidParamsError for a list of what there cannot be."""
     if request.status not in _STATES:
-        raise InvalidParamsError(message=f"status is none of {', '.join(TaskState.keys())}")
+        raise InvalidParamsError(message=f"status is none of {', '.join(_STATE_NAMES)}")
     if not request.context_id.isprintable():
         raise InvalidParamsError(message="contextId holds characters that cannot be printed")
 
@@ -70,6 +70,12 @@ def require_config(config_id: str) -> None:
     if not config_id:
         raise InvalidParamsError(message="id is missing: it names the push notification configuration")
     require_text(config_id, "id")
+
+
+def require_state(name: object) -> None:
+    """Raises InvalidParamsError for the name of a state that there is none of; JSON's numbers are for `require_filter`."""
+    if isinstance(name, str) and name not in _STATE_NAMES:
+        raise InvalidParamsError(message=f"status is none of {', '.join(_STATE_NAMES)}")
 
 
 def require_push(config: TaskPushNotificationConfig) -> None:
