@@ -16,7 +16,7 @@ from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
 
 from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
 from meshwright.records.correlation import followed, of_trace
-from meshwright.tasks.events import WORKING, instant, stamp, state_name, store, stored
+from meshwright.tasks.events import WORKING, fold, instant, stamp, state_name, store, stored
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.pushes import keep, kept_first
 from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, Work, find, load
@@ -140,7 +140,7 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
     if not await tx.execute(f"{sql} RETURNING turn", *values):
         raise Met  # the same message, accepted elsewhere in this very moment: undo, and look again
     await store(tx, about, row["version"], [message], 0)
-    before.task.history.append(message)
+    fold(before.task, message)
     if ask.push is not None:
         before.pushes += await keep(tx, about, ask.push)
         await tx.execute("UPDATE tasks SET pushes = ? WHERE id = ?", before.pushes, about)

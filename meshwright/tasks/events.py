@@ -8,7 +8,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from a2a.server.tasks.task_manager import append_artifact_to_task
-from a2a.types import Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus, TaskStatusUpdateEvent
+from a2a.types import (
+    Message,
+    Role,
+    Task,
+    TaskArtifactUpdateEvent,
+    TaskState,
+    TaskStatus,
+    TaskStatusUpdateEvent,
+)
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -50,19 +58,31 @@ def state_name(state: int) -> str:
 
 
 def fold(task: Task, event: Event) -> None:
-    """Apply `event` to `task`, as A2A clients do: a status that is replaced leaves its message in the history."""
+    """Apply `event` to `task`, as A2A clients do: a status that is replaced, or answered, leaves its message in the history."""
     if isinstance(event, TaskStatusUpdateEvent):
-        if task.status.HasField("message"):
-            task.history.append(task.status.message)
+        _into_history(task)
         task.status.CopyFrom(event.status)
         if event.HasField("metadata"):
             task.metadata.MergeFrom(event.metadata)
     elif isinstance(event, TaskArtifactUpdateEvent):
         _add_artifact(task, event)
     elif isinstance(event, Message):
+        _into_history(task)
         task.history.append(event)
     else:
         task.CopyFrom(event)
+
+
+def _into_history(task: Task) -> None:
+    """The words of the status, once: they stand there already if only messages from outside came after them."""
+    if not task.status.HasField("message"):
+        return
+    for known in reversed(task.history):
+        if known.message_id == task.status.message.message_id:
+            return
+        if known.role != Role.ROLE_USER:
+            break
+    task.history.append(task.status.message)
 
 
 def encode(event: Event) -> tuple[str, bytes]:
