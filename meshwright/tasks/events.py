@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from a2a.server.tasks.task_manager import append_artifact_to_task
 from a2a.types import (
     Message,
-    Role,
     Task,
     TaskArtifactUpdateEvent,
     TaskState,
@@ -38,6 +38,9 @@ TERMINAL = frozenset(
 )
 INTERRUPTED = frozenset({TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED})
 SETTLED = TERMINAL | INTERRUPTED
+
+#: As many messages as may come in while a status stands.
+LATEST = 100
 
 _KINDS: dict[str, type[Event]] = {
     "task": Task,
@@ -74,15 +77,12 @@ def fold(task: Task, event: Event) -> None:
 
 
 def _into_history(task: Task) -> None:
-    """The words of the status, once: they stand there already if only messages from outside came after them."""
+    """The words of the status, once: they stand there already where a message came in while they were said."""
     if not task.status.HasField("message"):
         return
-    for known in reversed(task.history):
-        if known.message_id == task.status.message.message_id:
-            return
-        if known.role != Role.ROLE_USER:
-            break
-    task.history.append(task.status.message)
+    words = task.status.message
+    if all(known.message_id != words.message_id for known in islice(reversed(task.history), LATEST)):
+        task.history.append(words)
 
 
 def encode(event: Event) -> tuple[str, bytes]:

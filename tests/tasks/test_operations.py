@@ -14,6 +14,7 @@ from a2a.types import (
     Message,
     Part,
     Role,
+    SendMessageRequest,
     Task,
     TaskArtifactUpdateEvent,
     TaskPushNotificationConfig,
@@ -216,7 +217,8 @@ async def test_a_question_stands_in_the_history_before_its_answer_and_once(start
     one, two = await start(Asking()), await start(Asking())
     task = await one.send("go", message_id="go")
     assert [message.message_id for message in task.history] == ["go"]
-    done = await two.send("this one", task_id=task.id, message_id="answer")
+    told = Message(role=Role.ROLE_AGENT, task_id=task.id, message_id="answer", parts=[Part(text="this one")])
+    done = await two.handler.on_message_send(SendMessageRequest(message=told), _context())
     assert [message.message_id for message in done.history] == ["go", "q1", "answer"]
     assert await one.get(task.id) == done
     log = await two.database.read(lambda tx: since(tx, task.id, 0))
