@@ -52,8 +52,9 @@ def require_message(message: Message) -> None:
         raise InvalidParamsError(message="the message needs a role: ROLE_USER or ROLE_AGENT")
     if len(message.parts) > MAX_PARTS:
         raise InvalidParamsError(message=f"the message has more than {MAX_PARTS} parts")
-    kinds = [part.WhichOneof("content") for part in message.parts]
-    if not text_in(message.parts) and not any(kind not in (None, "text") for kind in kinds):
+    if not text_in(message.parts) and not any(
+        part.WhichOneof("content") not in (None, "text") for part in message.parts
+    ):
         raise InvalidParamsError(message="the message is empty: say in a text part what you need")
 
 
