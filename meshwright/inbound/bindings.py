@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from a2a.server.routes import create_rest_routes
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from meshwright.card import JSONRPC_PATH, REST_PATH, serves
 from meshwright.inbound.context import HttpContexts
 from meshwright.inbound.jsonrpcdoor import JsonRpcDoor
+from meshwright.inbound.restdoor import rest_routes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,15 +26,13 @@ _STATUS = {400: "INVALID_ARGUMENT", 408: "DEADLINE_EXCEEDED", 413: "RESOURCE_EXH
 
 def http_bindings(handler: RequestHandler, card: AgentCard) -> list[BaseRoute]:
     """The routes under which `handler` serves `card`, which is complete."""
-    contexts = HttpContexts(card)
     routes: list[BaseRoute] = []
     if serves(card, "JSONRPC"):
-        door = JsonRpcDoor(handler, contexts, legacy=serves(card, "JSONRPC", "0.3"))
+        door = JsonRpcDoor(handler, HttpContexts(card), legacy=serves(card, "JSONRPC", "0.3"))
         routes.append(Route(JSONRPC_PATH, door, methods=["POST"]))
     if serves(card, "HTTP+JSON"):
-        legacy = serves(card, "HTTP+JSON", "0.3")
         # Mounted, because with its `path_prefix` the SDK looks for the tenant before the prefix, where no client puts it.
-        operations = create_rest_routes(handler, contexts, enable_v0_3_compat=legacy)
+        operations = rest_routes(handler, card, legacy=serves(card, "HTTP+JSON", "0.3"))
         routes.append(Mount(REST_PATH, routes=operations))
     return routes
 

@@ -5,6 +5,7 @@ The SDK reads them, but does not ask for what the card requires, and overlooks t
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from a2a.compat.v0_3.extension_headers import LEGACY_HTTP_EXTENSION_HEADER
@@ -12,7 +13,11 @@ from a2a.extensions.common import HTTP_EXTENSION_HEADER, get_requested_extension
 from a2a.server.context import ServerCallContext
 from a2a.server.routes.common import DefaultServerCallContextBuilder
 from a2a.utils.constants import VERSION_HEADER
-from a2a.utils.errors import ContentTypeNotSupportedError, ExtensionSupportRequiredError
+from a2a.utils.errors import (
+    ContentTypeNotSupportedError,
+    ExtensionSupportRequiredError,
+    VersionNotSupportedError,
+)
 
 from meshwright.inbound.departure import RECEIVE
 from meshwright.inbound.doorman import ARRIVED
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 #: As it stands in a context's `state["headers"]`, on every binding.
 VERSION = VERSION_HEADER.lower()
+_CURRENT, _LEGACY = re.compile(r"1\.0(\.\d+)?"), re.compile(r"0\.3(\.\d+)?")
 _EXTENSIONS = (HTTP_EXTENSION_HEADER.lower(), LEGACY_HTTP_EXTENSION_HEADER.lower())
 
 
@@ -40,6 +46,7 @@ class HttpContexts(DefaultServerCallContextBuilder):
         if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
             require_json(request)
         named = {uri for name in _EXTENSIONS for uri in get_requested_extensions(all_of(scope, name))}
+        require_known(version_of(request))
         require_extensions(self._required, named)
         return ServerCallContext(
             user=self.build_user(request),
@@ -56,6 +63,22 @@ class HttpContexts(DefaultServerCallContextBuilder):
 def version_of(request: Request) -> str:
     """The version of A2A that a request is written in, from its header or else its query; empty means 0.3."""
     return headers_of(request.scope).get(VERSION) or request.query_params.get(VERSION_HEADER, "")
+
+
+def is_current(version: str) -> bool:
+    """Whether it is the 1.0 that is served here; the number of a patch says nothing (A2A, 3.6)."""
+    return _CURRENT.fullmatch(version) is not None
+
+
+def is_legacy(version: str) -> bool:
+    """Whether it is 0.3, as a caller of that version says it, or says nothing."""
+    return not version or _LEGACY.fullmatch(version) is not None
+
+
+def require_known(version: str) -> None:
+    """Raises VersionNotSupportedError for one that is served nowhere here: a 1.7 has a meaning that we do not know."""
+    if not is_current(version) and not is_legacy(version):
+        raise VersionNotSupportedError(message=f"A2A version {version[:20]!r} is not served here; 1.0 is")
 
 
 def repeated(scope: Scope) -> dict[str, str]:

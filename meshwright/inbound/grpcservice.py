@@ -28,7 +28,7 @@ from meshwright import deadline
 from meshwright.errors import Unauthenticated
 from meshwright.extension import TRAILING_CODE
 from meshwright.inbound.busy import Busy
-from meshwright.inbound.context import VERSION, require_extensions, required_extensions
+from meshwright.inbound.context import VERSION, is_current, require_extensions, required_extensions
 from meshwright.inbound.extensions import activated
 
 if TYPE_CHECKING:
@@ -75,11 +75,10 @@ class GrpcContexts(DefaultGrpcServerCallContextBuilder):
     def build(self, context: grpc.aio.ServicerContext) -> ServerCallContext:
         built = super().build(context)
         headers = metadata_of(context)
-        version = headers.get(VERSION) or "0.3"
-        if version.partition(".")[0] != "1":
+        version = headers.get(VERSION, "").partition(",")[0].strip() or "0.3"
+        if not is_current(version):
             raise VersionNotSupportedError(message=f"A2A version {version[:20]!r} is not served here; 1.0 is")
         require_extensions(self._required, built.requested_extensions)
-        shorten(headers, context.time_remaining())
         built.state["headers"] = headers
         return built
 
@@ -126,6 +125,8 @@ class GrpcService(GrpcHandler):
         built = super()._build_call_context(context, request)
         if isinstance(request, SendMessageRequest):
             require_json_values(request)
+            if not request.configuration.return_immediately:  # else the call ends, and the work goes on
+                shorten(built.state["headers"], context.time_remaining())
         return built
 
     async def abort_context(self, error: A2AError, context: grpc.aio.ServicerContext) -> None:

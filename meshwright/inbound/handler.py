@@ -28,7 +28,6 @@ from a2a.utils.errors import (
     TaskNotFoundError,
     UnsupportedOperationError,
 )
-from a2a.utils.input_mode_validator import validate_input_modes
 from a2a.utils.task import apply_history_length, validate_history_length, validate_page_size
 
 from meshwright.deadline import Deadline
@@ -37,7 +36,16 @@ from meshwright.inbound.ancestry import HEADER as ANCESTRY
 from meshwright.inbound.departure import Departures
 from meshwright.inbound.places import Places, rank_of
 from meshwright.inbound.told import told
-from meshwright.parts import MAX_PARTS, text_in
+from meshwright.inbound.wellformed import (
+    input_modes,
+    require_config,
+    require_filter,
+    require_input_modes,
+    require_message,
+    require_push,
+    require_task,
+    require_text,
+)
 from meshwright.records.correlation import admitted
 from meshwright.tasks import pushes
 from meshwright.tasks.accept import Accepted, Ask
@@ -61,7 +69,6 @@ if TYPE_CHECKING:
     from meshwright.tasks.snapshot import Snapshot
     from meshwright.tasks.worker import Worker
 
-MAX_ID = 128
 #: Headers that go with a message to whoever works on it, now or after a crash. Never the caller's token.
 CARRIED = ("x-mesh-", "traceparent", "tracestate", "baggage", "a2a-extensions")
 
@@ -79,6 +86,7 @@ class MeshRequestHandler(RequestHandler):
         ancestry: Ancestry | None = None,
     ) -> None:
         self._card = card
+        self._input_modes = input_modes(card)
         self._settings = settings
         self._screen = screen
         self._ancestry = ancestry
@@ -121,6 +129,7 @@ class MeshRequestHandler(RequestHandler):
         self, params: SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Streamed, None]:
         self._require_streaming()
+        require_task(params.id)
         with told(context):
             snapshot = await self.book.get(params.id, _owner(context))
             if snapshot.task.status.state in TERMINAL:
@@ -135,6 +144,7 @@ class MeshRequestHandler(RequestHandler):
                         yield event
 
     async def on_get_task(self, params: GetTaskRequest, context: ServerCallContext) -> Task | None:
+        require_task(params.id)
         validate_history_length(params)
         with told(context):
             snapshot = await self.book.get(params.id, _owner(context))
@@ -144,6 +154,7 @@ class MeshRequestHandler(RequestHandler):
         validate_history_length(params)
         if params.HasField("page_size"):
             validate_page_size(params.page_size)
+        require_filter(params)
         with told(context):
             page = await self.book.list(params, _owner(context))
         for task in page.tasks:
@@ -151,6 +162,7 @@ class MeshRequestHandler(RequestHandler):
         return page
 
     async def on_cancel_task(self, params: CancelTaskRequest, context: ServerCallContext) -> Task | None:
+        require_task(params.id)
         with told(context):
             try:
                 task = await self.book.cancel(params.id, _owner(context))
@@ -168,6 +180,8 @@ class MeshRequestHandler(RequestHandler):
     async def on_create_task_push_notification_config(
         self, params: TaskPushNotificationConfig, context: ServerCallContext
     ) -> TaskPushNotificationConfig:
+        self._require_pushes()
+        require_task(params.task_id, "taskId")
         await self._check_push(params)
         with told(context):
             return await pushes.add(self.book, params, _owner(context))
@@ -175,7 +189,9 @@ class MeshRequestHandler(RequestHandler):
     async def on_get_task_push_notification_config(
         self, params: GetTaskPushNotificationConfigRequest, context: ServerCallContext
     ) -> TaskPushNotificationConfig:
-        for config in await self._configs(params.task_id, context):
+        configs = await self._configs(params.task_id, context)
+        require_config(params.id)
+        for config in configs:
             if config.id == params.id:
                 return config
         raise TaskNotFoundError(message=f"the task has no push notification configuration {params.id!r}")
@@ -183,12 +199,15 @@ class MeshRequestHandler(RequestHandler):
     async def on_list_task_push_notification_configs(
         self, params: ListTaskPushNotificationConfigsRequest, context: ServerCallContext
     ) -> ListTaskPushNotificationConfigsResponse:
-        return ListTaskPushNotificationConfigsResponse(configs=await self._configs(params.task_id, context))
+        if params.page_size < 0:
+            raise InvalidParamsError(message="pageSize is negative")
+        return pushes.page(await self._configs(params.task_id, context), params.page_size, params.page_token)
 
     async def on_delete_task_push_notification_config(
         self, params: DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
     ) -> None:
         await self._configs(params.task_id, context)
+        require_config(params.id)
         await self.book.database.write(lambda tx: pushes.forget(tx, params.task_id, params.id))
 
     async def on_get_extended_agent_card(
@@ -200,15 +219,15 @@ class MeshRequestHandler(RequestHandler):
 
     async def _configs(self, task_id: str, context: ServerCallContext) -> list[TaskPushNotificationConfig]:
         self._require_pushes()
+        require_task(task_id, "taskId")
         with told(context):
             await self.book.get(task_id, _owner(context))
         return await self.book.database.read(lambda tx: pushes.kept(tx, task_id))
 
     async def _accept(self, params: SendMessageRequest, context: ServerCallContext) -> Accepted:
         validate_history_length(params.configuration)
-        _check(params.message)
-        if any(part.media_type for part in params.message.parts):
-            validate_input_modes(params.message, self._card)
+        require_message(params.message)
+        require_input_modes(params.message, self._input_modes)
         push = None
         if params.configuration.HasField("task_push_notification_config"):
             push = params.configuration.task_push_notification_config
@@ -269,6 +288,7 @@ class MeshRequestHandler(RequestHandler):
 
     async def _check_push(self, config: TaskPushNotificationConfig) -> None:
         self._require_pushes()
+        require_push(config)
         if self._screen is not None and (why := await self._screen(config.url)):
             raise InvalidParamsError(message=f"no push notification goes to that address: {why}")
 
@@ -286,23 +306,6 @@ def _is_settled(snapshot: Snapshot, turn: int) -> bool:
 
 
 def _owner(context: ServerCallContext) -> str:
-    """Whose tasks a caller sees: those of the same user in the same tenant."""
+    """Whose tasks a caller sees: those of the same user in the same tenant. Raises InvalidParamsError."""
+    require_text(context.tenant, "tenant")
     return f"{context.tenant}\x1f{context.user.user_name}"
-
-
-def _check(message: Message) -> None:
-    """What no task should be made of. Raises InvalidParamsError."""
-    if not message.message_id:
-        raise InvalidParamsError(message="the message needs a messageId")
-    for name in ("message_id", "task_id", "context_id"):
-        value = getattr(message, name)
-        if len(value) > MAX_ID:
-            raise InvalidParamsError(message=f"{name} is longer than {MAX_ID} characters")
-        if not value.isprintable():
-            raise InvalidParamsError(message=f"{name} holds characters that cannot be printed")
-    if len(message.parts) > MAX_PARTS:
-        raise InvalidParamsError(message=f"the message has more than {MAX_PARTS} parts")
-    if not text_in(message.parts) and not any(
-        part.WhichOneof("content") not in (None, "text") for part in message.parts
-    ):
-        raise InvalidParamsError(message="the message is empty: say in a text part what you need")

@@ -10,11 +10,9 @@ import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from a2a.compat.v0_3.conversions import to_core_send_message_request
 from a2a.compat.v0_3.jsonrpc_adapter import JSONRPC03Adapter
-from a2a.compat.v0_3.request_handler import RequestHandler03
 from a2a.server.jsonrpc_models import InternalError as BareInternalError
-from a2a.server.jsonrpc_models import InvalidRequestError as BareInvalidRequestError
+from a2a.server.jsonrpc_models import JSONParseError as BareParseError
 from a2a.server.request_handlers.response_helpers import build_error_response
 from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from a2a.types import (
@@ -32,6 +30,7 @@ from a2a.utils.errors import (
     InternalError,
     InvalidParamsError,
     InvalidRequestError,
+    MethodNotFoundError,
     TaskNotFoundError,
     VersionNotSupportedError,
 )
@@ -42,15 +41,16 @@ from starlette.responses import JSONResponse, Response
 from meshwright.inbound.admission import PARSED
 from meshwright.inbound.busy import KEY as BUSY
 from meshwright.inbound.busy import RetryAfter
-from meshwright.inbound.context import require_json, version_of
+from meshwright.inbound.context import is_current, is_legacy, require_json, version_of
 from meshwright.inbound.eventstream import EventStream, event
-from meshwright.inbound.sanitised import Discretion
+from meshwright.inbound.legacy import LegacyDoor
+from meshwright.inbound.unreadable import ENVELOPE, TEXT, unreadable
+from meshwright.inbound.wellformed import require_state
 from meshwright.protojson import from_dict, to_dict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from a2a.server.context import ServerCallContext
     from a2a.server.jsonrpc_models import JSONRPCError
     from a2a.server.request_handlers import RequestHandler
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -137,8 +137,20 @@ class JsonRpcDoor(JsonRpcDispatcher):
             return None
         if not isinstance(body.get("params", {}), dict):
             return InvalidParamsError(message="params must be an object, with the names of the specification")
-        if not self.enable_v0_3_compat and not version and method in JSONRPC03Adapter.METHOD_TO_MODEL:
-            return VersionNotSupportedError(message=f"{method} is of A2A 0.3; this agent speaks 1.0")
+        if method in JSONRPC03Adapter.METHOD_TO_MODEL:
+            return self._wrong_of_legacy(method, version)
+        if method == "ListTasks":
+            return _wrong_state(body.get("params", {}).get("status"))
+        return None
+
+    def _wrong_of_legacy(self, method: str, version: str) -> A2AError | None:
+        if is_current(version):
+            return MethodNotFoundError(message=f"{method} is of A2A 0.3, and the request says {version}")
+        if not self.enable_v0_3_compat or not is_legacy(version):
+            served = "1.0 and 0.3" if self.enable_v0_3_compat else "1.0"
+            return VersionNotSupportedError(
+                message=f"{method} is of A2A {version[:20] or '0.3'}; served is {served}"
+            )
         return None
 
     def _generate_error_response(
@@ -148,6 +160,10 @@ class JsonRpcDoor(JsonRpcDispatcher):
             error, BareInternalError
         ):  # holds the text of whatever was raised, which the SDK has logged
             error = InternalError(message="internal error")
+        elif isinstance(error, BareParseError):
+            error = BareParseError(message="the body is not JSON")
+        elif isinstance(error, A2AError) and (text := (error.data or {}).get(TEXT)) is not None:
+            error = ENVELOPE if isinstance(error, InvalidRequestError) else unreadable(str(text))
         return super()._generate_error_response(request_id, error)
 
 
@@ -157,42 +173,6 @@ class _Answer(Response):
     def __init__(self, body: bytes) -> None:
         self.status_code, self.background, self.body = 200, None, body
         self.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
-
-
-class LegacyDoor(JSONRPC03Adapter):
-    """The methods of 0.3, without the texts of the exceptions that its conversions raise."""
-
-    def __init__(self, handler: RequestHandler, contexts: HttpContexts) -> None:
-        super().__init__(handler, contexts)
-        self.handler = _Legacy(handler)
-
-    def _generate_error_response(self, request_id: Id, error: Exception | JSONRPCError) -> JSONResponse:
-        if isinstance(error, BareInternalError):
-            error = InternalError(message="internal error")
-        elif isinstance(error, BareInvalidRequestError):  # the envelope was right, so it is about the params
-            error = InvalidParamsError(message="the params are not those of this method in A2A 0.3")
-        return super()._generate_error_response(request_id, error)
-
-
-class _Legacy(RequestHandler03):
-    """Looks at what the caller sent before an answer begins: the SDK shows what is raised in the middle of a stream."""
-
-    async def on_message_send(self, request: Any, context: ServerCallContext) -> Any:
-        _require_convertible(request)
-        return await super().on_message_send(request, context)
-
-    async def on_message_send_stream(self, request: Any, context: ServerCallContext) -> AsyncIterator[Any]:
-        _require_convertible(request)
-        with Discretion():
-            async for event in super().on_message_send_stream(request, context):
-                yield event
-
-
-def _require_convertible(request: Any) -> None:
-    try:
-        to_core_send_message_request(request)
-    except (ValueError, TypeError, LookupError, AttributeError, ProtobufError):
-        raise InvalidParamsError(message="the message cannot be read as one of A2A 0.3") from None
 
 
 #: What nearly all calls are.
@@ -211,6 +191,15 @@ _NAMES: dict[type[Any], str] = {
     TaskStatusUpdateEvent: "statusUpdate",
     TaskArtifactUpdateEvent: "artifactUpdate",
 }
+
+
+def _wrong_state(name: Any) -> A2AError | None:
+    """protobuf takes a state that it does not know for none at all."""
+    try:
+        require_state(name)
+    except InvalidParamsError as error:
+        return error
+    return None
 
 
 def _event(happened: Any, call_id: Id) -> bytes:

@@ -16,7 +16,7 @@ from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
 
 from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
 from meshwright.records.correlation import followed, of_trace
-from meshwright.tasks.events import WORKING, stamp, state_name, store, stored
+from meshwright.tasks.events import WORKING, fold, instant, stamp, state_name, store, stored
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.pushes import keep, kept_first
 from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, Work, find, load
@@ -92,7 +92,8 @@ async def _first(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
     about, digest, pushes = ask.message.context_id, _digest(ask.message), int(ask.push is not None)
     event = stored(task.id, 1, [task], 0)
     body = event[0][1][-1]
-    row = (task.id, desk.agent, ask.owner, task.context_id, state_name(task.status.state), body, work)
+    since = instant(task.status.timestamp)
+    row = (task.id, desk.agent, ask.owner, task.context_id, state_name(task.status.state), body, since, work)
     is_new = await tx.conclude(
         _into_inbox(desk, ask, message, about, digest, turn=1),
         (_NEW_TASK, (*row, desk.holder if leased else "", desk.lease or 0.0, pushes)),
@@ -115,7 +116,7 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
     if known:
         return await _again(tx, desk, ask, about, digest)
     rows = await tx.execute(  # takes the row: whoever follows up at the same time comes after
-        "UPDATE tasks SET version = version + 1, asked = asked + 1, updated = EPOCH()"
+        "UPDATE tasks SET version = version + 1, asked = asked + 1"
         f" WHERE id = ? AND agent = ? AND owner = ? AND work <> 'ended' RETURNING {COLUMNS}",
         *(about, desk.agent, ask.owner),
     )
@@ -139,7 +140,7 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
     if not await tx.execute(f"{sql} RETURNING turn", *values):
         raise Met  # the same message, accepted elsewhere in this very moment: undo, and look again
     await store(tx, about, row["version"], [message], 0)
-    before.task.history.append(message)
+    fold(before.task, message)
     if ask.push is not None:
         before.pushes += await keep(tx, about, ask.push)
         await tx.execute("UPDATE tasks SET pushes = ? WHERE id = ?", before.pushes, about)
@@ -170,7 +171,7 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
     It has no words and no place in the history. False when the task is unknown or has ended.
     """
     rows = await tx.execute(
-        "UPDATE tasks SET version = version + 1, asked = asked + 1, updated = EPOCH(),"
+        "UPDATE tasks SET version = version + 1, asked = asked + 1,"
         " due = CASE WHEN work = 'parked' THEN EPOCH() ELSE due END,"
         " work = CASE WHEN work = 'parked' THEN 'queued' ELSE work END"
         " WHERE id = ? AND agent = ? AND work <> 'ended' RETURNING asked, owner",
@@ -212,7 +213,7 @@ _NEW_MESSAGE = (
 _NEW_TASK = (
     "INSERT INTO tasks (id, agent, owner, context_id, state, version, body, body_version, created, updated, asked, answered,"
     " work, due, holder, token, lease_until, claims, why, pushes)"
-    " VALUES (?, ?, ?, ?, ?, 1, ?, 1, EPOCH(), EPOCH(), 1, 0, ?, EPOCH(), ?, 1, EPOCH() + ?, 0, '', ?)"
+    " VALUES (?, ?, ?, ?, ?, 1, ?, 1, EPOCH(), ?, 1, 0, ?, EPOCH(), ?, 1, EPOCH() + ?, 0, '', ?)"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Tasks on a page, when the caller does not say.
 PAGE = 50
+#: Characters of a page token; ours have about seventy.
+LONGEST_TOKEN = 256
 #: Called with the task's id, the state it ends in, and why.
 OnEnd = Callable[["Transaction", str, str, str], Awaitable[None]]
 
@@ -47,7 +50,7 @@ class TaskBook:
         return found
 
     async def list(self, request: ListTasksRequest, owner: str) -> ListTasksResponse:
-        """A page of the owner's tasks, the one that changed last first. Raises InvalidRequest for a token that is not ours."""
+        """A page of the owner's tasks, the one whose status changed last first. Raises InvalidRequest for a token that is not ours."""
         size = request.page_size or PAGE
         where, values = "agent = ? AND owner = ?", [self.agent, owner]
         if request.context_id:
@@ -57,7 +60,7 @@ class TaskBook:
         after: list[Value] = []
         if request.HasField("status_timestamp_after"):
             where = f"{where} AND updated >= ?"
-            after.append(request.status_timestamp_after.ToNanoseconds() / 1e9)
+            after.append(events.instant(request.status_timestamp_after))
         place = _place(request.page_token)
 
         async def op(tx: Transaction) -> tuple[list[Snapshot], int, str]:
@@ -87,7 +90,7 @@ class TaskBook:
 
         async def op(tx: Transaction) -> Task:
             rows = await tx.execute(
-                "UPDATE tasks SET token = token + 1, version = version + 1, updated = EPOCH(), work = 'ended', holder = ''"
+                "UPDATE tasks SET token = token + 1, version = version + 1, work = 'ended', holder = ''"
                 f" WHERE id = ? AND agent = ? AND owner = ? AND work <> 'ended' RETURNING {COLUMNS}",
                 *(task_id, self.agent, owner),
             )
@@ -101,8 +104,9 @@ class TaskBook:
             end = events.status(task.id, task.context_id, TaskState.TASK_STATE_CANCELED)
             events.fold(task, end)
             await tx.execute(
-                "UPDATE tasks SET state = 'canceled', body = ?, body_version = version, answered = asked WHERE id = ?",
-                *(task.SerializeToString(), task_id),
+                "UPDATE tasks SET state = 'canceled', updated = ?, body = ?, body_version = version, answered = asked"
+                " WHERE id = ?",
+                *(events.instant(end.status.timestamp), task.SerializeToString(), task_id),
             )
             await events.store(tx, task_id, snapshot.version, [end], snapshot.asked)
             if snapshot.pushes:
@@ -141,8 +145,13 @@ def _token(updated: float, task_id: str) -> str:
 def _place(token: str) -> tuple[float, str] | None:
     if not token:
         return None
+    if len(token) > LONGEST_TOKEN:
+        raise InvalidRequest("the page token is too long to be one of ours: begin without one")
     try:
         updated, task_id = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return float(updated), str(task_id)
+        place = float(updated), str(task_id)
     except (ValueError, TypeError):
-        raise InvalidRequest("the page token is not one of ours: begin without one") from None
+        place = math.nan, ""
+    if not (math.isfinite(place[0]) and place[1].isprintable()):
+        raise InvalidRequest("the page token is not one of ours: begin without one")
+    return place

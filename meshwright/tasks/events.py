@@ -5,12 +5,22 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from a2a.server.tasks.task_manager import append_artifact_to_task
-from a2a.types import Message, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus, TaskStatusUpdateEvent
+from a2a.types import (
+    Message,
+    Task,
+    TaskArtifactUpdateEvent,
+    TaskState,
+    TaskStatus,
+    TaskStatusUpdateEvent,
+)
 
 if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
     from meshwright.database import Statement, Transaction
 
 #: A `Message` in the log is a follow-up that was accepted; it goes into the history and is not streamed.
@@ -28,6 +38,9 @@ TERMINAL = frozenset(
 )
 INTERRUPTED = frozenset({TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED})
 SETTLED = TERMINAL | INTERRUPTED
+
+#: As many messages as may come in while a status stands.
+LATEST = 100
 
 _KINDS: dict[str, type[Event]] = {
     "task": Task,
@@ -48,19 +61,28 @@ def state_name(state: int) -> str:
 
 
 def fold(task: Task, event: Event) -> None:
-    """Apply `event` to `task`, as A2A clients do: a status that is replaced leaves its message in the history."""
+    """Apply `event` to `task`, as A2A clients do: a status that is replaced, or answered, leaves its message in the history."""
     if isinstance(event, TaskStatusUpdateEvent):
-        if task.status.HasField("message"):
-            task.history.append(task.status.message)
+        _into_history(task)
         task.status.CopyFrom(event.status)
         if event.HasField("metadata"):
             task.metadata.MergeFrom(event.metadata)
     elif isinstance(event, TaskArtifactUpdateEvent):
         _add_artifact(task, event)
     elif isinstance(event, Message):
+        _into_history(task)
         task.history.append(event)
     else:
         task.CopyFrom(event)
+
+
+def _into_history(task: Task) -> None:
+    """The words of the status, once: they stand there already where a message came in while they were said."""
+    if not task.status.HasField("message"):
+        return
+    words = task.status.message
+    if all(known.message_id != words.message_id for known in islice(reversed(task.history), LATEST)):
+        task.history.append(words)
 
 
 def encode(event: Event) -> tuple[str, bytes]:
@@ -117,6 +139,11 @@ def status(
 def stamp(status: TaskStatus) -> None:
     """This process's time, as a status carries it; protobuf's own GetCurrentTime goes through a datetime, at ten times the cost."""
     status.timestamp.seconds, status.timestamp.nanos = divmod(time.time_ns() // 1000 * 1000, 1_000_000_000)
+
+
+def instant(stamped: Timestamp) -> float:
+    """Seconds since 1970 of a status's timestamp: what tasks are listed by."""
+    return float(stamped.seconds + stamped.nanos / 1e9)
 
 
 def ends_in(events: Iterable[Event]) -> TaskStatusUpdateEvent | None:

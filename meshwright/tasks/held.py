@@ -14,7 +14,18 @@ from meshwright.extension import URI
 from meshwright.parts import text_part
 from meshwright.records import decisions
 from meshwright.tasks import lease, pushes
-from meshwright.tasks.events import SETTLED, TERMINAL, Event, ends_in, fold, state_name, status, store, stored
+from meshwright.tasks.events import (
+    SETTLED,
+    TERMINAL,
+    Event,
+    ends_in,
+    fold,
+    instant,
+    state_name,
+    status,
+    store,
+    stored,
+)
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.snapshot import Claim, Envelope, Snapshot
 
@@ -140,7 +151,8 @@ class Held:
         """One transaction. False when the log has moved on without us: a follow-up was accepted meanwhile."""
         now, book, claim = self._snapshot, self._book, self.claim
         end = ends_in(happened)
-        state = end.status.state if end is not None else now.task.status.state
+        stands = end.status if end is not None else now.task.status
+        state, since = stands.state, instant(stands.timestamp)
         last = bool(ends) and (len(self.waiting) <= 1 or bool(given_up))
         work = ("ended" if state in TERMINAL else "parked") if last else "running"
         version = now.version + len(happened)
@@ -154,7 +166,7 @@ class Held:
         body = task.SerializeToString() if whole else None
         answered = max(ends, now.answered)
 
-        row = (version, state_name(state), answered, work, work, ends, body, int(whole), version)
+        row = (version, state_name(state), since, answered, work, work, ends, body, int(whole), version)
         values = (*row, claim.task_id, claim.token, now.version)
         decided = minutes.open if minutes is not None else []
         inserts = None
@@ -214,7 +226,7 @@ class Held:
 
 #: Only what the token proves to be ours changes, and only from the version that we know.
 _PROGRESS = (
-    "UPDATE tasks SET version = ?, state = ?, updated = EPOCH(), answered = ?, work = ?,"
+    "UPDATE tasks SET version = ?, state = ?, updated = ?, answered = ?, work = ?,"
     " holder = CASE WHEN ? = 'running' THEN holder ELSE '' END, claims = CASE WHEN ? > 0 THEN 0 ELSE claims END,"
     " body = coalesce(?, body), body_version = CASE WHEN ? > 0 THEN ? ELSE body_version END, why = ''"
     " WHERE id = ? AND token = ? AND version = ? AND work = 'running'"

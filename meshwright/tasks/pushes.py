@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from a2a.types import (
+    ListTaskPushNotificationConfigsResponse,
     StreamResponse,
     TaskArtifactUpdateEvent,
     TaskPushNotificationConfig,
@@ -16,6 +17,7 @@ from a2a.types import (
 from meshwright.errors import NotFound
 from meshwright.protojson import to_dict
 from meshwright.tasks.events import Event
+from meshwright.tasks.ids import new_id
 
 if TYPE_CHECKING:
     from meshwright.database import Statement, Transaction
@@ -62,6 +64,16 @@ async def kept(tx: Transaction, task_id: str) -> list[TaskPushNotificationConfig
     return [TaskPushNotificationConfig.FromString(bytes(row["body"])) for row in rows]
 
 
+def page(
+    configs: Iterable[TaskPushNotificationConfig], size: int, token: str
+) -> ListTaskPushNotificationConfigsResponse:
+    """Those after the one that `token` names, in the order of their ids; at most `size` (0: all)."""
+    further = sorted((config for config in configs if config.id > token), key=lambda config: config.id)
+    shown = further[: size or None]
+    more = shown[-1].id if len(shown) < len(further) else ""
+    return ListTaskPushNotificationConfigsResponse(configs=shown, next_page_token=more)
+
+
 async def forget(tx: Transaction, task_id: str, config_id: str) -> bool:
     rows = await tx.execute(
         "DELETE FROM push_configs WHERE task_id = ? AND id = ? RETURNING id", task_id, config_id
@@ -103,7 +115,9 @@ def notification(event: Event) -> dict[str, Any] | None:
 
 
 async def add(book: TaskBook, config: TaskPushNotificationConfig, owner: str) -> TaskPushNotificationConfig:
-    """Store a configuration for one of the owner's tasks. Raises NotFound."""
+    """Store a configuration for one of the owner's tasks: a new one, unless it has the id of one that is there. Raises NotFound."""
+    made = named(config, config.task_id)
+    made.id = config.id or new_id()
 
     async def op(tx: Transaction) -> TaskPushNotificationConfig | None:
         rows = await tx.execute(  # takes the row: whoever works on it reads the count with its next write
@@ -112,9 +126,9 @@ async def add(book: TaskBook, config: TaskPushNotificationConfig, owner: str) ->
         )
         if not rows:
             return None
-        fresh = await keep(tx, config.task_id, config)
+        fresh = await keep(tx, config.task_id, made)
         await tx.execute("UPDATE tasks SET pushes = pushes + ? WHERE id = ?", fresh, config.task_id)
-        return named(config, config.task_id)
+        return made
 
     stored = await book.database.write(op)
     if stored is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +11,10 @@ from a2a.types import (
     DeleteTaskPushNotificationConfigRequest,
     GetTaskPushNotificationConfigRequest,
     ListTaskPushNotificationConfigsRequest,
+    Message,
+    Part,
+    Role,
+    SendMessageRequest,
     Task,
     TaskArtifactUpdateEvent,
     TaskPushNotificationConfig,
@@ -17,7 +23,8 @@ from a2a.types import (
 )
 from a2a.utils.errors import InvalidParamsError, TaskNotFoundError, UnsupportedOperationError
 
-from meshwright.tasks.events import decode, fold, since
+from meshwright.tasks.events import Event, decode, fold, since, status
+from meshwright.tasks.turn import Turn
 
 DONE = TaskState.TASK_STATE_COMPLETED
 
@@ -188,3 +195,43 @@ def _context() -> Any:
     from a2a.server.context import ServerCallContext
 
     return ServerCallContext()
+
+
+class Asking:
+    """Asks once, in words."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+
+    async def perform(self, turn: Turn) -> Sequence[Event]:
+        task = turn.task
+        words = Message(
+            message_id=f"q{turn.envelope.turn}", role=Role.ROLE_AGENT, parts=[Part(text="which?")]
+        )
+        if turn.envelope.turn == 1:
+            return [status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, words)]
+        return [status(task.id, task.context_id, DONE, words)]
+
+
+async def test_a_question_stands_in_the_history_before_its_answer_and_once(start: Any) -> None:
+    one, two = await start(Asking()), await start(Asking())
+    task = await one.send("go", message_id="go")
+    assert [message.message_id for message in task.history] == ["go"]
+    told = Message(role=Role.ROLE_AGENT, task_id=task.id, message_id="answer", parts=[Part(text="this one")])
+    done = await two.handler.on_message_send(SendMessageRequest(message=told), _context())
+    assert [message.message_id for message in done.history] == ["go", "q1", "answer"]
+    assert await one.get(task.id) == done
+    log = await two.database.read(lambda tx: since(tx, task.id, 0))
+    whole = Task()
+    for _, _, event in log:
+        fold(whole, event)
+    assert whole == done
+
+
+async def test_a_question_stands_in_the_status_until_the_answer_to_it_is_taken_up(start: Any) -> None:
+    one = await start(Asking())
+    task = await one.send("go")
+    one.worker.draining = True  # whatever comes is queued
+    queued = await one.send("this one", task_id=task.id, wait=False)
+    assert queued.status.message.message_id == "q1"
+    assert [message.role for message in queued.history] == [Role.ROLE_USER, Role.ROLE_AGENT, Role.ROLE_USER]

@@ -1,0 +1,140 @@
+"""A2A 0.3, where the card declares it: the SDK's adapters with what they get wrong.
+
+They show the texts of the exceptions that their conversions raise, break a stream off where an error should be, and give no
+`result` for a deletion. A configuration that was set without an id is the one that is got without one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from a2a.compat.v0_3.conversions import to_core_send_message_request
+from a2a.compat.v0_3.jsonrpc_adapter import JSONRPC03Adapter
+from a2a.compat.v0_3.request_handler import RequestHandler03
+from a2a.compat.v0_3.rest_adapter import REST03Adapter
+from a2a.server.jsonrpc_models import InternalError as BareInternalError
+from a2a.server.jsonrpc_models import InvalidRequestError as BareInvalidRequestError
+from a2a.utils.error_handlers import build_rest_error_payload
+from a2a.utils.errors import A2AError, InternalError, InvalidParamsError
+from google.protobuf.json_format import Error as ProtobufError
+from starlette.responses import JSONResponse, Response
+
+from meshwright.inbound.eventstream import EventStream, event
+from meshwright.inbound.sanitised import Discretion
+
+if TYPE_CHECKING:
+    from a2a.server.context import ServerCallContext
+    from a2a.server.jsonrpc_models import JSONRPCError
+    from a2a.server.request_handlers import RequestHandler
+    from starlette.requests import Request
+
+    from meshwright.inbound.context import HttpContexts
+
+DELETE = "tasks/pushNotificationConfig/delete"
+#: What a conversion raises for what it cannot read.
+_CONFUSED = (ValueError, TypeError, LookupError, AttributeError, ProtobufError)
+
+
+class LegacyDoor(JSONRPC03Adapter):
+    """The methods of 0.3 over JSON-RPC."""
+
+    def __init__(self, handler: RequestHandler, contexts: HttpContexts) -> None:
+        super().__init__(handler, contexts)
+        self.handler = Legacy(handler)
+
+    async def _process_non_streaming_request(
+        self, request_id: str | int | None, request_obj: Any, context: ServerCallContext
+    ) -> JSONResponse:
+        answer: JSONResponse = await super()._process_non_streaming_request(request_id, request_obj, context)
+        if request_obj.method == DELETE:
+            return JSONResponse({"jsonrpc": "2.0", "id": request_id, "result": None})
+        return answer
+
+    def _generate_error_response(self, request_id: Any, error: Exception | JSONRPCError) -> JSONResponse:
+        if isinstance(error, BareInternalError):
+            error = InternalError(message="internal error")
+        elif isinstance(error, BareInvalidRequestError):  # the envelope was right, so it is about the params
+            error = InvalidParamsError(message="the params are not those of this method in A2A 0.3")
+        return super()._generate_error_response(request_id, error)
+
+
+class LegacyRest(REST03Adapter):
+    """The operations of 0.3 over HTTP+JSON."""
+
+    def __init__(self, handler: RequestHandler, contexts: HttpContexts) -> None:
+        super().__init__(handler, contexts)
+        self.handler.handler03 = Legacy(handler)
+
+    async def _handle_request(self, method: Any, request: Request) -> Response:
+        try:
+            return JSONResponse(await method(request, self._context_builder.build(request)))
+        except _CONFUSED:
+            return refused(InvalidParamsError(message="the request cannot be read as one of A2A 0.3"))
+        except A2AError as error:
+            return refused(error)
+
+    async def _handle_streaming_request(self, method: Any, request: Request) -> Response:
+        try:
+            stream = aiter(method(request, self._context_builder.build(request)))
+            first = await anext(stream)
+        except _CONFUSED:
+            return refused(InvalidParamsError(message="the request cannot be read as one of A2A 0.3"))
+        except A2AError as error:
+            return refused(error)
+        return EventStream(_chunks(first, stream))
+
+
+class Legacy(RequestHandler03):
+    """Looks at what the caller sent before an answer begins: the SDK shows what is raised in the middle of a stream."""
+
+    async def on_message_send(self, request: Any, context: ServerCallContext) -> Any:
+        _require_convertible(request)
+        return await super().on_message_send(request, context)
+
+    async def on_message_send_stream(self, request: Any, context: ServerCallContext) -> AsyncIterator[Any]:
+        _require_convertible(request)
+        with Discretion():
+            async for each in super().on_message_send_stream(request, context):
+                yield each
+
+    async def on_create_task_push_notification_config(self, request: Any, context: ServerCallContext) -> Any:
+        config = request.params.push_notification_config
+        config.id = config.id or request.params.task_id
+        return await super().on_create_task_push_notification_config(request, context)
+
+    async def on_get_task_push_notification_config(self, request: Any, context: ServerCallContext) -> Any:
+        params = request.params
+        if not getattr(params, "push_notification_config_id", None):
+            request = request.model_copy(update={"params": _named(params.id)})
+        return await super().on_get_task_push_notification_config(request, context)
+
+
+def refused(error: A2AError) -> JSONResponse:
+    """An error of 0.3's HTTP+JSON: by the name of its type, as clients of that version look for it, and as 1.0 has it."""
+    content = build_rest_error_payload(error)
+    told = {"type": type(error).__name__, "message": error.message, **content}
+    return JSONResponse(told, content["error"]["code"])
+
+
+async def _chunks(first: Any, stream: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    try:
+        yield event(json.dumps(first).encode())
+        async for each in stream:
+            yield event(json.dumps(each).encode())
+    except A2AError as error:
+        yield event(json.dumps(build_rest_error_payload(error)).encode(), "error")
+
+
+def _named(task_id: str) -> Any:
+    from a2a.compat.v0_3.types import GetTaskPushNotificationConfigParams
+
+    return GetTaskPushNotificationConfigParams(id=task_id, push_notification_config_id=task_id)
+
+
+def _require_convertible(request: Any) -> None:
+    try:
+        to_core_send_message_request(request)
+    except _CONFUSED:
+        raise InvalidParamsError(message="the message cannot be read as one of A2A 0.3") from None
