@@ -68,9 +68,12 @@ class Checkpoints(BaseCheckpointSaver[int]):
         notes = _json(get_checkpoint_metadata(config, metadata), "the metadata")
         minutes: Minutes | None = config["configurable"].get("minutes")
         decided = minutes.open if minutes is not None else []
+        begun = bool(
+            values.get("round")
+        )  # a run that is not planned yet begins anew each time: that is no progress
 
         async def op(tx: Transaction) -> None:
-            await check(tx, claim)
+            await check(tx, claim, progress=begun)
             await tx.execute(
                 "INSERT INTO run_checkpoints (thread, place, id, parent, body, notes) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (thread, place, id) DO UPDATE SET body = excluded.body, notes = excluded.notes",

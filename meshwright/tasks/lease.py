@@ -76,11 +76,15 @@ async def renew(tx: Transaction, agent: str, holder: str, lease: float) -> dict[
     return {row["id"]: row["token"] for row in rows}
 
 
-async def check(tx: Transaction, claim: Claim) -> None:
-    """Prove a claim inside the transaction of any other write, and note progress. Raises LeaseLost."""
-    rows = await tx.execute(
-        "UPDATE tasks SET claims = 0 WHERE id = ? AND token = ? AND work = 'running' RETURNING id",
-        *(claim.task_id, claim.token),
+async def check(tx: Transaction, claim: Claim, *, progress: bool = False) -> None:
+    """Prove a claim inside the transaction of any other write. Raises LeaseLost.
+
+    `progress` says that whoever takes the task up does not do this again: only that clears what earlier deaths say against the task.
+    """
+    rows = await tx.execute(  # an update in any case: it takes the row, so nobody else takes the task before the commit
+        "UPDATE tasks SET claims = CASE WHEN ? > 0 THEN 0 ELSE claims END"
+        " WHERE id = ? AND token = ? AND work = 'running' RETURNING id",
+        *(int(progress), claim.task_id, claim.token),
     )
     if not rows:
         raise LeaseLost(f"the task {claim.task_id} is no longer ours")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from meshwright.reviews.word import Word
 from meshwright.tasks.snapshot import Claim
 from meshwright.tasks.turn import Postponed
 from orchestrator.aggregate import aggregate
-from orchestrator.apply import apply
+from orchestrator.apply import apply, carry_out
 from orchestrator.checkpoints import Checkpoints
 from orchestrator.delegate import delegate, ready
 from orchestrator.finish import finish
@@ -200,6 +201,56 @@ async def test_who_lost_the_run_writes_no_checkpoint(start_team: Any, run_on: An
         with pytest.raises(LeaseLost):
             await run.drive(build)
         assert done(team) == [0, 0, 0]
+
+
+async def dying(state: Work) -> dict[str, Any]:
+    raise MemoryError("as if the process were killed here")
+
+
+def dies_in(name: str) -> Any:
+    """A build in which this node is the end of the process."""
+
+    def made(saver: Any) -> Any:
+        graph = StateGraph(Work, context_schema=Drive)
+        for node in (plan, delegate, aggregate, gate, apply, finish):
+            graph.add_node(node.__name__, dying if node.__name__ == name else node)
+        graph.add_edge(START, "plan")
+        for one, next_one in itertools.pairwise(("plan", "delegate", "aggregate", "gate", "apply", "finish")):
+            graph.add_edge(one, next_one)
+        graph.add_edge("finish", END)
+        return graph.compile(checkpointer=saver)
+
+    return made
+
+
+@pytest.mark.parametrize("there", ["plan", "delegate", "aggregate", "gate", "apply", "finish"])
+async def test_what_is_done_again_before_each_death_is_no_progress(
+    start_team: Any, run_on: Any, url: str, there: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build, before=there)
+        await run.database.execute("UPDATE tasks SET claims = 2")
+        with pytest.raises(MemoryError):
+            await run.drive(dies_in(there))
+        assert await claims(run) == 2
+        await run.drive(build)
+        assert await claims(run) == 0
+
+
+async def test_a_grant_that_is_issued_again_before_each_death_is_no_progress(
+    start_team: Any, run_on: Any, url: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        state = await run.drive(build, before="apply")
+        await run.database.execute("UPDATE tasks SET claims = 2")
+        (row,) = state["actions"]
+        await carry_out(run.drive_with, row, run.drive_with.by)
+        assert (await claims(run), done(team)) == (2, [1, 0, 0])
+
+
+async def claims(run: Any) -> int:
+    found: int = (await run.database.execute("SELECT claims FROM tasks"))[0]["claims"]
+    return found
 
 
 async def test_what_is_not_json_is_refused_and_the_channel_named(

@@ -152,6 +152,8 @@ async def test_progress_clears_what_earlier_deaths_said_against_a_task(start: An
     task = await one.send("hold", wait=False)
     await one.database.execute("UPDATE tasks SET claims = 2 WHERE id = ?", task.id)
     await one.database.write(lambda tx: lease.check(tx, Claim(task.id, 1)))
+    assert (await one.book.get(task.id, None)).claims == 2
+    await one.database.write(lambda tx: lease.check(tx, Claim(task.id, 1), progress=True))
     assert (await one.book.get(task.id, None)).claims == 0
 
 
