@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshwright.tasks.turn import Postponed
+from orchestrator.checkpoints import Unreadable
 from orchestrator.work import NEWEST, SCHEMA_VERSION, new_work
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a run that needs a newer build is offered again.
 LATER = 5.0
+#: Seconds after which one is whose checkpoint cannot be read: it needs a newer build as well, or a person.
+UNREAD = 60.0
+#: What a state may lack: builds of the same schema did not have it.
+_ADDED = frozenset({"questions", "decided"})
 _BRANCH = "branch:to:"
 
 Values = dict[str, Any]
@@ -55,12 +60,17 @@ async def ready_to_go_on(
     Changes the checkpoint where the run would not go on by itself: an older schema, or a pending node this build does not have.
     """
     saver: Any = graph.checkpointer
-    found = await saver.aget_tuple(config)
+    try:
+        found = await saver.aget_tuple(config)
+    except Unreadable as why:
+        raise Postponed(str(why), UNREAD) from why
     if found is None:
         return False
     stored: Values = found.checkpoint["channel_values"]
     values = upcast({**stored.get("__start__", {}), **stored}, reads)
-    if not values.get("round"):
+    if lacks := new_work("", "").keys() - _ADDED - values.keys():
+        raise Postponed(f"its state lacks {', '.join(sorted(lacks))}: it is damaged", UNREAD)
+    if not values["round"]:
         return False  # not planned yet: it begins, as it did
     if values.get("outcome"):
         return True

@@ -7,9 +7,11 @@ it believes. The heartbeat only keeps the lease from being taken; it is not what
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 
 from a2a.types import Message
+from google.protobuf.message import DecodeError
 
 from meshwright.errors import LeaseLost
 from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, load
@@ -17,7 +19,14 @@ from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, load
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from meshwright.database import Transaction
+    from meshwright.database import Database, Transaction
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which a task that cannot be read is offered again.
+UNREAD = 60.0
+#: What damaged bytes raise, and an event of a kind that only a newer build has.
+_UNREADABLE = (DecodeError, ValueError, KeyError)
 
 
 async def next_claim(tx: Transaction, agent: str) -> float | None:
@@ -58,6 +67,20 @@ async def opened(tx: Transaction, claim: Claim) -> tuple[Snapshot, list[Envelope
         *(claim.task_id, snapshot.answered),
     )
     return snapshot, [_envelope(row) for row in waiting]
+
+
+async def taken(database: Database, agent: str, claim: Claim) -> tuple[Snapshot, list[Envelope]]:
+    """The same for a claim just taken. A task whose row, log or inbox this build cannot read is put back with the reason.
+
+    Raises LeaseLost, for that one too; StoreUnavailable.
+    """
+    try:
+        return await database.read(lambda tx: opened(tx, claim))
+    except _UNREADABLE as error:
+        why = f"its row cannot be read ({type(error).__name__}): it needs a newer build, or is damaged"
+    await database.write(lambda tx: release(tx, agent, [claim], seconds=UNREAD, why=why))
+    log.error("the task %s is put back: %s", claim.task_id, why)
+    raise LeaseLost(f"the task {claim.task_id} is put back: {why}")
 
 
 def _envelope(row: object) -> Envelope:

@@ -240,7 +240,7 @@ class Worker:
             self.let_go(
                 claim.task_id, moved=True
             )  # our own lease ran out, and we were the ones to take it again
-        snapshot, waiting = await self.book.database.read(lambda tx: lease.opened(tx, claim))
+        snapshot, waiting = await lease.taken(self.book.database, self.book.agent, claim)
         held = Held(self.book, claim, snapshot, waiting)
         if not waiting:
             await held.park()

@@ -298,3 +298,29 @@ async def test_a_run_with_an_older_state_goes_on(start_team: Any, run_on: Any, u
             await run.database.execute("UPDATE run_checkpoints SET body = ? WHERE id = ?", body, row["id"])
         state = await run.drive(build)
         assert (state["outcome"], state["schema_version"], done(team)) == ("done", SCHEMA_VERSION, [1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("what", "becomes", "why"),
+    [
+        ("body", "'torn'", "is damaged"),
+        ("notes", "'['", "is damaged"),
+        ("body", "replace(body, '\"checkpoint\": ', '\"other\": ')", "is damaged"),
+        ("body", "replace(body, '\"actions\": ', '\"other\": ')", "its state lacks actions"),
+        ("body", "replace(body, '\"format\": 1', '\"format\": 9')", "format 9.*needs a newer build"),
+    ],
+)
+async def test_a_run_whose_checkpoint_cannot_be_read_is_put_back_with_the_reason(
+    start_team: Any, run_on: Any, url: str, what: str, becomes: str, why: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build, before="gate")
+        kept = await run.database.execute(f"SELECT id, {what} AS was FROM run_checkpoints")
+        await run.database.execute(f"UPDATE run_checkpoints SET {what} = {becomes}")
+        with pytest.raises(Postponed, match=why):
+            await run.drive(build)
+        for row in kept:
+            await run.database.execute(
+                f"UPDATE run_checkpoints SET {what} = ? WHERE id = ?", row["was"], row["id"]
+            )
+        assert ((await run.drive(build))["outcome"], done(team)) == ("done", [1, 1, 1])

@@ -326,3 +326,26 @@ async def test_a_task_that_is_handed_over_goes_on(start: Any) -> None:
     held = one.worker._held[task.id]
     await one.worker.drain(0)
     assert held.moved
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE tasks SET body = ? WHERE id = ?",
+        "UPDATE inbox SET body = ? WHERE task_id = ?",
+        "UPDATE inbox SET headers = ? WHERE task_id = ?",
+    ],
+    ids=["task", "message", "headers"],
+)
+async def test_a_row_that_cannot_be_read_is_put_back_with_the_reason_and_holds_nobody_up(
+    start: Any, spoil: str
+) -> None:
+    full = await start(at_once=0)
+    bad, good = await full.send("a", wait=False), await full.send("b", wait=False)
+    await full.database.execute(spoil, "\x0f{" if "headers" in spoil else b"\xff\xff{", bad.id)
+    two = await start()
+    await two.take()
+    assert (await two.rest(good.id)).status.state == DONE
+    (row,) = await two.database.execute("SELECT work, why FROM tasks WHERE id = ?", bad.id)
+    assert row["work"] == "queued"
+    assert row["why"].startswith("its row cannot be read")
