@@ -45,6 +45,8 @@ _AGAIN = (asyncpg.exceptions.DeadlockDetectedError, asyncpg.exceptions.Serializa
 class Postgres:
     """One database on a server."""
 
+    refusals: tuple[type[Exception], ...] = (asyncpg.PostgresError,)
+
     def __init__(self, url: str) -> None:
         self._url = url
         self._jobs: deque[tuple[Operation[Any], asyncio.Future[Any]]] = deque()
