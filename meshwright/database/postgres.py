@@ -85,6 +85,7 @@ class Postgres:
             try:
                 return await op(PostgresTransaction(connection, reads=True))
             except _GONE as error:
+                connection.terminate()  # told that it ends, it may look alive for a moment, and be used again
                 raise StoreUnavailable(f"the database is gone ({type(error).__name__})") from error
 
     async def execute(self, sql: str, *values: Value) -> list[Row]:

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from meshwright.errors import PeerOverloaded, PeerRefused, PeerTimedOut, PeerUnreachable
+from meshwright.errors import PeerOverloaded, PeerTimedOut, PeerUnreachable
 from meshwright.outbound.lost import retry_after
 from meshwright.records.tracing import trace_headers
 from meshwright.tasks import pushes
@@ -179,10 +179,9 @@ class Webhooks:
             raise PeerOverloaded(origin, f"answered {answer.status_code}", retry_after(answer.headers))
         if answer.status_code in (408, 425) or answer.status_code >= 500:
             raise PeerUnreachable(origin, f"answered {answer.status_code}")
-        if answer.status_code >= 400:
-            raise Undeliverable(f"the receiver answered {answer.status_code}")
         if answer.status_code >= 300:
-            raise PeerRefused(origin, f"answered {answer.status_code}; redirects are not followed")
+            redirects = "; redirects are not followed" if answer.status_code < 400 else ""
+            raise Undeliverable(f"the receiver answered {answer.status_code}{redirects}")
 
 
 def key_routes(identity: Identity) -> list[Route]:
