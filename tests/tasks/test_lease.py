@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from a2a.types import TaskState
 from a2a.utils.errors import TaskNotCancelableError
 
-from meshwright.errors import LeaseLost
+from meshwright.errors import LeaseLost, StoreUnavailable
 from meshwright.tasks import lease
-from meshwright.tasks.events import status
+from meshwright.tasks.events import Event, status
 from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.snapshot import Claim
+from meshwright.tasks.turn import Turn
 from meshwright.tasks.worker import TAKE
+from tests.tasks.conftest import Work
 
 DONE = TaskState.TASK_STATE_COMPLETED
 
@@ -349,3 +352,20 @@ async def test_a_row_that_cannot_be_read_is_put_back_with_the_reason_and_holds_n
     (row,) = await two.database.execute("SELECT work, why FROM tasks WHERE id = ?", bad.id)
     assert row["work"] == "queued"
     assert row["why"].startswith("its row cannot be read")
+
+
+class OffAndOn(Work):
+    """Its database is away, five times; then it is back."""
+
+    async def perform(self, turn: Turn) -> Sequence[Event]:
+        if len(self.heard) < 5:
+            self.heard.append("away")
+            raise StoreUnavailable("the database is gone")
+        return await super().perform(turn)
+
+
+async def test_a_database_that_is_away_now_and_then_counts_against_no_task(start: Any) -> None:
+    one = await start(OffAndOn(), keeping=True, lease=0.3, claims=1)
+    task = await one.send("hi", wait=False)
+    assert (await one.rest(task.id)).status.state == DONE
+    assert one.work.heard == ["away"] * 5 + ["hi"]
