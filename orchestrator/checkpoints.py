@@ -68,9 +68,12 @@ class Checkpoints(BaseCheckpointSaver[int]):
         notes = _json(get_checkpoint_metadata(config, metadata), "the metadata")
         minutes: Minutes | None = config["configurable"].get("minutes")
         decided = minutes.open if minutes is not None else []
+        begun = bool(
+            values.get("round")
+        )  # a run that is not planned yet begins anew each time: that is no progress
 
         async def op(tx: Transaction) -> None:
-            await check(tx, claim)
+            await check(tx, claim, progress=begun)
             await tx.execute(
                 "INSERT INTO run_checkpoints (thread, place, id, parent, body, notes) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (thread, place, id) DO UPDATE SET body = excluded.body, notes = excluded.notes",
@@ -189,10 +192,24 @@ def _config(thread: str, place: str, checkpoint: str) -> RunnableConfig:
     return {"configurable": {"thread_id": thread, "checkpoint_ns": place, "checkpoint_id": checkpoint}}
 
 
+class Unreadable(Exception):
+    """Why a checkpoint cannot be gone on from by this build."""
+
+
 def _tuple(row: Row, writes: list[Row]) -> CheckpointTuple:
+    """Raises Unreadable."""
+    try:
+        return _read(row, writes)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(f"its checkpoint cannot be read ({type(error).__name__}): it is damaged") from error
+
+
+def _read(row: Row, writes: list[Row]) -> CheckpointTuple:
     thread, place, body = row["thread"], row["place"], json.loads(row["body"])
     if body["format"] > FORMAT:
-        raise ValueError(f"the checkpoint has format {body['format']}; this build reads up to {FORMAT}")
+        raise Unreadable(
+            f"its checkpoint has format {body['format']} and this build reads up to {FORMAT}: it needs a newer build"
+        )
     checkpoint = body["checkpoint"]
     checkpoint["channel_values"] = {n: _restored(n, v) for n, v in checkpoint["channel_values"].items()}
     return CheckpointTuple(

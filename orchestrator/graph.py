@@ -21,6 +21,7 @@ from orchestrator.gate import gate
 from orchestrator.plan import plan
 from orchestrator.questions import MAX_QUESTIONS, answerable, for_the_client, open_questions
 from orchestrator.review import review
+from orchestrator.schema import dated
 from orchestrator.traced import traced
 from orchestrator.work import MAX_ROUNDS, Drive, Work
 
@@ -60,7 +61,7 @@ def build(saver: BaseCheckpointSaver[Any] | None) -> CompiledStateGraph[Any, Dri
     """The compiled graph; `saver` keeps a checkpoint of each step."""
     graph = StateGraph(Work, context_schema=Drive)
     for node in (plan, delegate, aggregate, gate, apply, review, finish):
-        graph.add_node(node.__name__, traced(node))
+        graph.add_node(node.__name__, dated(traced(node)))
     graph.add_edge(START, "plan")
     graph.add_conditional_edges("plan", after_plan, ["delegate", "aggregate"])
     graph.add_conditional_edges("delegate", after_delegate, ["delegate", "gate", "aggregate"])

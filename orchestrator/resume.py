@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshwright.tasks.turn import Postponed
-from orchestrator.work import SCHEMA_VERSION, new_work
+from orchestrator.checkpoints import Unreadable
+from orchestrator.work import NEWEST, SCHEMA_VERSION, new_work
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
@@ -21,6 +22,10 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a run that needs a newer build is offered again.
 LATER = 5.0
+#: Seconds after which one is whose checkpoint cannot be read: it needs a newer build as well, or a person.
+UNREAD = 60.0
+#: What a state may lack: builds of the same schema did not have it.
+_ADDED = frozenset({"questions", "decided"})
 _BRANCH = "branch:to:"
 
 Values = dict[str, Any]
@@ -35,31 +40,37 @@ def _with_what_was_added(values: Values) -> Values:
 UPCASTS: dict[int, Callable[[Values], Values]] = {0: _with_what_was_added}
 
 
-def upcast(values: Values) -> Values:
-    """The state in this build's schema. Raises Postponed for one that only a newer build can read."""
+def upcast(values: Values, reads: int = NEWEST) -> Values:
+    """The state in the schema of a build that reads up to `reads`. Raises Postponed for one that only a newer build can read."""
     found = int(values.get("schema_version", 0))
-    if found > SCHEMA_VERSION:
+    if found > reads:
         raise Postponed(
-            f"its state has schema {found} and this build reads up to {SCHEMA_VERSION}: it needs a newer build",
-            LATER,
+            f"its state has schema {found} and this build reads up to {reads}: it needs a newer build", LATER
         )
     for version in range(found, SCHEMA_VERSION):
         values = {**UPCASTS[version](values), "schema_version": version + 1}
     return values
 
 
-async def ready_to_go_on(graph: CompiledStateGraph[Any, Any, Any, Any], config: Any) -> bool:
+async def ready_to_go_on(
+    graph: CompiledStateGraph[Any, Any, Any, Any], config: Any, reads: int = NEWEST
+) -> bool:
     """Whether the run has begun; then the graph can be driven on with no input. Raises Postponed.
 
     Changes the checkpoint where the run would not go on by itself: an older schema, or a pending node this build does not have.
     """
     saver: Any = graph.checkpointer
-    found = await saver.aget_tuple(config)
+    try:
+        found = await saver.aget_tuple(config)
+    except Unreadable as why:
+        raise Postponed(str(why), UNREAD) from why
     if found is None:
         return False
     stored: Values = found.checkpoint["channel_values"]
-    values = upcast({**stored.get("__start__", {}), **stored})
-    if not values.get("round"):
+    values = upcast({**stored.get("__start__", {}), **stored}, reads)
+    if lacks := new_work("", "").keys() - _ADDED - values.keys():
+        raise Postponed(f"its state lacks {', '.join(sorted(lacks))}: it is damaged", UNREAD)
+    if not values["round"]:
         return False  # not planned yet: it begins, as it did
     if values.get("outcome"):
         return True

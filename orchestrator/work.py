@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from meshwright.tasks.snapshot import Claim
     from orchestrator.purse import Purse
 
-#: Rises with every change of the state's shape that an older build could not read.
+#: What a run begins with. Rises with every change of the state's shape that an older build could not read.
 SCHEMA_VERSION = 1
+#: The newest that this build reads. A state is of it while it holds what a build that reads less would get wrong: see
+#: `orchestrator.schema`.
+NEWEST = 2
 
 #: Names of the graph's nodes are a contract: a parked run names the node it waits in.
 GRAPH_VERSION = "1"

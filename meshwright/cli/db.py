@@ -33,7 +33,7 @@ app = typer.Typer(no_args_is_help=True, help="The databases that tasks live in."
 @app.command()
 def status(home: HomeOption = DEFAULT, database: UrlOption = "", json_: Json = False) -> None:
     """Which schema each database has, and what stands in it. Changes nothing."""
-    _report(each(urls_of(home, database), _status), json_)
+    _report(each(urls_of(home, database), _status, looks=True), json_)
 
 
 @app.command()
@@ -108,7 +108,9 @@ async def _upgrade(database: Database) -> dict[str, Any]:
 async def require_schema(database: Database) -> None:
     from meshwright.database import migrations
 
-    if not (await migrations.status(database)).current:
+    there = await migrations.status(database)
+    migrations.require_ours(there)
+    if not there.current:
         raise Trouble("its schema is not up to date: run `meshwright db upgrade` first")
 
 
@@ -123,7 +125,10 @@ def urls_of(home: HomeOption, database: str) -> list[str]:
     return [f"sqlite:///{file}" for file in files]
 
 
-def each(urls: list[str], act: Callable[[Database], Awaitable[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+def each(
+    urls: list[str], act: Callable[[Database], Awaitable[dict[str, Any]]], *, looks: bool = False
+) -> dict[str, dict[str, Any]]:
+    """What `act` finds in each database. One that only `looks` changes no file."""
     from meshwright.database.door import connect
     from meshwright.database.migrations import NoSchema
 
@@ -132,11 +137,13 @@ def each(urls: list[str], act: Callable[[Database], Awaitable[dict[str, Any]]]) 
             raise Trouble(
                 f"there is no file {url.removeprefix('sqlite:///')}: a process makes it when it starts"
             )
-        database = await connect(url)
+        database = await connect(url, looks=looks)
         try:
             return await act(database)
         except NoSchema:
             raise Trouble(f"{shown(url)} has no schema yet: run `meshwright db upgrade`") from None
+        except database.refusals as error:
+            raise Trouble(f"{shown(url)}: {error}") from None
         finally:
             await database.close()
 
@@ -148,8 +155,9 @@ def each(urls: list[str], act: Callable[[Database], Awaitable[dict[str, Any]]]) 
 
 
 def shown(url: str) -> str:
-    """The URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+    """The URL without its password, wherever it stands."""
+    url = re.sub(r"(://[^:/@?]*):[^/?]*@", r"\1:***@", url)
+    return re.sub(r"(password=)[^&\s]*", r"\1***", url)
 
 
 def _report(found: dict[str, dict[str, Any]], as_json: bool) -> None:

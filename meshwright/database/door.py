@@ -108,6 +108,9 @@ class Database(Protocol):
     where the connection broke at the commit, it cannot be known, and whoever holds a lease must let go of it.
     """
 
+    #: What the engine raises for a statement that it refuses.
+    refusals: tuple[type[Exception], ...]
+
     async def write(self, op: Operation[T]) -> T:
         """Run `op` and commit. Operations asked for at the same time share one commit (and its fsync).
 
@@ -147,12 +150,12 @@ async def open_database(url: str) -> Database:
     return database
 
 
-async def connect(url: str) -> Database:
-    """The same, with the schema as it is found."""
+async def connect(url: str, *, looks: bool = False) -> Database:
+    """The same, with the schema as it is found. Who only `looks` leaves a file as it is."""
     if url == "memory:" or url.startswith("sqlite:///"):
         from meshwright.database.sqlite import Sqlite
 
-        return Sqlite.open(Path(url.removeprefix("sqlite:///")) if url != "memory:" else None)
+        return Sqlite.open(Path(url.removeprefix("sqlite:///")) if url != "memory:" else None, looks=looks)
     if url.startswith(("postgresql://", "postgres://")):
         try:
             from meshwright.database.postgres import Postgres

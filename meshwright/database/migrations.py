@@ -51,6 +51,15 @@ async def status(database: Database) -> Status:
     return Status(found, VERSIONS[-1].number, pending, oldest)
 
 
+def require_ours(there: Status) -> None:
+    """Raises SettingsError when the database is too new for this build."""
+    if there.oldest > there.known:
+        raise SettingsError(
+            f"the database has schema {there.found}, which needs a build that knows schema {there.oldest}; "
+            f"this one knows {there.known}: start a newer build"
+        )
+
+
 class NoSchema(Exception):
     """The database has no schema of ours yet."""
 
@@ -96,11 +105,13 @@ async def upgrade(database: Database) -> int:
         return max(found, known)
 
     there = await status(database)
-    if there.oldest > there.known:
-        raise SettingsError(
-            f"the database has schema {there.found}, which needs a build that knows schema {there.oldest}; "
-            f"this one knows {there.known}: start a newer build"
-        )
+    require_ours(there)
     if there.current:  # the common case: a start of many replicas need not queue for the lock
         return there.found
-    return await database.write(op)
+    try:
+        return await database.write(op)
+    except database.refusals as error:
+        raise SettingsError(
+            f"the schema {there.found} cannot be brought up to date, and nothing was changed: {error}."
+            " Is it a database of something else, or may this user not change it?"
+        ) from error

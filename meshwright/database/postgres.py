@@ -29,19 +29,23 @@ STATEMENT = 20.0
 _LOST = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncio.TimeoutError)
 _GONE = (
     *_LOST,
-    asyncpg.exceptions.AdminShutdownError,
-    asyncpg.exceptions.CrashShutdownError,
-    asyncpg.exceptions.CannotConnectNowError,
-    asyncpg.exceptions.TooManyConnectionsError,
+    asyncpg.InternalClientError,
+    asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
-    asyncpg.exceptions.QueryCanceledError,
+    asyncpg.exceptions.PostgresSystemError,
+    # it was the first of several servers and is not any more, or an operator has stopped writing for a while
+    asyncpg.exceptions.ReadOnlySQLTransactionError,
 )
+#: What a server says to whoever wants in, with the above: a password that has changed, a database that lets nobody in just now.
+_SHUT = (*_GONE, asyncpg.PostgresError)
 #: Two commits that met in the wrong order: the same again, alone, gets through.
 _AGAIN = (asyncpg.exceptions.DeadlockDetectedError, asyncpg.exceptions.SerializationError)
 
 
 class Postgres:
     """One database on a server."""
+
+    refusals: tuple[type[Exception], ...] = (asyncpg.PostgresError,)
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -61,7 +65,7 @@ class Postgres:
         database = cls(url)
         try:
             database._idle.append(await database._connect())
-        except (*_GONE, asyncpg.PostgresError, ValueError) as error:
+        except (*_SHUT, ValueError) as error:
             raise SettingsError(
                 f"MESHWRIGHT_DATABASE: no use of PostgreSQL ({type(error).__name__}: {error})"
             ) from None
@@ -81,6 +85,7 @@ class Postgres:
             try:
                 return await op(PostgresTransaction(connection, reads=True))
             except _GONE as error:
+                connection.terminate()  # told that it ends, it may look alive for a moment, and be used again
                 raise StoreUnavailable(f"the database is gone ({type(error).__name__})") from error
 
     async def execute(self, sql: str, *values: Value) -> list[Row]:
@@ -88,6 +93,7 @@ class Postgres:
             try:
                 rows: list[Row] = await connection.fetch(translated(sql), *values)
             except _GONE as error:
+                connection.terminate()  # what comes next gets a new one, of a server that writes
                 raise StoreUnavailable(f"the database is gone ({type(error).__name__})") from error
             return rows
 
@@ -156,7 +162,7 @@ class Postgres:
                 return connection
         try:
             return await self._connect()
-        except _GONE as error:
+        except _SHUT as error:
             raise StoreUnavailable(f"the database does not answer ({type(error).__name__})") from error
 
     async def _write_jobs(self) -> None:
@@ -225,7 +231,7 @@ class Postgres:
         while True:
             try:
                 connection = await self._connect()
-            except (*_GONE, asyncpg.PostgresError) as error:
+            except _SHUT as error:
                 log.warning("not listening to the database (%s); trying again", type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
@@ -257,5 +263,5 @@ def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
 
 
 async def _close(connection: asyncpg.Connection[Any]) -> None:
-    with contextlib.suppress(*_GONE, asyncpg.PostgresError):
+    with contextlib.suppress(*_SHUT):
         await connection.close(timeout=2)

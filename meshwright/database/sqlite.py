@@ -109,6 +109,8 @@ class _Job:
 class Sqlite:
     """One file, or, without a path, one database in memory that ends with this process and has no thread."""
 
+    refusals: tuple[type[Exception], ...] = (sqlite3.Error,)
+
     def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection) -> None:
         self._writer, self._reader = writer, reader
         # One cursor each: an operation takes all rows of a statement before it makes the next.
@@ -123,7 +125,7 @@ class Sqlite:
             self._thread.start()
 
     @classmethod
-    def open(cls, path: Path | None) -> Sqlite:
+    def open(cls, path: Path | None, *, looks: bool = False) -> Sqlite:
         """Raises SettingsError if the file cannot be opened."""
         try:
             if path is None:
@@ -131,7 +133,8 @@ class Sqlite:
                 return cls(memory, memory)
             path.parent.mkdir(parents=True, exist_ok=True)
             writer = _connection(str(path))
-            writer.execute("PRAGMA journal_mode=WAL")
+            # each of the two finds out whether the file is a database
+            writer.execute("PRAGMA schema_version" if looks else "PRAGMA journal_mode=WAL")
             writer.execute("PRAGMA synchronous=FULL")
             reader = _connection(str(path))
             reader.execute("PRAGMA query_only=ON")
@@ -294,14 +297,9 @@ def _drive(op: Callable[[SqliteTransaction], Awaitable[T]], transaction: SqliteT
 
 #: Result codes that say something of the file or the disk, not of the statement (https://www.sqlite.org/rescode.html).
 _ENVIRONMENT = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_READONLY),
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN),
+    *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
 }
 
 

@@ -21,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from meshwright.errors import PeerRefused, PeerTimedOut, PeerUnreachable
+from meshwright.errors import PeerOverloaded, PeerTimedOut, PeerUnreachable
+from meshwright.outbound.lost import retry_after
 from meshwright.records.tracing import trace_headers
 from meshwright.tasks import pushes
 from meshwright.tasks.courier import Parcel, Undeliverable
@@ -35,6 +36,13 @@ MEDIA_TYPE = "application/a2a+json"
 SECONDS = 10.0
 #: Where instances of clouds learn their own secrets: never, whatever is allowed.
 METADATA = frozenset({ipaddress.ip_address("169.254.169.254"), ipaddress.ip_address("fd00:ec2::254")})
+
+#: Where a gateway puts an address of version 4, and where only a network's own translator knows what stands behind it
+#: (RFC 6052, RFC 8215, RFC 2765); to Python all of them are public.
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+TRANSLATED = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("::ffff:0:0:0/96"))
+#: What a screen says of a name that stands for nothing just now.
+UNRESOLVED = "its host cannot be resolved"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -80,12 +88,12 @@ class Screen:
         named = any(host == n or (n.startswith("*.") and host.endswith(n[1:])) for n in self._names)
         found = [_address(each) for each in await self._resolve(host, port)]
         if not found:
-            return "its host cannot be resolved", ""
+            return UNRESOLVED, ""
         for address in found:
             if address in METADATA:
                 return "its host is not to be reached from here", ""
             allowed = named or any(address in network for network in self._networks)
-            if not allowed and not address.is_global:
+            if not allowed and not _is_public(address):
                 return "its host is not a public address", ""
             if not allowed and parts.scheme != "https":
                 return "a public address needs https", ""
@@ -93,9 +101,23 @@ class Screen:
 
 
 def _address(text: str) -> Address:
+    """The address, or the one of version 4 that it stands for."""
     address = ipaddress.ip_address(text.split("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped if mapped is not None else address
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    inside = address.ipv4_mapped or address.sixtofour
+    compatible = int(address) >> 32 == 0 and int(address) > 1
+    if inside is None and (address in NAT64 or compatible):
+        inside = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return inside if inside is not None else address
+
+
+def _is_public(address: Address) -> bool:
+    if address.is_multicast or not address.is_global:
+        return False
+    return isinstance(address, ipaddress.IPv4Address) or not (
+        address.is_site_local or any(address in network for network in TRANSLATED)
+    )
 
 
 class Webhooks:
@@ -122,10 +144,12 @@ class Webhooks:
         if config is None:
             raise Undeliverable("nobody wants it any more")
         why, address = await self._screen.look(config.url)
-        if why:
-            raise Undeliverable(why)
         parts = urlsplit(config.url)
         origin = f"{parts.scheme}://{parts.netloc}"
+        if why == UNRESOLVED:
+            raise PeerUnreachable(origin, why)
+        if why:
+            raise Undeliverable(why)
         headers = {"host": parts.netloc, "content-type": MEDIA_TYPE, "x-mesh-notification": parcel.id}
         # who is told is no part of the mesh: the trace goes along, its baggage does not
         headers |= {k: v for k, v in trace_headers().items() if k != "baggage"}
@@ -138,23 +162,26 @@ class Webhooks:
             headers["x-mesh-signature"] = self._identity.signer.token(
                 origin, jti=parcel.id, sha256=hashlib.sha256(body).hexdigest()
             )
-        target = httpx.URL(config.url).copy_with(host=address)
         try:
+            target = httpx.URL(config.url).copy_with(host=address)
             request = self._client.build_request(
                 "POST", target, content=body, headers=headers, extensions={"sni_hostname": parts.hostname}
             )
             answer = await self._client.send(request, stream=True)
             await answer.aclose()
+        except (httpx.InvalidURL, httpx.LocalProtocolError, UnicodeError):
+            raise Undeliverable("no request can be made of its URL, token or credentials") from None
         except httpx.TimeoutException:
             raise PeerTimedOut(origin, "no answer in time") from None
         except httpx.HTTPError as error:
             raise PeerUnreachable(origin, f"cannot be reached ({type(error).__name__})") from None
-        if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
+        if answer.status_code in (429, 503):
+            raise PeerOverloaded(origin, f"answered {answer.status_code}", retry_after(answer.headers))
+        if answer.status_code in (408, 425) or answer.status_code >= 500:
             raise PeerUnreachable(origin, f"answered {answer.status_code}")
-        if answer.status_code >= 400:
-            raise Undeliverable(f"the receiver answered {answer.status_code}")
         if answer.status_code >= 300:
-            raise PeerRefused(origin, f"answered {answer.status_code}; redirects are not followed")
+            redirects = "; redirects are not followed" if answer.status_code < 400 else ""
+            raise Undeliverable(f"the receiver answered {answer.status_code}{redirects}")
 
 
 def key_routes(identity: Identity) -> list[Route]:

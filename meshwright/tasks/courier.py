@@ -29,9 +29,12 @@ log = logging.getLogger(__name__)
 TAKEN = 30.0
 #: Seconds between looks when no bell rings: while something is due that cannot go yet, and at most.
 LOOK, LONGEST_LOOK = 5.0, 30.0
-#: Seconds before the second try, and between any two at most; they double, and half of each is chance.
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
-TRIES = 10
+#: Seconds before the second try, and between any two at most; they double, and half of each is chance. So many tries last for 16 to 32
+#: hours: who is away over night is told in the morning.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 900.0
+TRIES = 136
+#: Seconds for which a receiver may send us away, at most.
+LONGEST_WAIT = 3_600.0
 AT_ONCE = 32
 
 
@@ -152,6 +155,10 @@ class Courier:
 
     async def deliver(self, parcel: Parcel) -> None:
         """Deliver one parcel and note what became of it."""
+        if parcel.attempts > TRIES:
+            return await self._mark(
+                parcel, "dead", f"given up after {TRIES} tries: nobody lived to note a reason"
+            )
         try:
             headers = await self._book.database.read(lambda tx: trace_of(tx, parcel.task_id))
             with after(headers, parcel.task_id):
@@ -164,9 +171,11 @@ class Courier:
             if parcel.attempts >= TRIES:
                 await self._mark(parcel, "dead", f"given up after {parcel.attempts} tries: {why}")
             else:
-                await self._mark(parcel, "open", why, self.pause(parcel.attempts))
+                wanted = min(getattr(error, "retry_after", None) or 0.0, LONGEST_WAIT)
+                await self._mark(parcel, "open", why, max(self.pause(parcel.attempts), wanted))
         else:
             await self._mark(parcel, "sent", "")
+        return None
 
     def pause(self, attempts: int) -> float:
         """Seconds until the next try after so many: doubling, half of it chance, so that receivers are not hit in step."""

@@ -7,9 +7,11 @@ it believes. The heartbeat only keeps the lease from being taken; it is not what
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 
 from a2a.types import Message
+from google.protobuf.message import DecodeError
 
 from meshwright.errors import LeaseLost
 from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, load
@@ -17,7 +19,14 @@ from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, load
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from meshwright.database import Transaction
+    from meshwright.database import Database, Transaction
+
+log = logging.getLogger(__name__)
+
+#: Seconds after which a task that cannot be read is offered again.
+UNREAD = 60.0
+#: What damaged bytes raise, and an event of a kind that only a newer build has.
+_UNREADABLE = (DecodeError, ValueError, KeyError)
 
 
 async def next_claim(tx: Transaction, agent: str) -> float | None:
@@ -60,6 +69,20 @@ async def opened(tx: Transaction, claim: Claim) -> tuple[Snapshot, list[Envelope
     return snapshot, [_envelope(row) for row in waiting]
 
 
+async def taken(database: Database, agent: str, claim: Claim) -> tuple[Snapshot, list[Envelope]]:
+    """The same for a claim just taken. A task whose row, log or inbox this build cannot read is put back with the reason.
+
+    Raises LeaseLost, for that one too; StoreUnavailable.
+    """
+    try:
+        return await database.read(lambda tx: opened(tx, claim))
+    except _UNREADABLE as error:
+        why = f"its row cannot be read ({type(error).__name__}): it needs a newer build, or is damaged"
+    await database.write(lambda tx: release(tx, agent, [claim], seconds=UNREAD, why=why))
+    log.error("the task %s is put back: %s", claim.task_id, why)
+    raise LeaseLost(f"the task {claim.task_id} is put back: {why}")
+
+
 def _envelope(row: object) -> Envelope:
     turn, body, headers, seconds = (row[k] for k in ("turn", "body", "headers", "seconds"))  # type: ignore[index]
     around = json.loads(headers)
@@ -76,11 +99,15 @@ async def renew(tx: Transaction, agent: str, holder: str, lease: float) -> dict[
     return {row["id"]: row["token"] for row in rows}
 
 
-async def check(tx: Transaction, claim: Claim) -> None:
-    """Prove a claim inside the transaction of any other write, and note progress. Raises LeaseLost."""
-    rows = await tx.execute(
-        "UPDATE tasks SET claims = 0 WHERE id = ? AND token = ? AND work = 'running' RETURNING id",
-        *(claim.task_id, claim.token),
+async def check(tx: Transaction, claim: Claim, *, progress: bool = False) -> None:
+    """Prove a claim inside the transaction of any other write. Raises LeaseLost.
+
+    `progress` says that whoever takes the task up does not do this again: only that clears what earlier deaths say against the task.
+    """
+    rows = await tx.execute(  # an update in any case: it takes the row, so nobody else takes the task before the commit
+        "UPDATE tasks SET claims = CASE WHEN ? > 0 THEN 0 ELSE claims END"
+        " WHERE id = ? AND token = ? AND work = 'running' RETURNING id",
+        *(int(progress), claim.task_id, claim.token),
     )
     if not rows:
         raise LeaseLost(f"the task {claim.task_id} is no longer ours")

@@ -93,9 +93,7 @@ class Outbox:
         With `waits` it is what the peer asks back: its task goes on when that is answered, and is called off if it is not.
         """
         state = "sent" if waits else "answered"
-        await self._mark(
-            letter_id, f"state = '{state}', answer = ?", json.dumps(answer), along, self._minutes
-        )
+        await self._mark(letter_id, f"state = '{state}', answer = ?", json.dumps(answer), along, over=True)
 
     async def let_go(self, letter_id: str) -> None:
         """The peer's task is not wanted any more: a word to it for the courier to carry. Raises LeaseLost."""
@@ -110,7 +108,7 @@ class Outbox:
 
     async def given_up(self, letter_id: str, why: str, along: Along | None = None) -> None:
         """No answer will be waited for any more. Raises LeaseLost."""
-        await self._mark(letter_id, "state = 'off', why = ?", why[:400], along, self._minutes)
+        await self._mark(letter_id, "state = 'off', why = ?", why[:400], along, over=True)
 
     async def _mark(
         self,
@@ -118,12 +116,15 @@ class Outbox:
         change: str,
         value: str,
         along: Along | None = None,
-        minutes: Minutes | None = None,
+        *,
+        over: bool = False,
     ) -> None:
+        """`over` says that this letter is not sent again: it is progress, and what was decided is kept with it."""
+        minutes = self._minutes if over else None
         decided = minutes.open if minutes is not None else []
 
         async def op(tx: Transaction) -> None:
-            await check(tx, self._claim)
+            await check(tx, self._claim, progress=over)
             if along is not None:
                 await along(tx)
             await tx.execute(f"UPDATE outbox SET {change} WHERE id = ?", value, letter_id)

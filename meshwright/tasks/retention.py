@@ -23,17 +23,24 @@ log = logging.getLogger(__name__)
 DAY, HOUR = 86_400.0, 3_600.0
 #: Tasks that go in one transaction: a purge must not keep others from writing.
 BATCH = 200
+#: Seconds after a task's end for which word of it may still be on its way: as long as a courier tries.
+ON_ITS_WAY = 2 * DAY
+_UNSENT = "SELECT 1 FROM outbox o WHERE o.task_id = tasks.id AND o.state = 'open' AND o.kind <> 'ask'"
 _HANGING = ("events", "inbox", "outbox", "push_configs", "notebooks")
 
 
 async def purge(database: Database, older_than: float, agent: str | None = None) -> int:
-    """Delete the tasks (of `agent`, or all) that ended more than `older_than` seconds ago. Returns how many."""
+    """Delete the tasks (of `agent`, or all) that ended more than `older_than` seconds ago. Returns how many.
+
+    One that ended lately stays while a notification or word to a peer is not delivered yet.
+    """
     whose, values = ("", ()) if agent is None else (" AND agent = ?", (agent,))
 
     async def op(tx: Transaction) -> int:
         rows = await tx.execute(
-            f"SELECT id FROM tasks WHERE work = 'ended' AND updated < EPOCH() - ?{whose} LIMIT ?",
-            *(older_than, *values, BATCH),
+            f"SELECT id FROM tasks WHERE work = 'ended' AND updated < EPOCH() - ?{whose}"
+            f" AND (updated < EPOCH() - ? OR NOT EXISTS ({_UNSENT})) LIMIT ?",
+            *(older_than, *values, ON_ITS_WAY, BATCH),
         )
         for row in rows:
             for table in _HANGING:

@@ -66,6 +66,7 @@ class Worker:
         self._held: dict[str, Held] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._strays: dict[str, int] = {}
+        self._put_off: list[Claim] = []  # stopped because the database was away, by no fault of theirs
         self._accepting = Errands()
         self._keeping: asyncio.Task[None] | None = None
         self._looks = 0.0
@@ -114,12 +115,10 @@ class Worker:
     async def settled(self, accepted: Accepted) -> Task | None:
         """The task as it stands when the accepted message is worked off; None if that happens in another process."""
         held = self._held.get(accepted.task_id)
-        if held is None:
-            return None
-        try:
-            return await held.settled(accepted.turn)
-        except LeaseLost:
-            return None
+        if held is not None:
+            with contextlib.suppress(LeaseLost):
+                return await held.settled(accepted.turn)
+        return None
 
     def let_go(self, task_id: str, *, moved: bool = False) -> None:
         """Stop working on a task: it is no longer ours. `moved` says that it goes on in another process."""
@@ -138,16 +137,14 @@ class Worker:
                 async with asyncio.timeout(grace):
                     await self._idle.wait()
         await self._accepting.all_done()
-        left = [held.claim for held in self._held.values()]
+        left = [held.claim for held in self._held.values()] + self._put_off
         for task_id in list(self._held):
             self.let_go(task_id, moved=True)
         if self._runs:
             await asyncio.wait(list(self._runs.values()), timeout=1.0)
         if left:
             try:
-                await self.book.database.write(
-                    lambda tx: lease.release(tx, self.book.agent, left, why="its replica stopped")
-                )
+                await self._release(left, why="its replica stopped")
             except StoreUnavailable:
                 log.warning("%d tasks could not be handed over; their leases run out", len(left))
 
@@ -165,7 +162,7 @@ class Worker:
             while True:
                 pause, began = self._lease / 3, asyncio.get_running_loop().time()
                 try:
-                    if self._held:
+                    if self._held or self._put_off:
                         await self._renew()
                     if not self.draining and len(self._runs) < self._at_once:
                         soon = await self._take(began + pause)
@@ -193,6 +190,9 @@ class Worker:
         return self._lease if soon is None else min(soon, self._lease)
 
     async def _renew(self) -> None:
+        if back := list(self._put_off):
+            await self._release(back, why="the database was away")
+            del self._put_off[: len(back)]
         ours = dict(self._held)
         still = await self.book.database.write(
             lambda tx: lease.renew(tx, self.book.agent, self.holder, self._lease)
@@ -237,10 +237,9 @@ class Worker:
         """Begin to work on what was claimed."""
         before = self._held.get(claim.task_id)
         if before is not None and before.claim != claim:
-            self.let_go(
-                claim.task_id, moved=True
-            )  # our own lease ran out, and we were the ones to take it again
-        snapshot, waiting = await self.book.database.read(lambda tx: lease.opened(tx, claim))
+            # our own lease ran out, and we were the ones to take it again
+            self.let_go(claim.task_id, moved=True)
+        snapshot, waiting = await lease.taken(self.book.database, self.book.agent, claim)
         held = Held(self.book, claim, snapshot, waiting)
         if not waiting:
             await held.park()
@@ -252,9 +251,8 @@ class Worker:
         self._held[task_id] = held
         loop = asyncio.get_running_loop()
         if self._looks > loop.time() + self._lease / 3:
-            self.book.feed.ring(
-                self.book.agent
-            )  # we held nothing, and rested longer than a lease can wait for its heartbeat
+            # we held nothing, and rested longer than a lease can wait for its heartbeat
+            self.book.feed.ring(self.book.agent)
         run = loop.create_task(self._run(held))
         self._runs[task_id] = run
         self._idle.clear()
@@ -278,7 +276,7 @@ class Worker:
         """All turns of a task that we hold, until it ends, waits, or is no longer ours."""
         try:
             if held.claims > self._claims:
-                return await self._give_up(held)
+                await self._give_up(held)
             while held.waiting:
                 if held.task.status.state != WORKING:
                     await held.append([status(held.task.id, held.task.context_id, WORKING)])
@@ -297,8 +295,8 @@ class Worker:
         except Postponed as error:
             await self._put_back(held, error)
         except StoreUnavailable as error:
-            log.warning("the task %s stops here: %s; its lease runs out", held.claim.task_id, error)
-        return None
+            log.warning("the task %s stops here and is put back: %s", held.claim.task_id, error)
+            self._put_off.append(held.claim)
 
     def _turn(self, held: Held, envelope: Envelope) -> Turn:
         run, task, turn = envelope.headers.get(HEADER_RUN, "")[:64], held.claim.task_id, envelope.turn
@@ -307,11 +305,12 @@ class Worker:
 
     async def _put_back(self, held: Held, later: Postponed) -> None:
         log.warning("the task %s is put back for %.0f s: %s", held.claim.task_id, later.seconds, later)
+        await self._release([held.claim], later.seconds, str(later))
 
-        async def op(tx: Transaction) -> None:
-            await lease.release(tx, self.book.agent, [held.claim], seconds=later.seconds, why=str(later))
-
-        await self.book.database.write(op)
+    async def _release(self, claims: list[Claim], seconds: float = 0.0, why: str = "") -> None:
+        await self.book.database.write(
+            lambda tx: lease.release(tx, self.book.agent, claims, seconds=seconds, why=why)
+        )
 
     async def _give_up(self, held: Held) -> None:
         """A task over which one process after the other died: it ends, with the reason."""

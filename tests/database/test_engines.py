@@ -267,3 +267,47 @@ async def test_nothing_may_follow_a_conclusion(two: Any) -> None:
     for op in (more, louder):
         with pytest.raises(RuntimeError, match="no further statement"):
             await two[0].write(op)
+
+
+async def kicked_out(admin: Database, name: str) -> None:
+    """All connections to a database end."""
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ? AND pid <> pg_backend_pid()",
+        name,
+    )
+
+
+async def test_a_server_that_lets_nobody_in_for_a_while_is_used_again_afterwards(postgres: Any) -> None:
+    admin = await connect(url := postgres())
+    await admin.execute("CREATE DATABASE shut")
+    door = await connect(url.replace("/postgres?", "/shut?"))
+    await door.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY, text TEXT NOT NULL)")
+    await admin.execute("ALTER DATABASE shut ALLOW_CONNECTIONS false")
+    await kicked_out(admin, "shut")
+    async with asyncio.timeout(20):
+        for number in range(8):  # more than there are writers
+            with pytest.raises(StoreUnavailable):
+                await door.write(note(number))
+            with pytest.raises(StoreUnavailable):
+                await notes(door)
+        await admin.execute("ALTER DATABASE shut ALLOW_CONNECTIONS true")
+        await door.write(note(100))
+        assert await notes(door) == [100]
+    await door.close()
+    await admin.execute("DROP DATABASE shut")
+    await admin.close()
+
+
+async def test_a_server_that_only_reads_now_is_asked_anew_until_it_writes(postgres: Any) -> None:
+    door = await connect(url := postgres())
+    await door.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY, text TEXT NOT NULL)")
+    name = (await door.execute("SELECT current_database() AS name"))[0]["name"]
+    await door.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    standby = await connect(url)
+    with pytest.raises(StoreUnavailable):
+        await standby.write(note(1))
+    await door.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    await standby.write(note(2))
+    assert await notes(standby) == [2]
+    await standby.close()
+    await door.close()

@@ -38,7 +38,7 @@ from orchestrator.driver import run_id
 from orchestrator.purse import Purse
 from orchestrator.resume import ready_to_go_on
 from orchestrator.server import orchestrator_app
-from orchestrator.work import GRAPH_VERSION, Drive, Work, new_work
+from orchestrator.work import GRAPH_VERSION, NEWEST, Drive, Work, new_work
 
 RULES = """
 @id("painting") @source("test") @why("things are painted")
@@ -268,10 +268,13 @@ class RunInHand:
         known = {"thread_id": drive.run, "claim": self.claim, "minutes": drive.minutes}
         return {"configurable": known}
 
-    async def drive(self, build: Callable[[Any], Any], *, before: str = "") -> dict[str, Any]:
-        """Drive on from wherever the run stands, as the driver does; up to the node `before`, or to the end."""
+    async def drive(
+        self, build: Callable[[Any], Any], *, before: str = "", reads: int = NEWEST
+    ) -> dict[str, Any]:
+        """Drive on from wherever the run stands, as the driver of a build that reads up to the schema `reads` does; up to the node
+        `before`, or to the end."""
         graph = build(Checkpoints(self.database))
-        begin = None if await ready_to_go_on(graph, self.config) else self.fresh
+        begin = None if await ready_to_go_on(graph, self.config, reads) else self.fresh
         stops = [before] if before and before != "review" else []
         state: dict[str, Any] = await graph.ainvoke(
             begin, self.config, context=self.drive_with, durability="sync", interrupt_before=stops

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -12,16 +13,17 @@ from meshwright.reviews.word import Word
 from meshwright.tasks.snapshot import Claim
 from meshwright.tasks.turn import Postponed
 from orchestrator.aggregate import aggregate
-from orchestrator.apply import apply
+from orchestrator.apply import apply, carry_out
 from orchestrator.checkpoints import Checkpoints
-from orchestrator.delegate import delegate
+from orchestrator.delegate import delegate, ready
 from orchestrator.finish import finish
 from orchestrator.gate import gate
 from orchestrator.graph import after_apply, after_delegate, after_plan, build
 from orchestrator.plan import plan
 from orchestrator.resume import ready_to_go_on, upcast
 from orchestrator.review import review
-from orchestrator.work import SCHEMA_VERSION, Drive, Work
+from orchestrator.schema import schema_of
+from orchestrator.work import NEWEST, SCHEMA_VERSION, Drive, Work, new_work
 
 
 async def look(state: Work) -> dict[str, Any]:
@@ -61,6 +63,34 @@ def next_build(saver: Any) -> Any:
     return graph.compile(checkpointer=saver)
 
 
+async def gate_of_the_first(state: Work, runtime: Any) -> dict[str, Any]:
+    """It judged what had no row yet, and nothing again."""
+    judged = await gate(state, runtime)
+    known = {row["key"]: row for row in state["actions"]}
+    return {"actions": [known.get(row["key"], row) for row in judged["actions"]]}
+
+
+async def first_after_delegate(state: Work) -> str:
+    return "delegate" if ready(state) else "aggregate"
+
+
+def first_build(saver: Any) -> Any:
+    """The graph as the first build had it: what people approved was applied at once, and no agent asked in the middle of work."""
+    graph = StateGraph(Work, context_schema=Drive)
+    for node in (plan, delegate, aggregate, apply, review, finish):
+        graph.add_node(node.__name__, node)
+    graph.add_node("gate", gate_of_the_first)
+    graph.add_edge(START, "plan")
+    graph.add_conditional_edges("plan", after_plan, ["delegate", "aggregate"])
+    graph.add_conditional_edges("delegate", first_after_delegate, ["delegate", "aggregate"])
+    graph.add_edge("aggregate", "gate")
+    graph.add_edge("gate", "apply")
+    graph.add_conditional_edges("apply", after_apply, ["review", "plan", "finish"])
+    graph.add_edge("review", "apply")
+    graph.add_edge("finish", END)
+    return graph.compile(checkpointer=saver)
+
+
 def done(team: Any) -> list[int]:
     return [len(team.workshop.actions(name)) for name in ("paint", "reply", "close")]
 
@@ -91,6 +121,72 @@ async def test_a_run_that_waits_for_a_person_waits_in_every_build_and_goes_on_in
         assert (state["outcome"], done(team)) == ("done", [1, 1, 1])
 
 
+async def test_what_was_approved_and_not_judged_again_waits_for_a_build_that_judges_it(
+    start_team: Any, run_on: Any, url: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t2 gold") as run:
+        await run.drive(build)
+        (waits,) = await run.reviews.queue()
+        await run.reviews.decide(waits["id"], Word("approve"), by="ann")
+        await run.drive(build, before="gate")
+        with pytest.raises(Postponed, match="needs a newer build"):
+            await run.drive(first_build, reads=1)
+        assert done(team) == [0, 0, 0]
+        state = await run.drive(build)
+        assert (state["outcome"], done(team)) == ("done", [1, 1, 1])
+
+
+async def test_a_build_that_did_not_look_at_the_schema_would_lose_it(
+    start_team: Any, run_on: Any, url: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t2 gold") as run:
+        await run.drive(build)
+        (waits,) = await run.reviews.queue()
+        await run.reviews.decide(waits["id"], Word("approve"), by="ann")
+        await run.drive(build, before="gate")
+        state = await run.drive(first_build)
+        assert (state["outcome"], done(team)) == ("done", [0, 1, 1])
+
+
+@pytest.mark.parametrize("there", ["plan", "delegate", "aggregate", "gate", "apply", "finish"])
+async def test_what_the_first_build_can_do_it_does_after_a_newer_one(
+    start_team: Any, run_on: Any, url: str, there: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build, before=there)
+        state = await run.drive(first_build, reads=1)
+        assert (state["outcome"], done(team)) == ("done", [1, 1, 1])
+
+
+async def test_a_run_that_waits_for_one_person_goes_on_in_the_first_build(
+    start_team: Any, run_on: Any, url: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t2 gold") as run:
+        await run.drive(build)
+        assert "__interrupt__" in await run.drive(first_build, reads=1)
+        assert "__interrupt__" in await run.drive(build)
+
+
+ROW = {"key": "k", "state": "waiting", "verdict": {"decision": "review", "approvals": 1}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"actions": [ROW | {"state": "approved"}]},
+        {"actions": [ROW | {"verdict": {"decision": "review", "approvals": 2}}]},
+        {"actions": [ROW | {"conflict": {"kind": "actions"}}]},
+        {"questions": {"p1": {"asks": {}}}},
+    ],
+    ids=["to be judged again", "two people", "two sides", "a question"],
+)
+def test_what_an_older_build_would_get_wrong_has_a_schema_that_it_puts_back(change: Any) -> None:
+    assert schema_of({**new_work("r", "hi"), **change}) == NEWEST
+    ended = [{**row, "state": "rejected"} for row in change.get("actions", [ROW])]
+    assert schema_of({**new_work("r", "hi"), "actions": ended}) == SCHEMA_VERSION
+    assert schema_of({**new_work("r", "hi"), "actions": [ROW]}) == SCHEMA_VERSION
+
+
 async def test_a_finished_run_is_not_driven_again(start_team: Any, run_on: Any, url: str) -> None:
     async with start_team() as team, run_on(team, url, "paint t1 red") as run:
         await run.drive(build)
@@ -105,6 +201,56 @@ async def test_who_lost_the_run_writes_no_checkpoint(start_team: Any, run_on: An
         with pytest.raises(LeaseLost):
             await run.drive(build)
         assert done(team) == [0, 0, 0]
+
+
+async def dying(state: Work) -> dict[str, Any]:
+    raise MemoryError("as if the process were killed here")
+
+
+def dies_in(name: str) -> Any:
+    """A build in which this node is the end of the process."""
+
+    def made(saver: Any) -> Any:
+        graph = StateGraph(Work, context_schema=Drive)
+        for node in (plan, delegate, aggregate, gate, apply, finish):
+            graph.add_node(node.__name__, dying if node.__name__ == name else node)
+        graph.add_edge(START, "plan")
+        for one, next_one in itertools.pairwise(("plan", "delegate", "aggregate", "gate", "apply", "finish")):
+            graph.add_edge(one, next_one)
+        graph.add_edge("finish", END)
+        return graph.compile(checkpointer=saver)
+
+    return made
+
+
+@pytest.mark.parametrize("there", ["plan", "delegate", "aggregate", "gate", "apply", "finish"])
+async def test_what_is_done_again_before_each_death_is_no_progress(
+    start_team: Any, run_on: Any, url: str, there: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build, before=there)
+        await run.database.execute("UPDATE tasks SET claims = 2")
+        with pytest.raises(MemoryError):
+            await run.drive(dies_in(there))
+        assert await claims(run) == 2
+        await run.drive(build)
+        assert await claims(run) == 0
+
+
+async def test_a_grant_that_is_issued_again_before_each_death_is_no_progress(
+    start_team: Any, run_on: Any, url: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        state = await run.drive(build, before="apply")
+        await run.database.execute("UPDATE tasks SET claims = 2")
+        (row,) = state["actions"]
+        await carry_out(run.drive_with, row, run.drive_with.by)
+        assert (await claims(run), done(team)) == (2, [1, 0, 0])
+
+
+async def claims(run: Any) -> int:
+    found: int = (await run.database.execute("SELECT claims FROM tasks"))[0]["claims"]
+    return found
 
 
 async def test_what_is_not_json_is_refused_and_the_channel_named(
@@ -140,7 +286,7 @@ def test_an_older_state_is_brought_up_to_date_and_a_newer_one_waits_for_its_buil
     new = upcast(old)
     assert (new["schema_version"], new["gaps"], new["unread"], new["round"]) == (SCHEMA_VERSION, [], [], 1)
     with pytest.raises(Postponed, match="needs a newer build"):
-        upcast({"schema_version": SCHEMA_VERSION + 1})
+        upcast({"schema_version": NEWEST + 1})
 
 
 async def test_a_run_with_an_older_state_goes_on(start_team: Any, run_on: Any, url: str) -> None:
@@ -152,3 +298,29 @@ async def test_a_run_with_an_older_state_goes_on(start_team: Any, run_on: Any, u
             await run.database.execute("UPDATE run_checkpoints SET body = ? WHERE id = ?", body, row["id"])
         state = await run.drive(build)
         assert (state["outcome"], state["schema_version"], done(team)) == ("done", SCHEMA_VERSION, [1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("what", "becomes", "why"),
+    [
+        ("body", "'torn'", "is damaged"),
+        ("notes", "'['", "is damaged"),
+        ("body", "replace(body, '\"checkpoint\": ', '\"other\": ')", "is damaged"),
+        ("body", "replace(body, '\"actions\": ', '\"other\": ')", "its state lacks actions"),
+        ("body", "replace(body, '\"format\": 1', '\"format\": 9')", "format 9.*needs a newer build"),
+    ],
+)
+async def test_a_run_whose_checkpoint_cannot_be_read_is_put_back_with_the_reason(
+    start_team: Any, run_on: Any, url: str, what: str, becomes: str, why: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build, before="gate")
+        kept = await run.database.execute(f"SELECT id, {what} AS was FROM run_checkpoints")
+        await run.database.execute(f"UPDATE run_checkpoints SET {what} = {becomes}")
+        with pytest.raises(Postponed, match=why):
+            await run.drive(build)
+        for row in kept:
+            await run.database.execute(
+                f"UPDATE run_checkpoints SET {what} = ? WHERE id = ?", row["was"], row["id"]
+            )
+        assert ((await run.drive(build))["outcome"], done(team)) == ("done", [1, 1, 1])

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from meshwright.errors import PeerUnreachable
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
-from meshwright.tasks.courier import Courier, Parcel, Undeliverable
+from meshwright.tasks.courier import LONGEST_PAUSE, TRIES, Courier, Parcel, Undeliverable
 from meshwright.testing import Keyring
 from tests.tasks.conftest import context
 
@@ -31,6 +31,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.answers: list[int] = []
+        self.headers: dict[str, str] = {}
         self.came: list[tuple[dict[str, str], Any]] = []
         self.bell = asyncio.Event()
         self.url = ""
@@ -40,7 +41,7 @@ class Receiver:
         async def hook(request: Request) -> Response:
             self.came.append((dict(request.headers), await request.json()))
             self.bell.set()
-            return Response(status_code=self.answers.pop(0) if self.answers else 204)
+            return Response(status_code=self.answers.pop(0) if self.answers else 204, headers=self.headers)
 
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
@@ -134,9 +135,10 @@ async def test_a_failed_delivery_is_tried_again_and_holds_its_followers_back(sta
     assert ids[1:] == sorted(ids[1:])
 
 
-async def test_what_a_receiver_refuses_for_good_is_not_tried_again(start: Any) -> None:
+@pytest.mark.parametrize("answer", [302, 400, 410])
+async def test_what_a_receiver_refuses_for_good_is_not_tried_again(start: Any, answer: int) -> None:
     one, receiver = await start(), Receiver()
-    receiver.answers = [410, 204, 204]
+    receiver.answers = [answer, 204, 204]
     async with receiver.serving(), carrying(one):
         task = await asked(one, receiver.url)
         await one.send("done", task_id=task.id)
@@ -175,12 +177,85 @@ async def test_a_delivery_that_never_works_is_given_up_with_the_reason(start: An
     task = await asked(one, "http://127.0.0.1:9/hook")
     await one.send("done", task_id=task.id)
     courier = Courier(one.book, {"push": refuse}, chance=lambda: 1.0)
-    await one.database.execute("UPDATE outbox SET attempts = 9")
+    await one.database.execute("UPDATE outbox SET attempts = ?", TRIES - 1)
     (parcel,) = await courier.take()
     await courier.deliver(parcel)
     row = (await outbox(one))[0]
-    assert (row["state"], row["why"]) == ("dead", "given up after 10 tries: receiver: is down")
-    assert [courier.pause(n) for n in (1, 2, 3, 20)] == [1.0, 2.0, 4.0, 300.0]
+    assert (row["state"], row["why"]) == ("dead", f"given up after {TRIES} tries: receiver: is down")
+    assert [courier.pause(n) for n in (1, 2, 3, 20)] == [1.0, 2.0, 4.0, LONGEST_PAUSE]
+
+
+async def test_who_is_away_for_hours_is_told_when_they_are_back(start: Any) -> None:
+    hurried = Courier((await start()).book, {"push": refuse}, chance=lambda: 0.0)
+    assert sum(hurried.pause(number) for number in range(1, TRIES)) > 12 * 3600
+    patient = Courier((await start()).book, {"push": refuse}, chance=lambda: 1.0)
+    assert sum(patient.pause(number) for number in range(1, TRIES)) < 48 * 3600
+
+
+async def test_what_its_courier_dies_of_each_time_is_given_up_as_well(start: Any) -> None:
+    one = await start()
+    task = await asked(one, "http://127.0.0.1:9/hook")
+    await one.send("done", task_id=task.id)
+    came: list[Parcel] = []
+
+    async def deliver(parcel: Parcel) -> None:
+        came.append(parcel)
+
+    await one.database.execute("UPDATE outbox SET attempts = ?", TRIES)
+    courier = Courier(one.book, {"push": deliver})
+    (parcel,) = await courier.take()
+    await courier.deliver(parcel)
+    row = (await outbox(one))[0]
+    assert (row["state"], came) == ("dead", [])
+    assert row["why"].startswith(f"given up after {TRIES} tries")
+
+
+@pytest.mark.parametrize(("said", "least"), [("120", 119.0), ("999999", 3599.0), ("soon", 0.0)])
+async def test_a_receiver_that_says_when_is_not_asked_before(start: Any, said: str, least: float) -> None:
+    one, receiver = await start(), Receiver()
+    receiver.answers, receiver.headers = [429], {"retry-after": said}
+    async with receiver.serving(), carrying(one):
+        task = await asked(one, receiver.url)
+        await one.send("done", task_id=task.id)
+        row = "SELECT due - EPOCH() AS left FROM outbox WHERE why LIKE '%429%'"
+        while not (found := await one.database.execute(row)):
+            await asyncio.sleep(0)
+    assert least <= found[0]["left"] <= least + 2.0
+
+
+@pytest.mark.parametrize(
+    ("path", "token"),
+    [("/hook", "grüße"), ("/hook", "a\nb: c"), ("/a b\x01", ""), ("/\u20ac", "")],
+    ids=["letters", "lines", "control", "path"],
+)
+async def test_what_no_request_can_be_made_of_is_not_tried_for_ever(
+    start: Any, path: str, token: str
+) -> None:
+    one, receiver = await start(), Receiver()
+    async with receiver.serving(), carrying(one):
+        task = await asked(one, receiver.url.removesuffix("/hook") + path, token=token)
+        await one.send("done", task_id=task.id)
+        while {row["state"] for row in await outbox(one)} != {"dead"}:
+            await asyncio.sleep(0)
+    assert receiver.came == []
+
+
+async def test_a_name_that_cannot_be_looked_up_just_now_is_tried_again(start: Any) -> None:
+    one = await start()
+    known = [["127.0.0.1"]]
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return known.pop() if known else []
+
+    screen = Screen(["hooks.corp"], resolve)
+    assert await screen("http://hooks.corp/hook") == ""
+    task = await asked(one, "http://hooks.corp/hook")
+    await one.send("done", task_id=task.id)
+    webhooks = Webhooks(one.book, screen, Keyring("echo").identity("echo"))
+    (parcel,) = await Courier(one.book, {"push": webhooks.deliver}).take()
+    with pytest.raises(PeerUnreachable, match="cannot be resolved"):
+        await webhooks.deliver(parcel)
+    await webhooks.aclose()
 
 
 async def test_a_configuration_that_was_deleted_is_told_nothing_more(start: Any) -> None:
@@ -225,6 +300,19 @@ async def test_cancelling_a_task_tells_the_peers_that_still_work_for_it(start: A
         ("https://[::1]/", False),
         ("https://[::ffff:127.0.0.1]/", False),
         ("https://169.254.169.254/latest/meta-data", False),
+        ("https://[64:ff9b::a9fe:a9fe]/", False),
+        ("https://[64:ff9b::7f00:1]/", False),
+        ("https://[64:ff9b:1::7f00:1]/", False),
+        ("https://[64:ff9b::5db8:d822]/", True),
+        ("https://[2002:7f00:1::]/", False),
+        ("https://[2001:0:7f00:1::]/", False),
+        ("https://[::7f00:1]/", False),
+        ("https://[::ffff:0:7f00:1]/", False),
+        ("https://[fec0::1]/", False),
+        ("https://[fe80::1%25eth0]/", False),
+        ("https://[2606:4700::1111]/", True),
+        ("https://224.0.1.1/", False),
+        ("https://[ff0e::1]/", False),
         ("https://10.1.2.3/", False),
         ("https://0.0.0.0/", False),
         ("https://2130706433/", False),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from a2a.types import TaskState
 from a2a.utils.errors import TaskNotCancelableError
 
-from meshwright.errors import LeaseLost
+from meshwright.errors import LeaseLost, StoreUnavailable
 from meshwright.tasks import lease
-from meshwright.tasks.events import status
+from meshwright.tasks.events import Event, status
 from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.snapshot import Claim
+from meshwright.tasks.turn import Turn
 from meshwright.tasks.worker import TAKE
+from tests.tasks.conftest import Work
 
 DONE = TaskState.TASK_STATE_COMPLETED
 
@@ -152,6 +155,8 @@ async def test_progress_clears_what_earlier_deaths_said_against_a_task(start: An
     task = await one.send("hold", wait=False)
     await one.database.execute("UPDATE tasks SET claims = 2 WHERE id = ?", task.id)
     await one.database.write(lambda tx: lease.check(tx, Claim(task.id, 1)))
+    assert (await one.book.get(task.id, None)).claims == 2
+    await one.database.write(lambda tx: lease.check(tx, Claim(task.id, 1), progress=True))
     assert (await one.book.get(task.id, None)).claims == 0
 
 
@@ -324,3 +329,43 @@ async def test_a_task_that_is_handed_over_goes_on(start: Any) -> None:
     held = one.worker._held[task.id]
     await one.worker.drain(0)
     assert held.moved
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE tasks SET body = ? WHERE id = ?",
+        "UPDATE inbox SET body = ? WHERE task_id = ?",
+        "UPDATE inbox SET headers = ? WHERE task_id = ?",
+    ],
+    ids=["task", "message", "headers"],
+)
+async def test_a_row_that_cannot_be_read_is_put_back_with_the_reason_and_holds_nobody_up(
+    start: Any, spoil: str
+) -> None:
+    full = await start(at_once=0)
+    bad, good = await full.send("a", wait=False), await full.send("b", wait=False)
+    await full.database.execute(spoil, "\x0f{" if "headers" in spoil else b"\xff\xff{", bad.id)
+    two = await start()
+    await two.take()
+    assert (await two.rest(good.id)).status.state == DONE
+    (row,) = await two.database.execute("SELECT work, why FROM tasks WHERE id = ?", bad.id)
+    assert row["work"] == "queued"
+    assert row["why"].startswith("its row cannot be read")
+
+
+class OffAndOn(Work):
+    """Its database is away, five times; then it is back."""
+
+    async def perform(self, turn: Turn) -> Sequence[Event]:
+        if len(self.heard) < 5:
+            self.heard.append("away")
+            raise StoreUnavailable("the database is gone")
+        return await super().perform(turn)
+
+
+async def test_a_database_that_is_away_now_and_then_counts_against_no_task(start: Any) -> None:
+    one = await start(OffAndOn(), keeping=True, lease=0.3, claims=1)
+    task = await one.send("hi", wait=False)
+    assert (await one.rest(task.id)).status.state == DONE
+    assert one.work.heard == ["away"] * 5 + ["hi"]

@@ -101,3 +101,20 @@ async def test_a_server_sweeps_by_itself(start: Any, monkeypatch: pytest.MonkeyP
         while any((await rows(one, task.id)).values()):
             await asyncio.sleep(0)
     await sweeper.aclose()
+
+
+@pytest.mark.parametrize(("state", "left"), [("open", 1), ("sent", 0), ("dead", 0)])
+@pytest.mark.parametrize("kind", ["push", "cancel"])
+async def test_a_task_of_which_word_is_still_on_its_way_stays_until_that_is_over(
+    start: Any, kind: str, state: str, left: int
+) -> None:
+    one = await start()
+    task = await one.send("done")
+    await one.database.execute(
+        "INSERT INTO outbox (id, agent, task_id, kind, address, body, state, remote, answer, attempts, due, created, why)"
+        " VALUES ('w', 'echo', ?, ?, 'http://peer', '{}', ?, 'theirs', '', 0, 0.0, 0.0, '')",
+        *(task.id, kind, state),
+    )
+    await purge(one.database, -1.0)
+    for table in ("tasks", "outbox"):
+        assert (await one.database.execute(f"SELECT count(*) AS n FROM {table}"))[0]["n"] == left

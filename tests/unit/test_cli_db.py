@@ -12,7 +12,9 @@ import pytest
 from a2a.types import Message, Part
 
 from meshwright.cli.app import run
+from meshwright.cli.db import shown
 from meshwright.database import open_database
+from meshwright.database.door import connect
 from meshwright.tasks.accept import Ask, Desk, accept
 from meshwright.tasks.book import TaskBook
 
@@ -103,3 +105,79 @@ def test_a_database_of_0_1_0_keeps_its_runs(tmp_path: Path, capsys: pytest.Captu
     with sqlite3.connect(file) as db:
         assert db.execute("SELECT state FROM runs").fetchall() == [("done",)]
     db.close()
+
+
+def test_a_look_changes_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty, other = tmp_path / "empty.db", tmp_path / "other.db"
+    empty.touch()
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE things (id TEXT)")
+    db.close()
+    before = other.read_bytes()
+    for file in (empty, other):
+        assert run(["db", "status", "--database", f"sqlite:///{file}", "--json"]) == 0
+        assert said(capsys)["schema"] == 0
+    assert (empty.read_bytes(), other.read_bytes()) == (b"", before)
+
+
+def execute(url: str, sql: str) -> None:
+    async def make() -> None:
+        database = await connect(url)
+        await database.execute(sql)
+        await database.close()
+
+    asyncio.run(make())
+
+
+def test_a_database_of_something_else_is_left_alone_in_one_line(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(url, "CREATE TABLE tasks (whose TEXT)")
+    assert run(["db", "upgrade", "--database", url]) == 1
+    out, err = capsys.readouterr()
+    assert "cannot be brought up to date" in err
+    assert (err.count("\n"), out) == (1, "")
+    execute(url, "INSERT INTO tasks (whose) VALUES ('theirs')")
+    assert run(["db", "status", "--database", url, "--json"]) == 0
+    assert said(capsys)["schema"] == 0
+
+
+def test_an_older_build_purges_nothing_of_a_schema_that_needs_a_newer_one(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).touch()
+    fill(url)
+    execute(url, "INSERT INTO schema_versions (version, title, oldest, applied) VALUES (99, 'x', 99, 0.0)")
+    assert run(["db", "purge", "--database", url, "--older-than", "1s"]) == 1
+    assert "start a newer build" in capsys.readouterr().err
+    assert run(["db", "status", "--database", url, "--json"]) == 0
+    assert said(capsys)["tasks"] == {"front ended": 2, "front running": 1}
+
+
+def test_a_table_that_one_may_not_read_is_one_line(postgres: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(url := postgres())
+    for sql in (
+        "DROP ROLE IF EXISTS guest",
+        "CREATE ROLE guest LOGIN",
+        "GRANT USAGE ON SCHEMA public TO guest",
+    ):
+        execute(url, sql)
+    assert run(["db", "status", "--database", url.replace("://postgres:", "://guest:")]) == 1
+    out, err = capsys.readouterr()
+    assert "permission denied" in err
+    assert (err.count("\n"), out) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:geheim@host/mesh",
+        "postgresql://ann:ge@geheim@host/mesh",
+        "postgresql://host/mesh?user=ann&password=geheim",
+        "postgresql://host/mesh?sslpassword=geheim&x=1",
+    ],
+)
+def test_no_password_is_shown(url: str) -> None:
+    assert "geheim" not in shown(url)
+    assert "host/mesh" in shown(url)
