@@ -48,9 +48,7 @@ def _missing(told: Telling) -> Iterator[str]:
     ids = {str(row["id"]) for row in told.rows}
     if told.intact is None:
         yield "its end has no seal"
-    if (
-        told.intact is False and told.state != "canceled"
-    ):  # the turn that a cancel stops is told after the seal
+    if told.intact is False:
         yield "its decisions are not those it was sealed with"
     finals = [row.get("outcome") for row in own if row["kind"] == "final"]
     if finals != [told.state]:

@@ -159,7 +159,10 @@ class RunStore:
 
 
 async def end_with_task(tx: Transaction, task_id: str, state: str, why: str) -> None:
-    """The task of a run was cancelled or given up: the run ends with it, and nobody needs to decide its reviews any more."""
+    """The task of a run was cancelled or given up: the run ends with it, and nobody needs to decide its reviews any more.
+
+    Of a run that has ended so before, more is told now: it is sealed with that.
+    """
     report = {"outcome": state, "why": why}
     rows = await tx.execute(
         "UPDATE runs SET state=?, ended=EPOCH(), report=coalesce(report, ?) WHERE task_id=? AND ended IS NULL"
@@ -170,6 +173,10 @@ async def end_with_task(tx: Transaction, task_id: str, state: str, why: str) -> 
         await withdraw(tx, row["id"], why, SELF)
         await decisions.write(tx, [_final(row, task_id, state, why)])
         await seal(tx, row["id"], task_id, state, SELF)
+    if not rows:
+        ended = await tx.execute("SELECT id FROM runs WHERE task_id=? AND state=?", task_id, state)
+        for row in ended:
+            await seal(tx, row["id"], task_id, state, SELF)
 
 
 def _final(run: Row, task_id: str, state: str, why: str) -> Decision:

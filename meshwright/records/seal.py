@@ -20,10 +20,13 @@ _OWN = "FROM decisions WHERE run = ? AND run <> '' AND task_id = ? AND heard = 0
 
 
 async def seal(tx: Transaction, run: str, task_id: str, outcome: str, actor: str) -> None:
-    """The last entry of a run that ends in this transaction, after all that was decided is written."""
+    """The last entry of a run that ends in this transaction, after all that was decided is written.
+
+    The turn that a cancel stopped is told when the run has ended already: then there is one more, of more decisions.
+    """
     rows = await tx.execute(f"SELECT digest {_OWN}", run, task_id)
     body = {"outcome": outcome, **_sum([row["digest"] for row in rows])}
-    await append(tx, Entry(KIND, actor, body, run, once=f"{KIND}:{run}"))
+    await append(tx, Entry(KIND, actor, body, run, once=f"{KIND}:{run}:{len(rows)}"))
 
 
 async def intact(database: Database, run: str, task_id: str, *, kept: bool = True) -> bool | None:
@@ -34,7 +37,8 @@ async def intact(database: Database, run: str, task_id: str, *, kept: bool = Tru
 
     async def op(tx: Transaction) -> tuple[list[Row], list[Row]]:
         entries = await tx.execute(
-            "SELECT payload FROM audit_log WHERE once = ? AND once <> ''", f"{KIND}:{run}"
+            "SELECT payload FROM audit_log WHERE run = ? AND run <> '' AND kind = ? ORDER BY seq DESC LIMIT 1",
+            *(run, KIND),
         )
         return entries, await tx.execute(f"SELECT digest, body {_OWN}", run, task_id)
 

@@ -108,7 +108,7 @@ class Held:
 
         Only as long as nobody else has had the task: our token is the last before that of the cancel. Raises StoreUnavailable.
         """
-        decided, claim = minutes.open, self.claim
+        decided, claim, book = minutes.open, self.claim, self._book
 
         async def op(tx: Transaction) -> bool:
             rows = await tx.execute(
@@ -116,6 +116,8 @@ class Held:
                 *(claim.task_id, claim.token + 1),
             )
             await decisions.write(tx, decided if rows else [])
+            if rows and book.on_end is not None:
+                await book.on_end(tx, claim.task_id, "canceled", "")
             return bool(rows)
 
         if not decided:

@@ -152,12 +152,13 @@ def test_what_is_missing_in_a_run_is_found(told: Telling, why: str) -> None:
 
 def test_a_run_that_was_cancelled_is_excused_for_what_its_last_step_had_not_written() -> None:
     rows = [row("c", "agent_call", "answered", "r"), row("f", "final", "canceled")]
-    cancelled = Telling(RUN, "canceled", False, rows)
+    cancelled = Telling(RUN, "canceled", True, rows)
     assert untold([cancelled]) == []
     for late in (row("e", "effect", "unknown", action=KEY), row("g", "gate", "allow", action=KEY)):
         assert untold([replace(cancelled, rows=[late, rows[1]])]) == []
     assert untold([replace(cancelled, rows=[row("v", "review", "approve", action=KEY), rows[1]])])
     assert untold([replace(cancelled, intact=None)])
+    assert untold([replace(cancelled, intact=False)])
     assert untold([replace(cancelled, log=[*ALLOWED, Line(3, "effect.applied", "", RUN, KEY)], rows=rows)])
 
 

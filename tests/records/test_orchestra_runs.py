@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from meshwright.database import Database, open_database
+from meshwright.database import Database, Transaction, open_database
 from meshwright.errors import InvalidRequest
 from meshwright.records import decisions
 from meshwright.records.decision import Decision
@@ -82,6 +82,25 @@ async def test_a_place_that_no_page_gave_is_refused(
     with pytest.raises(InvalidRequest):
         await RunStore(database).recent(3, before=before)
     await database.close()
+
+
+async def test_what_is_told_of_a_cancelled_run_after_its_end_is_sealed_too(database: Database) -> None:
+    await begin(database, 1, "paint it")
+    await database.write(lambda tx: end_with_task(tx, "task-1", "canceled", "the client cancelled it"))
+    late = Decision(
+        id="d" * 25, kind="tool_call", at=1.0, agent="a", run="r1", task="task-1", outcome="called-off"
+    )
+
+    async def tell(tx: Transaction) -> None:
+        await decisions.write(tx, [late])
+        await end_with_task(tx, "task-1", "canceled", "")
+
+    for _ in range(2):  # told again it is the same
+        await database.write(tell)
+    assert await intact(database, "r1", "task-1") is True
+    assert len(await database.execute("SELECT seq FROM audit_log WHERE kind = 'run.ended'")) == 2
+    await database.execute("DELETE FROM decisions WHERE kind = 'tool_call'")
+    assert await intact(database, "r1", "task-1") is False, "the last seal counts"
 
 
 async def test_a_run_that_ends_with_its_task_is_sealed_with_what_was_decided(database: Database) -> None:
