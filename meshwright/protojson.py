@@ -134,8 +134,7 @@ def _write_value(value: Any) -> Any:
 
 
 def _write_struct(struct: Any) -> dict[str, Any]:
-    fields = struct.fields
-    return {key: _write_value(fields[key]) for key in fields}
+    return {key: _write_value(value) for key, value in struct.fields.items()}
 
 
 def _write_list(values: Any) -> list[Any]:
@@ -280,7 +279,13 @@ def _read_struct(struct: Any, content: Any, depth: int = 0) -> None:
     struct.Clear()  # one without fields is there all the same
     fields = struct.fields
     for key, value in content.items():
-        _read_value(fields[key], value, depth + 1)
+        kind = type(value)
+        if kind is str:  # nearly all are one of these two
+            fields[key].string_value = value
+        elif kind is int:
+            fields[key].number_value = value
+        else:
+            _read_value(fields[key], value, depth + 1)
 
 
 def _read_list(listed: Any, content: Any, depth: int = 0) -> None:

@@ -6,6 +6,7 @@ key is not in the database. Whoever destroys it makes the hashes say nothing mor
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import math
@@ -17,13 +18,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+#: Bytes of a block of SHA-256, and what HMAC makes of the bytes of its key.
+_BLOCK = 64
+_INNER, _OUTER = bytes(b ^ 0x36 for b in range(256)), bytes(b ^ 0x5C for b in range(256))
 #: Bytes of an excerpt.
 EXCERPT = 1024
 #: Of a proposal's arguments: how many, and how deep, before the rest is hashed as a whole.
 MANY, DEEP = 64, 4
 KEYED = "hmac:"
 
-_secret = b""
+#: The two hashes of HMAC (RFC 2104) as they stand once they have read the key: what is hashed is short, and there is much of it.
+_begun: tuple[hashlib._Hash, hashlib._Hash] | None = None
 
 #: Each runs in a time linear in the text.
 _MASKS = (
@@ -54,7 +59,6 @@ def hold(path: Path) -> None:
 
     Raises OSError where that cannot be, and ValueError for a file that holds no key.
     """
-    global _secret
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
@@ -69,13 +73,12 @@ def hold(path: Path) -> None:
     held = bytes.fromhex(path.read_text().strip())
     if len(held) < 16:
         raise ValueError(f"{path} holds no key: it should be 64 hexadecimal digits")
-    _secret = held
+    _use(held)
 
 
 def derive(key: bytes) -> None:
     """Use a key that follows from the private key of this process: what replicas have in common where they share no file."""
-    global _secret
-    _secret = hmac.digest(key, b"meshwright audit hashes", "sha256")
+    _use(hmac.digest(key, b"meshwright audit hashes", "sha256"))
 
 
 def keyed(value: str) -> str:
@@ -83,10 +86,19 @@ def keyed(value: str) -> str:
 
     A process that holds no key yet uses one of its own that dies with it.
     """
-    global _secret
-    if not _secret:
-        _secret = secrets.token_bytes(32)
-    return hmac.digest(_secret, value.encode("utf-8", "surrogatepass"), "sha256").hex()
+    if _begun is None:
+        _use(secrets.token_bytes(32))
+    assert _begun is not None
+    inner, outer = _begun[0].copy(), _begun[1].copy()
+    inner.update(value.encode("utf-8", "surrogatepass"))
+    outer.update(inner.digest())
+    return outer.hexdigest()
+
+
+def _use(key: bytes) -> None:
+    global _begun
+    block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
+    _begun = hashlib.sha256(block.translate(_INNER)), hashlib.sha256(block.translate(_OUTER))
 
 
 def redacted(text: str) -> str:

@@ -41,6 +41,8 @@ BUSY = 10.0
 LOOK, LONGEST_LOOK = 0.1, 1.0
 #: By how much each look that finds nothing puts off the next one: it takes ten seconds to come to the longest.
 LONGER = 1.1
+#: Bytes of a page in memory: a transaction copies each page before it changes it, in case that has to be undone.
+SMALL = 1024
 #: Operations that share one commit, at most.
 BATCH = 256
 
@@ -130,6 +132,7 @@ class Sqlite:
         try:
             if path is None:
                 memory = _connection(":memory:")
+                memory.execute(f"PRAGMA page_size={SMALL}")
                 return cls(memory, memory)
             path.parent.mkdir(parents=True, exist_ok=True)
             writer = _connection(str(path))
@@ -279,7 +282,8 @@ class Sqlite:
 def _connection(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=BUSY)
     connection.row_factory = sqlite3.Row
-    connection.create_function("EPOCH", 0, time.time)
+    # One instant for a whole statement: SQLite asks once for all the places where it stands.
+    connection.create_function("EPOCH", 0, time.time, deterministic=True)
     return connection
 
 

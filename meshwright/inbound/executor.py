@@ -141,7 +141,7 @@ class Executor:
         envelope, task = turn.envelope, turn.task
         with tracing.turn(
             *(f"{self._operation} {self._name}", envelope.headers, task.id, envelope.turn, task.context_id),
-            self._attributes(turn),
+            lambda: self._attributes(turn),
             envelope.caller,
         ) as span:
             result = await self._watched(turn)
@@ -158,8 +158,6 @@ class Executor:
 
     def _attributes(self, turn: Turn) -> tracing.Attributes:
         """What a trace tells of a turn."""
-        if not tracing.listened_to():
-            return {}
         workflow = self._operation == semconv.INVOKE_WORKFLOW
         return {
             semconv.OPERATION: self._operation,
@@ -180,10 +178,10 @@ class Executor:
         except MeshError as error:
             return error
         loop = asyncio.get_running_loop()
-        work = loop.create_task(self._done(turn, incoming))
         over: asyncio.Future[None] = loop.create_future()
+        work = loop.create_task(self._done(turn, incoming, over))
+        work.add_done_callback(lambda _: _set(over))  # where it was stopped before it began
         time_is_up, stopped = loop.call_later(max(incoming.by.remaining, 0), _set, over), False
-        work.add_done_callback(lambda _: _set(over))
         try:
             await over
         finally:
@@ -197,11 +195,17 @@ class Executor:
             return DeadlineExceeded("the work was cancelled")
         return work.exception() or work.result()
 
-    async def _done(self, turn: Turn, incoming: Incoming) -> list[Event]:
-        """The work, and what it came to as events: an outcome that cannot be told, because it is no JSON, is an error of the work."""
+    async def _done(self, turn: Turn, incoming: Incoming, over: asyncio.Future[None]) -> list[Event]:
+        """The work, and what it came to as events: an outcome that cannot be told, because it is no JSON, is an error of the work.
+
+        Sets `over` as the last thing it does: who waits for that goes on in the next turn of the loop, and not in the one after it.
+        """
         began = time.monotonic()
-        outcome = await self._placed(incoming, turn.envelope.headers)
-        return _told(turn, outcome, int((time.monotonic() - began) * 1000))
+        try:
+            outcome = await self._placed(incoming, turn.envelope.headers)
+            return _told(turn, outcome, int((time.monotonic() - began) * 1000))
+        finally:
+            _set(over)
 
     async def _placed(self, incoming: Incoming, headers: Mapping[str, str]) -> Outcome:
         """The work, once it has a place. What was begun before goes first."""

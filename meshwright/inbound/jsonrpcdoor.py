@@ -6,7 +6,6 @@ texts of Python's errors, and tells a caller of 0.3 that there is no such method
 
 from __future__ import annotations
 
-import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ from a2a.utils.errors import (
     VersionNotSupportedError,
 )
 from google.protobuf.json_format import Error as ProtobufError
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -58,8 +58,6 @@ if TYPE_CHECKING:
     from meshwright.inbound.context import HttpContexts
 
 Id = str | int | None
-
-_JSON = json.JSONEncoder(check_circular=False, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class JsonRpcDoor(JsonRpcDispatcher):
@@ -111,7 +109,7 @@ class JsonRpcDoor(JsonRpcDispatcher):
                 result = to_dict(found)
         except A2AError as error:
             return self._generate_error_response(call_id, error)
-        return _Answer(_JSON.encode({"jsonrpc": "2.0", "id": call_id, "result": result}).encode())
+        return _Answer(to_json({"jsonrpc": "2.0", "id": call_id, "result": result}))
 
     async def _streamed(self, happening: AsyncGenerator[Any, None], call_id: Id) -> Response:
         """The stream of what happens. Awaits the first event, because what is refused is an answer, and no stream."""
@@ -125,7 +123,7 @@ class JsonRpcDoor(JsonRpcDispatcher):
                     async for each in happening:
                         yield _event(each, call_id)
                 except A2AError as error:
-                    yield event(_JSON.encode(build_error_response(call_id, error)).encode(), "error")
+                    yield event(to_json(build_error_response(call_id, error)), "error")
 
         return EventStream(chunks())
 
@@ -205,7 +203,7 @@ def _wrong_state(name: Any) -> A2AError | None:
 def _event(happened: Any, call_id: Id) -> bytes:
     """One event of a stream: a JSON-RPC response that holds a StreamResponse."""
     result = {_NAMES[type(happened)]: to_dict(happened)}
-    return event(_JSON.encode({"jsonrpc": "2.0", "id": call_id, "result": result}).encode())
+    return event(to_json({"jsonrpc": "2.0", "id": call_id, "result": result}))
 
 
 def _plain_call(body: Any) -> tuple[str, Any] | None:

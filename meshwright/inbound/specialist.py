@@ -11,6 +11,7 @@ from meshwright.agent import Agent, Alone, Job
 from meshwright.asking import Asking
 from meshwright.errors import InvalidRequest, MeshError
 from meshwright.findings import Asks, Finding, Part, Subtask, Usage
+from meshwright.inbound.executor import Outcome
 from meshwright.notebook import KeptTools, Notebook
 from meshwright.outbound.called import came_of
 from meshwright.parts import read_as
@@ -19,7 +20,7 @@ from meshwright.settings import Settings
 from meshwright.wallet import Wallet, daily
 
 if TYPE_CHECKING:
-    from meshwright.inbound.executor import Incoming, Outcome
+    from meshwright.inbound.executor import Incoming
     from meshwright.ledger import Ledger
     from meshwright.outbound.colleagues import Colleagues
     from meshwright.outbound.directory import Directory
@@ -46,8 +47,6 @@ class Specialist:
 
     async def work(self, incoming: Incoming) -> Outcome:
         """One turn: the answer to a subtask, or what the agent asks in the middle of it."""
-        from meshwright.inbound.executor import Outcome
-
         began = time.monotonic()
         if incoming.follow_up:
             notebook = await self._kept(incoming)
@@ -128,8 +127,6 @@ class Specialist:
         self, incoming: Incoming, asking: Asking, usage: Usage, notes: dict[str, Any]
     ) -> Outcome:
         """The end of a turn with a question: what was told so far is kept, and the task waits."""
-        from meshwright.inbound.executor import Outcome
-
         asks, notebook = asking.put, asking.notebook
         assert asks is not None
         assert self.notebooks is not None

@@ -73,7 +73,7 @@ class Minutes:
     def _note(self, name: str, kind: Kind, began: float | None, said: dict[str, Any]) -> Decision:
         now = time.time()
         at = now if began is None else began
-        trace, span = tracing.here()
+        place = tracing.place()
         if "reason" in said:
             said["reason"] = reason(said["reason"])
         decision = Decision(
@@ -86,9 +86,9 @@ class Minutes:
             run=self.run,
             task=self.task,
             turn=self.turn,
-            trace=trace,
-            span=span,
-            above=tracing.above(),
+            trace=place.trace,
+            span=place.span,
+            above=place.above,
             caller=self.caller,
             **said,
         )

@@ -66,16 +66,15 @@ def span(
     return _span(name, attributes, kind, ids)
 
 
-@contextmanager
 def turn(
     name: str,
     headers: Mapping[str, str],
     task: str,
     number: int,
     session: str,
-    attributes: Attributes | None = None,
+    attributes: Callable[[], Attributes] = dict,
     user: str = "",
-) -> Iterator[Span]:
+) -> AbstractContextManager[Span]:
     """Around the work on the message `number` of a task: in the trace of its caller, or in the task's own if there is none.
 
     `user` is who sent it; where it enters the mesh that is the user of all that is done for it.
@@ -83,15 +82,30 @@ def turn(
     All that is needed comes from what is stored of the task, so a second process that takes it up goes on in the same trace.
     The extracted context is made current, not only the parent: else the caller's baggage would stop here.
     """
+    if not listened_to():
+        around = _correlated(headers, task)
+        return _attached(_known(around, session, headers.get(HEADER_RUN, ""), _entered(around, task, user)))
+    return _turn(name, headers, task, number, session, attributes(), user)
+
+
+@contextmanager
+def _turn(
+    name: str,
+    headers: Mapping[str, str],
+    task: str,
+    number: int,
+    session: str,
+    attributes: Attributes,
+    user: str,
+) -> Iterator[Span]:
     around, ids = _around(headers, task, number)
-    with _attached(_known(around, session, headers.get(HEADER_RUN, ""), _entered(around, task, user))):
-        if not listened_to():
-            yield trace.INVALID_SPAN
-            return
-        with _span(name, attributes, SpanKind.SERVER, ids) as span:
-            if theirs := headers.get(correlation.UPSTREAM):
-                span.set_attribute(semconv.UPSTREAM, theirs)
-            yield span
+    with (
+        _attached(_known(around, session, headers.get(HEADER_RUN, ""), _entered(around, task, user))),
+        _span(name, attributes, SpanKind.SERVER, ids) as span,
+    ):
+        if theirs := headers.get(correlation.UPSTREAM):
+            span.set_attribute(semconv.UPSTREAM, theirs)
+        yield span
 
 
 @dataclass(slots=True)
@@ -139,6 +153,9 @@ class Place:
     above: str
 
 
+_NOWHERE = Place("", "", "")
+
+
 @contextmanager
 def again(
     headers: Mapping[str, str], task: str, number: int, session: str, run: str, user: str = ""
@@ -169,7 +186,7 @@ def tell_again(
 
 def after(
     headers: Mapping[str, str], task: str, session: str = "", run: str = ""
-) -> AbstractContextManager[None]:
+) -> AbstractContextManager[Span]:
     """Around what is done or sent for a task when no work on it is under way: a child of the work on its first message."""
     around, (trace_id, span_id) = _around(headers, task, 1)
     if listened_to():
@@ -178,7 +195,7 @@ def after(
     return _attached(_known(around, session, run))
 
 
-def in_run(run: str) -> AbstractContextManager[None]:
+def in_run(run: str) -> AbstractContextManager[Span]:
     """Around what is done for `run`."""
     trace.get_current_span().set_attribute(correlation.RUN, run)
     return _attached(baggage.set_baggage(correlation.RUN, run))
@@ -192,10 +209,16 @@ def here() -> tuple[str, str]:
     return (f"{now.trace_id:032x}", f"{now.span_id:016x}") if now.is_valid else ("", "")
 
 
-def above() -> str:
-    """The id, in hex, of the span above the one in hand; empty below a root, and where nobody listens."""
-    found = getattr(trace.get_current_span(), "parent", None) if listened_to() else None
-    return f"{found.span_id:016x}" if found is not None else ""
+def place() -> Place:
+    """Where the span in hand is; nowhere where nobody listens."""
+    if not listened_to():
+        return _NOWHERE
+    span = trace.get_current_span()
+    now, above = span.get_span_context(), getattr(span, "parent", None)
+    return Place(
+        *((f"{now.trace_id:032x}", f"{now.span_id:016x}") if now.is_valid else ("", "")),
+        f"{above.span_id:016x}" if above is not None else "",
+    )
 
 
 def decided(decision: Decision) -> None:
@@ -221,9 +244,7 @@ def trace_headers() -> dict[str, str]:
 
 def _around(headers: Mapping[str, str], task: str, number: int) -> tuple[Context, tuple[int, int]]:
     """The context of a turn, and the ids of its span: (trace, which is 0 where it is the caller's; span)."""
-    around = w3c.read(headers)
-    if not correlation.is_valid(baggage.get_baggage(correlation.CORRELATION, around)):
-        around = baggage.set_baggage(correlation.CORRELATION, task, around)
+    around = _correlated(headers, task)
     above = trace.get_current_span(around).get_span_context()
     if above.is_valid:
         return around, (0, _placed(above, f"turn/{task}/{number}"))
@@ -233,6 +254,14 @@ def _around(headers: Mapping[str, str], task: str, number: int) -> tuple[Context
         return around, (own, root)
     around = trace.set_span_in_context(_remote(own, root), around)
     return around, (0, _placed(_remote(own, root).get_span_context(), f"turn/{task}/{number}"))
+
+
+def _correlated(headers: Mapping[str, str], task: str) -> Context:
+    """What the headers carry; a request that enters the mesh here is called after its task."""
+    around = w3c.read(headers)
+    if not correlation.is_valid(baggage.get_baggage(correlation.CORRELATION, around)):
+        around = baggage.set_baggage(correlation.CORRELATION, task, around)
+    return around
 
 
 def _entered(around: Context, task: str, user: str) -> str:
@@ -259,16 +288,23 @@ def _remote(trace_id: int, span_id: int) -> NonRecordingSpan:
     return NonRecordingSpan(SpanContext(trace_id, span_id, is_remote=True, trace_flags=flags))
 
 
-@contextmanager
-def _attached(around: Context) -> Iterator[None]:
-    found = baggage.get_baggage(correlation.CORRELATION, around)
-    hand = correlation.in_hand.set(str(found) if correlation.is_valid(found) else "")
-    token = context.attach(around)
-    try:
-        yield
-    finally:
-        context.detach(token)
-        correlation.in_hand.reset(hand)
+class _attached(AbstractContextManager[Span]):
+    """`around` in hand, and its correlation; without a span of its own."""
+
+    __slots__ = ("_around", "_hand", "_token")
+
+    def __init__(self, around: Context) -> None:
+        self._around = around
+
+    def __enter__(self) -> Span:
+        found = baggage.get_baggage(correlation.CORRELATION, self._around)
+        self._hand = correlation.in_hand.set(str(found) if correlation.is_valid(found) else "")
+        self._token = context.attach(self._around)
+        return trace.INVALID_SPAN
+
+    def __exit__(self, *error: object) -> None:
+        context.detach(self._token)
+        correlation.in_hand.reset(self._hand)
 
 
 @contextmanager

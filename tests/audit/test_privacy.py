@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import stat
 import time
 from pathlib import Path
@@ -118,3 +119,12 @@ def test_a_file_that_holds_no_key_is_not_taken_for_one(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("abcd\n")
     with pytest.raises(ValueError, match="holds no key"):
         hold(tmp_path / "s")
+
+
+@pytest.mark.parametrize("size", [16, 32, 64, 65, 200])
+def test_what_is_hashed_is_hashed_by_hmac(tmp_path: Path, size: int) -> None:
+    key = bytes(range(size))
+    (tmp_path / "key").write_text(key.hex())
+    hold(tmp_path / "key")
+    for value in ("", "hello", "é" * 100, "\ud800"):
+        assert keyed(value) == hmac.digest(key, value.encode("utf-8", "surrogatepass"), "sha256").hex()
