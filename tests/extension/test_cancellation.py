@@ -164,10 +164,10 @@ async def test_a_write_that_has_begun_is_finished_whoever_gives_up(team: Any, ha
     grant = Grant.of("paint", {"thing": "t1"}, key="k1")
     async with given_up(box.session(by=Deadline.after(20)).apply(grant, {"thing": "t1"})):
         await tool.began.wait()
+    tool.began.clear()
     async with given_up(box.session(by=Deadline.after(20)).call("look_at", thing="t1")):
-        await (
-            tool.stopped.wait()
-        )  # a read that was given up after it is stopped: the server has noticed by now
+        await tool.began.wait()
+    await tool.stopped.wait()  # a read that was given up after it is stopped: the server has noticed by now
     tool.gate.set()
     while not tool.jobs:
         await asyncio.sleep(0)
