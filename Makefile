@@ -1,7 +1,7 @@
 # Few verbs. Each makes what it needs first: .venv, once, and again when pyproject.toml or constraints.txt change.
 #   make demo    a mesh of thirteen processes works through twelve tickets, and goes down again
 #   make up      the same mesh, until Ctrl-C
-#   make test    the tests
+#   make test    the tests, in two processes; with ARGS=tests/unit, or any others of pytest's, in one
 #   make bench   what a start costs, and a hop; make bench-hop is the hop alone, with ARGS='--only NAME'
 #   make check   ruff, its formatter, mypy --strict
 #   make bench-tracing  what the export of traces adds to a mesh's own CPU for each workflow; ARGS='--rounds N'
@@ -46,7 +46,7 @@ up: $(VENV)/mesh.installed
 	@$(BIN)/meshwright up $(ARGS)
 
 test: $(VENV)/dev.installed browser
-	$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python tests/halves.py $(ARGS)
 
 # The browser tests take the system's Chromium. CI gets one; elsewhere they say that they are skipped, and why.
 browser:

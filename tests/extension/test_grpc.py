@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import grpc
@@ -10,11 +9,7 @@ import pytest
 from a2a.types import GetTaskRequest, Message, Part, Role, SendMessageRequest, TaskState
 from a2a.types.a2a_pb2_grpc import A2AServiceStub
 
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+from meshwright.testing.processes import free_base
 
 
 async def send(
@@ -40,7 +35,7 @@ async def send(
 async def test_a_refusal_has_its_code_in_the_trailing_metadata(
     keyless: Any, hand: Any, name: str, value: str, code: str
 ) -> None:
-    port = free_port()
+    port = free_base(1)
     await keyless.start("orders", hand().playbook, grpc_port=port)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await send(port, (name, value))
@@ -49,7 +44,7 @@ async def test_a_refusal_has_its_code_in_the_trailing_metadata(
 
 
 async def test_of_two_deadlines_the_shorter_holds(keyless: Any, hand: Any) -> None:
-    port, work = free_port(), hand()
+    port, work = free_base(1), hand()
     await keyless.start("orders", work.playbook, grpc_port=port)
     answer = await send(port, ("x-mesh-deadline-ms", "90000"), timeout=8)
     assert answer.task.status.state == TaskState.TASK_STATE_COMPLETED

@@ -164,7 +164,9 @@ async def test_an_agent_that_has_too_much_to_do_is_named_and_its_breaker_stays_c
     start_team: Any,
 ) -> None:
     async def full(request: Request) -> JSONResponse:
-        return JSONResponse({}, 429, {"retry-after": "7"})
+        return JSONResponse(
+            {}, 429, {"retry-after": "0"}
+        )  # at once, so that every try gets there and says so
 
     async with start_team(triage=only_look) as team:
         await team.report("look")

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -30,6 +29,7 @@ from meshwright.inbound.cardroute import PATH, card_routes
 from meshwright.inbound.front import Front
 from meshwright.settings import SettingsError
 from meshwright.testing.inprocess import lifespan_of
+from meshwright.testing.processes import free_base
 
 ROOT = Path(__file__).parents[2]
 MAINS = sorted(p for p in ROOT.glob("*/*/__main__.py") if p.parts[-3] in ("agents", "tools"))
@@ -66,12 +66,6 @@ runpy.run_module(sys.argv[1], run_name="__main__")
 """
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def environment(home: Path, port: int) -> dict[str, str]:
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("MESHWRIGHT_", "OTEL_"))}
     return {
@@ -87,7 +81,7 @@ def imported(code: str, name: str, home: Path) -> set[str]:
     run = subprocess.run(
         [sys.executable, "-c", code, name],
         cwd=ROOT,
-        env=environment(home, free_port()),
+        env=environment(home, free_base(1)),
         capture_output=True,
         text=True,
         timeout=60,
@@ -232,7 +226,7 @@ def process(module: str, home: Path, port: int) -> Iterator[subprocess.Popen[byt
 
 
 async def test_from_the_first_answer_on_no_request_is_lost_while_the_app_takes_over(tmp_path: Path) -> None:
-    port, seen = free_port(), set[int]()
+    port, seen = free_base(1), set[int]()
     question: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": {}}
     with process("advisor", tmp_path, port):
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
@@ -258,7 +252,7 @@ def test_a_process_that_serves_something_of_another_name_does_not_start(tmp_path
     run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env=environment(tmp_path, free_port()),
+        env=environment(tmp_path, free_base(1)),
         capture_output=True,
         text=True,
         timeout=60,
