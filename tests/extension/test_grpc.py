@@ -54,7 +54,7 @@ async def test_of_two_deadlines_the_shorter_holds(keyless: Any, hand: Any) -> No
 async def test_the_deadline_of_a_call_that_returns_at_once_is_not_that_of_the_work(
     keyless: Any, hand: Any
 ) -> None:
-    port, work = free_port(), hand()
+    port, work = free_base(1), hand()
     await keyless.start("orders", work.playbook, grpc_port=port)
     await send(port, timeout=8, at_once=True)
     await work.began.wait()
@@ -65,7 +65,7 @@ async def test_the_deadline_of_a_call_that_returns_at_once_is_not_that_of_the_wo
 async def test_a_version_counts_by_its_first_two_numbers(
     keyless: Any, hand: Any, version: str, served: bool
 ) -> None:
-    port = free_port()
+    port = free_base(1)
     await keyless.start("orders", hand().playbook, grpc_port=port)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
