@@ -136,8 +136,7 @@ class Sqlite:
                 return cls(memory, memory)
             path.parent.mkdir(parents=True, exist_ok=True)
             writer = _connection(str(path))
-            # each of the two finds out whether the file is a database
-            writer.execute("PRAGMA schema_version" if looks else "PRAGMA journal_mode=WAL")
+            writer.execute("PRAGMA schema_version" if looks else "PRAGMA journal_mode=WAL")  # is it one?
             writer.execute("PRAGMA synchronous=FULL")
             reader = _connection(str(path))
             reader.execute("PRAGMA query_only=ON")

@@ -82,29 +82,18 @@ def turn(
     All that is needed comes from what is stored of the task, so a second process that takes it up goes on in the same trace.
     The extracted context is made current, not only the parent: else the caller's baggage would stop here.
     """
-    if not listened_to():
-        around = _correlated(headers, task)
-        return _attached(_known(around, session, headers.get(HEADER_RUN, ""), _entered(around, task, user)))
-    return _turn(name, headers, task, number, session, attributes(), user)
+    heard = listened_to()
+    around, ids = _around(headers, task, number) if heard else (_correlated(headers, task), (0, 0))
+    known = _known(around, session, headers.get(HEADER_RUN, ""), _entered(around, task, user))
+    if not heard:
+        return _attached(known)
+    theirs = headers.get(correlation.UPSTREAM)
+    return _turn(name, known, ids, {**attributes(), **({semconv.UPSTREAM: theirs} if theirs else {})})
 
 
 @contextmanager
-def _turn(
-    name: str,
-    headers: Mapping[str, str],
-    task: str,
-    number: int,
-    session: str,
-    attributes: Attributes,
-    user: str,
-) -> Iterator[Span]:
-    around, ids = _around(headers, task, number)
-    with (
-        _attached(_known(around, session, headers.get(HEADER_RUN, ""), _entered(around, task, user))),
-        _span(name, attributes, SpanKind.SERVER, ids) as span,
-    ):
-        if theirs := headers.get(correlation.UPSTREAM):
-            span.set_attribute(semconv.UPSTREAM, theirs)
+def _turn(name: str, around: Context, ids: tuple[int, int], attributes: Attributes) -> Iterator[Span]:
+    with _attached(around), _span(name, attributes, SpanKind.SERVER, ids) as span:
         yield span
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.chaos.authority import Line
+from benchmarks.chaos.evidence import Evidence
 from benchmarks.chaos.history import Final, History
 from benchmarks.chaos.journal import EffectRow, Money, effects, money
 from benchmarks.chaos.tickets import make_shop, tickets
@@ -15,9 +17,9 @@ from benchmarks.chaos.verdict import Verdict, judge, p95, run_of
 from benchmarks.chaos.wire import content_of
 
 TASK, OTHER = "task-1", "task-2"
-CANCEL = EffectRow("k1", "cancel_order", '{"order_id":"#W1"}', run_of(TASK), "#W1")
-REPLY = EffectRow("k2", "reply", '{"text":"done"}', run_of(TASK))
-CLOSE = EffectRow("k3", "close", '{"outcome":"done"}', run_of(TASK))
+CANCEL = EffectRow("k1", "cancel_order", '{"order_id":"#W1"}', run_of(TASK), "#W1", grant="g1")
+REPLY = EffectRow("k2", "reply", '{"text":"done"}', run_of(TASK), grant="g2")
+CLOSE = EffectRow("k3", "close", '{"outcome":"done"}', run_of(TASK), grant="g3")
 JOURNAL = [CANCEL, REPLY, CLOSE]
 CARD = ("ada", "gift_card_1")
 BEFORE = Money({"#W1": [("payment", 500, CARD[1])]}, {"#W1": "pending"}, {"#W1": CARD[0]}, {CARD: 0})
@@ -49,7 +51,27 @@ def innocent() -> History:
 def judged(
     history: History, journal: list[EffectRow] | None = None, before: Money = BEFORE, after: Money = AFTER
 ) -> Verdict:
-    return judge(history, JOURNAL if journal is None else journal, before, after, replicas=2)
+    rows = JOURNAL if journal is None else journal
+    return judge(history, rows, before, after, Evidence(gated(rows), unsound=[]), replicas=2)
+
+
+def gated(journal: list[EffectRow]) -> list[Line]:
+    """A log in which a gate let each of them through."""
+    return [
+        line
+        for place, row in enumerate(journal)
+        for line in (
+            Line(2 * place, "gate.verdict", "", row.ticket, row.key, {"decision": "apply"}),
+            Line(
+                2 * place + 1,
+                "grant.issued",
+                "",
+                row.ticket,
+                row.key,
+                {"grant": row.grant, "tool": row.tool},
+            ),
+        )
+    ]
 
 
 def counts(verdict: Verdict) -> tuple[int, int, int, int]:
