@@ -51,9 +51,10 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def event(data: bytes, name: str = "") -> bytes:
-    """One event. `data` is a single line."""
-    return (f"event: {name}\r\n".encode() if name else b"") + b"data: " + data + b"\r\n\r\n"
+def event(data: bytes, name: str = "", number: str = "") -> bytes:
+    """One event. `data` is a single line; `number` is the id that a client names when it comes back."""
+    head = (f"id: {number}\r\n" if number else "") + (f"event: {name}\r\n" if name else "")
+    return head.encode() + b"data: " + data + b"\r\n\r\n"
 
 
 def _body(chunk: bytes) -> dict[str, object]:

@@ -35,6 +35,7 @@ from meshwright.errors import AlreadyDecided, StoreUnavailable
 from meshwright.inbound.ancestry import HEADER as ANCESTRY
 from meshwright.inbound.departure import Departures
 from meshwright.inbound.places import Places, rank_of
+from meshwright.inbound.seen import note, seen_by
 from meshwright.inbound.told import told
 from meshwright.inbound.wellformed import (
     input_modes,
@@ -117,30 +118,38 @@ class MeshRequestHandler(RequestHandler):
             accepted = await self._accept(params, context)
             snapshot = accepted.snapshot
             async with self._departures.minded(accepted.task_id, context, streams=True):
+                note(context, snapshot.version)
                 yield apply_history_length(snapshot.task, params.configuration)
                 if _is_settled(snapshot, accepted.turn):
                     return
                 async with aclosing(self._turn_of(accepted)) as happening:
-                    async for event in happening:
+                    async for version, event in happening:
                         if not isinstance(event, Message):
+                            note(context, version)
                             yield event
 
     async def on_subscribe_to_task(
         self, params: SubscribeToTaskRequest, context: ServerCallContext
     ) -> AsyncGenerator[Streamed, None]:
+        """The task as it is, or as the client saw it last, and what happens to it from there on."""
         self._require_streaming()
         require_task(params.id)
         with told(context):
             snapshot = await self.book.get(params.id, _owner(context))
-            if snapshot.task.status.state in TERMINAL:
-                state = state_name(snapshot.task.status.state)
+            task, version = snapshot.task, snapshot.version
+            if 0 < (seen := seen_by(context)) < version:
+                task, version = await self.book.as_it_was(params.id, seen), seen
+            elif task.status.state in TERMINAL:
+                state = state_name(task.status.state)
                 raise UnsupportedOperationError(
                     message=f"the task is {state}: nothing more will happen; get it instead"
                 )
-            yield snapshot.task
-            async with aclosing(self.book.follow(params.id, snapshot.version)) as happening:  # type: ignore[type-var]
-                async for _, _, event in happening:
+            note(context, version)
+            yield task
+            async with aclosing(self.book.follow(params.id, version)) as happening:  # type: ignore[type-var]
+                async for version, _, event in happening:
                     if not isinstance(event, Message):
+                        note(context, version)
                         yield event
 
     async def on_get_task(self, params: GetTaskRequest, context: ServerCallContext) -> Task | None:
@@ -275,13 +284,13 @@ class MeshRequestHandler(RequestHandler):
                 pass
         return (await self.book.get(accepted.task_id, None)).task
 
-    async def _turn_of(self, accepted: Accepted) -> AsyncGenerator[Streamed, None]:
-        """What happens until the message is worked off and the task has come to rest."""
+    async def _turn_of(self, accepted: Accepted) -> AsyncGenerator[tuple[int, Streamed], None]:
+        """What happens until the message is worked off and the task has come to rest, each with the version that it made."""
         answered = accepted.snapshot.answered >= accepted.turn
         follow = self.book.follow(accepted.task_id, accepted.snapshot.version)
         async with aclosing(follow) as happening:  # type: ignore[type-var]
-            async for _, turn, event in happening:
-                yield event
+            async for version, turn, event in happening:
+                yield version, event
                 answered = answered or turn >= accepted.turn
                 if answered and isinstance(event, TaskStatusUpdateEvent) and event.status.state in SETTLED:
                     return

@@ -44,12 +44,13 @@ from meshwright.inbound.busy import RetryAfter
 from meshwright.inbound.context import is_current, is_legacy, require_json, version_of
 from meshwright.inbound.eventstream import EventStream, event
 from meshwright.inbound.legacy import LegacyDoor
+from meshwright.inbound.seen import noted
 from meshwright.inbound.unreadable import ENVELOPE, TEXT, unreadable
 from meshwright.inbound.wellformed import require_state
 from meshwright.protojson import from_dict, to_dict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from a2a.server.jsonrpc_models import JSONRPCError
     from a2a.server.request_handlers import RequestHandler
@@ -96,9 +97,8 @@ class JsonRpcDoor(JsonRpcDispatcher):
                 context.tenant = params.tenant
             context.state["method"], context.state["request_id"] = method, call_id
             if method in _STREAMS:
-                return await self._streamed(
-                    getattr(self.request_handler, _STREAMS[method])(params, context), call_id
-                )
+                happening = getattr(self.request_handler, _STREAMS[method])(params, context)
+                return await self._streamed(happening, call_id, context.state)
             if method == "SendMessage":
                 answer = await self.request_handler.on_message_send(params, context)
                 result = {"task" if isinstance(answer, Task) else "message": to_dict(answer)}
@@ -111,7 +111,9 @@ class JsonRpcDoor(JsonRpcDispatcher):
             return self._generate_error_response(call_id, error)
         return _Answer(to_json({"jsonrpc": "2.0", "id": call_id, "result": result}))
 
-    async def _streamed(self, happening: AsyncGenerator[Any, None], call_id: Id) -> Response:
+    async def _streamed(
+        self, happening: AsyncGenerator[Any, None], call_id: Id, state: Mapping[str, Any]
+    ) -> Response:
         """The stream of what happens. Awaits the first event, because what is refused is an answer, and no stream."""
         first = await anext(happening, None)
 
@@ -119,9 +121,9 @@ class JsonRpcDoor(JsonRpcDispatcher):
             async with aclosing(happening):
                 try:
                     if first is not None:
-                        yield _event(first, call_id)
+                        yield _event(first, call_id, noted(state))
                     async for each in happening:
-                        yield _event(each, call_id)
+                        yield _event(each, call_id, noted(state))
                 except A2AError as error:
                     yield event(to_json(build_error_response(call_id, error)), "error")
 
@@ -200,10 +202,10 @@ def _wrong_state(name: Any) -> A2AError | None:
     return None
 
 
-def _event(happened: Any, call_id: Id) -> bytes:
+def _event(happened: Any, call_id: Id, number: str) -> bytes:
     """One event of a stream: a JSON-RPC response that holds a StreamResponse."""
     result = {_NAMES[type(happened)]: to_dict(happened)}
-    return event(to_json({"jsonrpc": "2.0", "id": call_id, "result": result}))
+    return event(to_json({"jsonrpc": "2.0", "id": call_id, "result": result}), number=number)
 
 
 def _plain_call(body: Any) -> tuple[str, Any] | None:

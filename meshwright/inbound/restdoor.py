@@ -7,19 +7,21 @@ all, tell what Python's parser said, and leave what they do not know to a page f
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from a2a.server.routes import create_rest_routes
 from a2a.utils.constants import A2A_JSON_MEDIA_TYPE
 from a2a.utils.error_handlers import build_rest_error_payload
 from a2a.utils.errors import InvalidParamsError, MethodNotFoundError
+from sse_starlette.sse import EventSourceResponse
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Mount, Route
 
 from meshwright.inbound.admission import PARSED
 from meshwright.inbound.context import HttpContexts
 from meshwright.inbound.legacy import LegacyRest
+from meshwright.inbound.seen import numbered
 from meshwright.inbound.unreadable import unreadable
 from meshwright.inbound.wellformed import require_state
 
@@ -71,6 +73,10 @@ def _told(endpoint: Endpoint) -> Endpoint:
 
     async def told(request: Request) -> Response:
         answer = await endpoint(request)
+        if isinstance(answer, EventSourceResponse):
+            answer.body_iterator = numbered(
+                cast(AsyncGenerator[Any, None], answer.body_iterator), request.scope
+            )
         if answer.status_code < 400:
             return answer
         content: dict[str, Any] = json.loads(bytes(answer.body))

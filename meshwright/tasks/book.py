@@ -119,6 +119,17 @@ class TaskBook:
 
         return await self.database.write(op)
 
+    async def as_it_was(self, task_id: str, version: int) -> Task:
+        """The task at a version that it has had."""
+
+        async def op(tx: Transaction) -> list[tuple[int, int, events.Event]]:
+            return await events.since(tx, task_id, 0, version)
+
+        task = Task()
+        for _, _, event in await self.database.read(op):
+            events.fold(task, event)
+        return task
+
     async def follow(self, task_id: str, after: int) -> AsyncIterator[tuple[int, int, events.Event]]:
         """What happens to a task after a version: (version, turn it ended, event), until it ends or this process stops."""
 

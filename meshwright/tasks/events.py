@@ -39,6 +39,8 @@ TERMINAL = frozenset(
 INTERRUPTED = frozenset({TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED})
 SETTLED = TERMINAL | INTERRUPTED
 
+#: No version is higher.
+LAST = 2**62
 #: As many messages as may come in while a status stands.
 LATEST = 100
 
@@ -115,11 +117,13 @@ def stored(task_id: str, version: int, events: Sequence[Event], turn: int) -> li
     ]
 
 
-async def since(tx: Transaction, task_id: str, version: int) -> list[tuple[int, int, Event]]:
-    """What came after `version`, oldest first, as (version, turn it ended or 0, event)."""
+async def since(
+    tx: Transaction, task_id: str, version: int, until: int = LAST
+) -> list[tuple[int, int, Event]]:
+    """What came after `version`, and not after `until`, oldest first, as (version, turn it ended or 0, event)."""
     rows = await tx.execute(
-        "SELECT version, turn, kind, body FROM events WHERE task_id = ? AND version > ? ORDER BY version",
-        *(task_id, version),
+        "SELECT version, turn, kind, body FROM events WHERE task_id = ? AND version > ? AND version <= ? ORDER BY version",
+        *(task_id, version, until),
     )
     return [(row["version"], row["turn"], decode(row["kind"], row["body"])) for row in rows]
 

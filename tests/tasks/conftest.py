@@ -121,8 +121,10 @@ class Replica:
     async def list(self, who: str = "", **fields: Any) -> Any:
         return await self.handler.on_list_tasks(ListTasksRequest(**fields), context(who))
 
-    def subscribe(self, task_id: str) -> AsyncIterator[Any]:
-        return self.handler.on_subscribe_to_task(SubscribeToTaskRequest(id=task_id), context(""))
+    def subscribe(self, task_id: str, seen: object = "") -> AsyncIterator[Any]:
+        around = context("")
+        around.state["headers"] = {"last-event-id": str(seen)}
+        return self.handler.on_subscribe_to_task(SubscribeToTaskRequest(id=task_id), around)
 
     def stream(self, text: str, **more: Any) -> AsyncIterator[Any]:
         return self.handler.on_message_send_stream(request(text, **more), context(""))

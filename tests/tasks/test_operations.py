@@ -80,6 +80,43 @@ async def test_what_was_missed_is_replayed_from_the_last_version_seen(start: Any
     assert late == whole[4:]
 
 
+async def test_who_was_cut_off_gets_all_that_it_missed_on_any_replica_also_of_a_task_that_has_ended(
+    start: Any,
+) -> None:
+    one, two = await start(), await start()
+    task = await one.send("lines 5")
+    log = [event async for _, _, event in two.book.follow(task.id, 0)]
+    for seen in range(1, len(log)):
+        first, *missed = await everything(two.subscribe(task.id, seen))
+        assert missed == log[seen:]
+        whole = Task()
+        for event in log[:seen]:
+            fold(whole, event)
+        assert first == whole, "the task as it was then, so that what comes adds up to what it is"
+
+
+async def test_who_was_cut_off_from_a_task_that_goes_on_hears_of_what_comes_too(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("ask")
+    stream = two.subscribe(task.id, 1)
+    first, *missed = [await anext(stream) for _ in range(3)]
+    assert (first.id, len(first.artifacts), len(missed)) == (task.id, 0, 2)
+    await one.send("that is all", task_id=task.id)
+    assert (await everything(stream))[-1].status.state == DONE
+
+
+@pytest.mark.parametrize("seen", ["", "0", "-1", "9", "99999", "x", "1e3", "٣", "1" * 4000])
+async def test_who_has_seen_all_or_names_no_version_of_the_task_gets_it_as_it_is(
+    start: Any, seen: str
+) -> None:
+    one = await start()
+    task = await one.send("ask")
+    assert await anext(one.subscribe(task.id, seen)) == task
+    ended = await one.send("hi")
+    with pytest.raises(UnsupportedOperationError, match="completed"):
+        await everything(one.subscribe(ended.id, seen))
+
+
 async def test_the_log_adds_up_to_the_task_however_far_its_body_lags_behind(start: Any) -> None:
     one, two = await start(), await start()
     task = await one.send("lines 100")

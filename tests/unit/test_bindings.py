@@ -317,6 +317,37 @@ async def test_a_stream_of_0_3_over_http_tells_a_task_to_its_end(client: Client)
     assert [next(iter(json.loads(line))) for line in lines] == ["task", "artifactUpdate", "statusUpdate"]
 
 
+def events_of(answer: httpx.Response) -> list[tuple[str, Any]]:
+    """Each event of a stream: its id, and its data."""
+    told = [
+        dict(line.split(": ", 1) for line in one.splitlines()) for one in answer.text.split("\r\n\r\n") if one
+    ]
+    return [(one.get("id", ""), json.loads(one["data"])) for one in told]
+
+
+async def test_events_have_the_version_as_their_id_and_who_comes_back_with_one_gets_the_rest(
+    client: Client,
+) -> None:
+    said = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "SendStreamingMessage",
+        "params": {"message": client.message()},
+    }
+    over_rpc = events_of(await client.ask("POST", "/", said))
+    over_rest = events_of(await client.ask("POST", "/rest/message:stream", {"message": client.message()}))
+    assert [number for number, _ in over_rpc] == [number for number, _ in over_rest] == ["1", "2", "3"]
+    task = over_rpc[0][1]["result"]["task"]["id"]
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "SubscribeToTask", "params": {"id": task}}
+    back = {"last-event-id": "2"}
+    again = events_of(await client.ask("POST", "/", asked, **back))
+    assert [number for number, _ in again] == ["2", "3"]
+    assert again[0][1]["result"]["task"]["artifacts"]
+    assert again[1] == over_rpc[2]
+    rest = events_of(await client.ask("GET", f"/rest/tasks/{task}:subscribe", **back))
+    assert [(number, data) for number, data in rest] == [(n, d["result"]) for n, d in again]
+
+
 async def test_a_message_of_0_3_is_answered_in_its_form(client: Client) -> None:
     answer = await client.rpc("message/send", {"message": old(client)}, version="")
     assert answer["result"]["status"]["state"] == "completed"
