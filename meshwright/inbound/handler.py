@@ -7,25 +7,16 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
-from a2a.server.request_handlers import RequestHandler
 from a2a.types import (
-    DeleteTaskPushNotificationConfigRequest,
     GetExtendedAgentCardRequest,
-    GetTaskPushNotificationConfigRequest,
-    ListTaskPushNotificationConfigsRequest,
-    ListTaskPushNotificationConfigsResponse,
     Message,
     Task,
     TaskArtifactUpdateEvent,
-    TaskPushNotificationConfig,
     TaskStatusUpdateEvent,
 )
 from a2a.utils.errors import (
     ExtendedAgentCardNotConfiguredError,
-    InvalidParamsError,
-    PushNotificationNotSupportedError,
     TaskNotCancelableError,
-    TaskNotFoundError,
     UnsupportedOperationError,
 )
 from a2a.utils.task import apply_history_length, validate_history_length, validate_page_size
@@ -35,17 +26,15 @@ from meshwright.errors import AlreadyDecided, StoreUnavailable
 from meshwright.inbound.ancestry import HEADER as ANCESTRY
 from meshwright.inbound.departure import Departures
 from meshwright.inbound.places import Places, rank_of
+from meshwright.inbound.pushdesk import PushDesk, owner_of
 from meshwright.inbound.seen import note, seen_by
 from meshwright.inbound.told import told
 from meshwright.inbound.wellformed import (
     input_modes,
-    require_config,
     require_filter,
     require_input_modes,
     require_message,
-    require_push,
     require_task,
-    require_text,
 )
 from meshwright.records.correlation import admitted
 from meshwright.tasks import pushes
@@ -66,7 +55,6 @@ if TYPE_CHECKING:
 
     from meshwright.inbound.ancestry import Ancestry
     from meshwright.settings import Settings
-    from meshwright.tasks.book import TaskBook
     from meshwright.tasks.snapshot import Snapshot
     from meshwright.tasks.worker import Worker
 
@@ -76,7 +64,7 @@ CARRIED = ("x-mesh-", "traceparent", "tracestate", "baggage", "a2a-extensions")
 Streamed = Task | Message | TaskStatusUpdateEvent | TaskArtifactUpdateEvent
 
 
-class MeshRequestHandler(RequestHandler):
+class MeshRequestHandler(PushDesk):
     """All operations of A2A 1.0. `screen` says whether a push notification may go to an address, `ancestry` who may ask whom."""
 
     def __init__(
@@ -86,14 +74,12 @@ class MeshRequestHandler(RequestHandler):
         screen: pushes.Screen | None = None,
         ancestry: Ancestry | None = None,
     ) -> None:
-        self._card = card
+        super().__init__(card, screen)
         self._input_modes = input_modes(card)
         self._settings = settings
-        self._screen = screen
         self._ancestry = ancestry
         self._departures = Departures(self._abandoned)
         #: There from the start of the server to its end.
-        self.book: TaskBook
         self.worker: Worker
         self.places = Places(settings.queue, settings.at_once)
         #: Whether a message whose turn cannot come in time is taken all the same, because it gets an answer without its work.
@@ -135,7 +121,7 @@ class MeshRequestHandler(RequestHandler):
         self._require_streaming()
         require_task(params.id)
         with told(context):
-            snapshot = await self.book.get(params.id, _owner(context))
+            snapshot = await self.book.get(params.id, owner_of(context))
             task, version = snapshot.task, snapshot.version
             if 0 < (seen := seen_by(context)) < version:
                 task, version = await self.book.as_it_was(params.id, seen), seen
@@ -156,7 +142,7 @@ class MeshRequestHandler(RequestHandler):
         require_task(params.id)
         validate_history_length(params)
         with told(context):
-            snapshot = await self.book.get(params.id, _owner(context))
+            snapshot = await self.book.get(params.id, owner_of(context))
         return apply_history_length(snapshot.task, params)
 
     async def on_list_tasks(self, params: ListTasksRequest, context: ServerCallContext) -> ListTasksResponse:
@@ -165,7 +151,7 @@ class MeshRequestHandler(RequestHandler):
             validate_page_size(params.page_size)
         require_filter(params)
         with told(context):
-            page = await self.book.list(params, _owner(context))
+            page = await self.book.list(params, owner_of(context))
         for task in page.tasks:
             task.CopyFrom(apply_history_length(task, params))
         return page
@@ -174,7 +160,7 @@ class MeshRequestHandler(RequestHandler):
         require_task(params.id)
         with told(context):
             try:
-                task = await self.book.cancel(params.id, _owner(context))
+                task = await self.book.cancel(params.id, owner_of(context))
             except AlreadyDecided as error:
                 raise TaskNotCancelableError(message=str(error)) from None
         self.worker.let_go(params.id)
@@ -183,41 +169,8 @@ class MeshRequestHandler(RequestHandler):
     async def _abandoned(self, task_id: str, context: ServerCallContext) -> None:
         """The caller has gone, and wanted that to be a cancel; what has ended meanwhile has ended."""
         with suppress(AlreadyDecided, StoreUnavailable):
-            await self.book.cancel(task_id, _owner(context))
+            await self.book.cancel(task_id, owner_of(context))
         self.worker.let_go(task_id)
-
-    async def on_create_task_push_notification_config(
-        self, params: TaskPushNotificationConfig, context: ServerCallContext
-    ) -> TaskPushNotificationConfig:
-        self._require_pushes()
-        require_task(params.task_id, "taskId")
-        await self._check_push(params)
-        with told(context):
-            return await pushes.add(self.book, params, _owner(context))
-
-    async def on_get_task_push_notification_config(
-        self, params: GetTaskPushNotificationConfigRequest, context: ServerCallContext
-    ) -> TaskPushNotificationConfig:
-        configs = await self._configs(params.task_id, context)
-        require_config(params.id)
-        for config in configs:
-            if config.id == params.id:
-                return config
-        raise TaskNotFoundError(message=f"the task has no push notification configuration {params.id!r}")
-
-    async def on_list_task_push_notification_configs(
-        self, params: ListTaskPushNotificationConfigsRequest, context: ServerCallContext
-    ) -> ListTaskPushNotificationConfigsResponse:
-        if params.page_size < 0:
-            raise InvalidParamsError(message="pageSize is negative")
-        return pushes.page(await self._configs(params.task_id, context), params.page_size, params.page_token)
-
-    async def on_delete_task_push_notification_config(
-        self, params: DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
-    ) -> None:
-        await self._configs(params.task_id, context)
-        require_config(params.id)
-        await self.book.database.write(lambda tx: pushes.forget(tx, params.task_id, params.id))
 
     async def on_get_extended_agent_card(
         self, params: GetExtendedAgentCardRequest, context: ServerCallContext
@@ -225,13 +178,6 @@ class MeshRequestHandler(RequestHandler):
         if not self._card.capabilities.extended_agent_card:
             raise UnsupportedOperationError(message="the agent has no extended card")
         raise ExtendedAgentCardNotConfiguredError
-
-    async def _configs(self, task_id: str, context: ServerCallContext) -> list[TaskPushNotificationConfig]:
-        self._require_pushes()
-        require_task(task_id, "taskId")
-        with told(context):
-            await self.book.get(task_id, _owner(context))
-        return await self.book.database.read(lambda tx: pushes.kept(tx, task_id))
 
     async def _accept(self, params: SendMessageRequest, context: ServerCallContext) -> Accepted:
         validate_history_length(params.configuration)
@@ -252,7 +198,7 @@ class MeshRequestHandler(RequestHandler):
         if not params.message.task_id:
             self._require_place(by, headers)
         ask = Ask(
-            _owner(context),
+            owner_of(context),
             caller,
             params.message,
             admitted(
@@ -295,26 +241,10 @@ class MeshRequestHandler(RequestHandler):
                 if answered and isinstance(event, TaskStatusUpdateEvent) and event.status.state in SETTLED:
                     return
 
-    async def _check_push(self, config: TaskPushNotificationConfig) -> None:
-        self._require_pushes()
-        require_push(config)
-        if self._screen is not None and (why := await self._screen(config.url)):
-            raise InvalidParamsError(message=f"no push notification goes to that address: {why}")
-
     def _require_streaming(self) -> None:
         if not self._card.capabilities.streaming:
             raise UnsupportedOperationError(message="the agent does not stream")
 
-    def _require_pushes(self) -> None:
-        if not self._card.capabilities.push_notifications:
-            raise PushNotificationNotSupportedError
-
 
 def _is_settled(snapshot: Snapshot, turn: int) -> bool:
     return snapshot.answered >= turn and snapshot.task.status.state in SETTLED
-
-
-def _owner(context: ServerCallContext) -> str:
-    """Whose tasks a caller sees: those of the same user in the same tenant. Raises InvalidParamsError."""
-    require_text(context.tenant, "tenant")
-    return f"{context.tenant}\x1f{context.user.user_name}"
