@@ -16,9 +16,9 @@ from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
 
 from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
 from meshwright.records.correlation import followed, of_trace
-from meshwright.tasks.events import WORKING, fold, instant, stamp, state_name, store, stored
+from meshwright.tasks.events import WORKING, fold, instant, stamp, state_name, status, store, stored
 from meshwright.tasks.ids import new_id
-from meshwright.tasks.pushes import keep, kept_first
+from meshwright.tasks.pushes import announce, keep, kept_first
 from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, Work, find, load
 
 if TYPE_CHECKING:
@@ -150,19 +150,29 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
 
 
 async def _to_be_worked_on(tx: Transaction, desk: Desk, parked: Snapshot) -> Claim | None:
-    """A parked task has work again: leased at once by this replica, or queued for any."""
-    task_id = parked.task.id
+    """A parked task has work again: leased at once by this replica, or queued for any.
+
+    From this moment it is worked on, for whoever looks: while it still asked, a client that polls would take that for the next question.
+    """
+    task = parked.task
+    goes_on = status(task.id, task.context_id, WORKING)
+    fold(task, goes_on)
+    parked.version += 1
+    await store(tx, task.id, parked.version, [goes_on], 0)
+    if parked.pushes:
+        await announce(tx, desk.agent, task.id, parked.version, [goes_on])
+    since = (parked.version, state_name(WORKING), instant(goes_on.status.timestamp))
     if desk.lease is None:
         parked.work = "queued"
-        await tx.execute("UPDATE tasks SET work = 'queued', due = EPOCH() WHERE id = ?", task_id)
+        await tx.execute(f"{_GOES_ON} work = 'queued', due = EPOCH() WHERE id = ?", *since, task.id)
         tx.wake(desk.agent)
         return None
     parked.work, parked.token, parked.holder, parked.claims = "running", parked.token + 1, desk.holder, 0
     await tx.execute(
-        "UPDATE tasks SET work = 'running', holder = ?, token = ?, lease_until = EPOCH() + ?, claims = 0 WHERE id = ?",
-        *(desk.holder, parked.token, desk.lease, task_id),
+        f"{_GOES_ON} work = 'running', holder = ?, token = ?, lease_until = EPOCH() + ?, claims = 0 WHERE id = ?",
+        *(*since, desk.holder, parked.token, desk.lease, task.id),
     )
-    return Claim(task_id, parked.token)
+    return Claim(task.id, parked.token)
 
 
 async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
@@ -206,6 +216,7 @@ async def trace_of(tx: Transaction, task_id: str) -> dict[str, str]:
     return of_trace(json.loads(rows[0]["headers"])) if rows else {}
 
 
+_GOES_ON = "UPDATE tasks SET version = ?, state = ?, updated = ?,"
 _NEW_MESSAGE = (
     "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, EPOCH() + ?) ON CONFLICT DO NOTHING"

@@ -71,6 +71,25 @@ async def test_a_subscription_to_a_waiting_task_goes_on_with_its_next_message(st
     assert kinds[-1] == DONE
 
 
+async def test_a_task_that_was_answered_asks_no_more_from_that_moment_on(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await one.send("ask")
+    one.work.gate.clear()
+    answered = await one.send("hold", task_id=task.id, wait=False)
+    assert answered.status.state == TaskState.TASK_STATE_WORKING
+    assert await two.get(task.id) == answered
+    (listed,) = (await two.list(status=TaskState.TASK_STATE_WORKING)).tasks
+    assert listed.id == task.id
+    one.work.gate.set()
+    assert (await one.rest(task.id)).status.state == DONE
+    states = [
+        e.status.state
+        for _, _, e in [v async for v in two.book.follow(task.id, 3)]
+        if not isinstance(e, Message | TaskArtifactUpdateEvent)
+    ]
+    assert states == [TaskState.TASK_STATE_WORKING, DONE], "and says so once"
+
+
 async def test_what_was_missed_is_replayed_from_the_last_version_seen(start: Any) -> None:
     one, two = await start(), await start()
     task = await one.send("lines 5")
@@ -265,10 +284,10 @@ async def test_a_question_stands_in_the_history_before_its_answer_and_once(start
     assert whole == done
 
 
-async def test_a_question_stands_in_the_status_until_the_answer_to_it_is_taken_up(start: Any) -> None:
+async def test_a_question_is_history_as_soon_as_its_answer_is_accepted(start: Any) -> None:
     one = await start(Asking())
     task = await one.send("go")
     one.worker.draining = True  # whatever comes is queued
     queued = await one.send("this one", task_id=task.id, wait=False)
-    assert queued.status.message.message_id == "q1"
+    assert not queued.status.HasField("message")
     assert [message.role for message in queued.history] == [Role.ROLE_USER, Role.ROLE_AGENT, Role.ROLE_USER]
