@@ -67,8 +67,9 @@ def _missing(told: Telling) -> Iterator[str]:
 
 def _excused(row: Row, told: Telling) -> bool:
     """Whether what a decision follows from need not be there: in a run that was cancelled, or given up. A call is written with its answer, and
-    why that one was asked with the checkpoint of the step; what is said at the end follows from an end that did not come."""
-    return told.state in CUT_OFF and row["kind"] in ("agent_call", "budget", "gate")
+    why that one was asked with the checkpoint of the step; what is said at the end follows from an end that did not come, and who was asked for the
+    plan from a plan that did not."""
+    return told.state in CUT_OFF and row["kind"] in ("agent_call", "budget", "gate", "route")
 
 
 def _against_the_log(own: Sequence[Row], told: Telling) -> Iterator[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
-from benchmarks.chaos.authority import decided_twice, ungated, words_lost
+from benchmarks.chaos.authority import Line, decided_twice, ungated, words_lost
 from benchmarks.chaos.evidence import Evidence
 from benchmarks.chaos.history import TERMINAL, WAITING, Final, History
 from benchmarks.chaos.journal import EffectRow, Money, applied_twice, moved_twice
@@ -48,7 +48,7 @@ def judge(
     """`replicas` is how many were asked about each task in the end."""
     log = evidence.log
     return Verdict(
-        lost=[*lost(history, journal, replicas), *unheard(history), *words_lost(history.told, log)],
+        lost=[*lost(history, journal, replicas), *unheard(history, log), *words_lost(history.told, log)],
         stuck=stuck(history),
         twice=[
             *history.doubled,
@@ -85,13 +85,19 @@ def lost(history: History, journal: list[EffectRow], replicas: int) -> list[str]
     return found
 
 
-def unheard(history: History) -> list[str]:
-    """Questions in the middle of work whose run ended well, as if it had got an answer, without one that the client gave."""
+def unheard(history: History, log: Sequence[Line]) -> list[str]:
+    """Questions in the middle of work whose run ended well, as if it had got an answer, without one that the client gave.
+
+    The reply of a run whose action a person edited has that instead of what the agent said, so it shows no answer.
+    """
+    edited = {line.run for line in log if line.kind == "review.edited"}
     return [
         f"{task}: it asked, and ended without what its client answered"
         for task in history.asked
         for word in history.final.get(task, [])[:1]
-        if word.outcome == "done" and not history.said.get(task, set()) & set(word.heard)
+        if word.outcome == "done"
+        and run_of(task) not in edited
+        and not history.said.get(task, set()) & set(word.heard)
     ]
 
 

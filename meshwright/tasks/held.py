@@ -108,7 +108,9 @@ class Held:
 
         Only as long as nobody else has had the task: our token is the last before that of the cancel. Raises StoreUnavailable.
         """
-        decided, claim, book = minutes.open, self.claim, self._book
+        # what the work came to is not its end: that was the cancel, and is told with it
+        decided = [each for each in minutes.open if each.kind != "final"]
+        claim, book = self.claim, self._book
 
         async def op(tx: Transaction) -> bool:
             rows = await tx.execute(

@@ -14,7 +14,7 @@ from benchmarks.chaos.evidence import Evidence, gathered
 from benchmarks.chaos.history import Final, History, Told
 from benchmarks.chaos.journal import EffectRow, Money
 from benchmarks.chaos.telling import Telling, untold
-from benchmarks.chaos.verdict import judge
+from benchmarks.chaos.verdict import judge, run_of, unheard
 from meshwright.audit.log import Entry, append
 from meshwright.cli import keys
 from meshwright.cli.home import Home
@@ -181,6 +181,9 @@ def test_an_answer_is_heard_and_answers_one_question() -> None:
     assert found(asked(("yes-9",), {"yes-1"})) == {"lost": 1}
     assert found(asked(("yes-1", "yes-1"), {"yes-1"})) == {"twice": 1}
     assert found(asked((), {"yes-1"}, asks="q1", outcome="waiting")) == {"stuck": 1}
+    edit = [Line(1, "review.edited", "ann", run_of("t1"), KEY)]
+    assert unheard(asked((), {"yes-1"}), edit) == [], "a reply that a person's edit stands in"
+    assert unheard(asked((), {"yes-1"}), [replace(edit[0], run="other")])
 
 
 @pytest.fixture

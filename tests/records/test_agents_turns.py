@@ -129,6 +129,15 @@ async def test_of_a_turn_whose_lease_was_lost_nothing_is_written(in_hand: InHand
     assert await in_hand.ids() == []
 
 
+async def test_work_that_was_done_when_the_cancel_came_tells_no_second_end(in_hand: InHand) -> None:
+    held, minutes = in_hand.held, in_hand.minutes
+    effect = minutes.take("effect", outcome="applied")
+    minutes.take("final", outcome="done")
+    await in_hand.book.cancel(held.task.id, "owner")
+    await held.keep(minutes)
+    assert await in_hand.ids() == [effect]
+
+
 async def test_what_was_cancelled_is_kept_only_by_who_had_it_last(in_hand: InHand) -> None:
     held, minutes = in_hand.held, in_hand.minutes
     minutes.take("plan", key="p", outcome="answered")
