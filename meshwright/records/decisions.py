@@ -40,8 +40,17 @@ def statements(decisions: Sequence[Decision]) -> list[Statement]:
     return [(_INSERTS[1], _row(decision, False)) for decision in decisions]
 
 
+def digest_of(decision: Decision) -> str:
+    """The digest of its row, as it is kept."""
+    return digest(_body(decision))
+
+
+def _body(decision: Decision) -> str:
+    return decision.row().replace("\\u0000", "\\ufffd")
+
+
 def _row(decision: Decision, heard: bool) -> tuple[Any, ...]:
-    body = decision.row().replace("\\u0000", "\\ufffd")
+    body = _body(decision)
     return (
         *(decision.id, decision.kind, decision.agent, decision.at, decision.correlation, decision.run),
         *(decision.task, decision.action, decision.outcome, int(heard), digest(body), body),

@@ -14,7 +14,7 @@ from meshwright.errors import InvalidRequest, NotFound
 from meshwright.records import correlation, decisions, tracing
 from meshwright.records.decision import Decision
 from meshwright.records.minutes import Minutes, decision_id
-from meshwright.records.seal import seal
+from meshwright.records.seal import seal, seal_late
 from meshwright.reviews.said import withdraw
 from meshwright.tasks.lease import check
 from meshwright.tasks.snapshot import Claim
@@ -158,10 +158,12 @@ class RunStore:
         return rows[:limit], more
 
 
-async def end_with_task(tx: Transaction, task_id: str, state: str, why: str) -> None:
+async def end_with_task(
+    tx: Transaction, task_id: str, state: str, why: str, late: Sequence[Decision] = ()
+) -> None:
     """The task of a run was cancelled or given up: the run ends with it, and nobody needs to decide its reviews any more.
 
-    Of a run that has ended so before, more is told now: it is sealed with that.
+    `late` is what is told of one that has ended so before, and is written: it is sealed too.
     """
     report = {"outcome": state, "why": why}
     rows = await tx.execute(
@@ -173,10 +175,10 @@ async def end_with_task(tx: Transaction, task_id: str, state: str, why: str) -> 
         await withdraw(tx, row["id"], why, SELF)
         await decisions.write(tx, [_final(row, task_id, state, why)])
         await seal(tx, row["id"], task_id, state, SELF)
-    if not rows:
+    if late:
         ended = await tx.execute("SELECT id FROM runs WHERE task_id=? AND state=?", task_id, state)
         for row in ended:
-            await seal(tx, row["id"], task_id, state, SELF)
+            await seal_late(tx, row["id"], task_id, state, SELF, map(decisions.digest_of, late))
 
 
 def _final(run: Row, task_id: str, state: str, why: str) -> Decision:

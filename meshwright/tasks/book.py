@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from a2a.types import ListTasksRequest, ListTasksResponse, Task, TaskState
@@ -19,13 +19,14 @@ from meshwright.tasks.snapshot import COLUMNS, Snapshot, find, load
 if TYPE_CHECKING:
     from meshwright.database import Database, Transaction
     from meshwright.database.door import Value
+    from meshwright.records.decision import Decision
 
 #: Tasks on a page, when the caller does not say.
 PAGE = 50
 #: Characters of a page token; ours have about seventy.
 LONGEST_TOKEN = 256
-#: Called with the task's id, the state it ends in, and why.
-OnEnd = Callable[["Transaction", str, str, str], Awaitable[None]]
+#: Called with the task's id, the state it ends in, and why; once more with what the work that was stopped tells afterwards.
+OnEnd = Callable[["Transaction", str, str, str, Sequence["Decision"]], Awaitable[None]]
 
 
 class TaskBook:
@@ -113,7 +114,7 @@ class TaskBook:
                 await pushes.announce(tx, self.agent, task_id, snapshot.version, [end])
             await call_off(tx, self.agent, task_id)
             if self.on_end is not None:
-                await self.on_end(tx, task_id, "canceled", "the client cancelled it")
+                await self.on_end(tx, task_id, "canceled", "the client cancelled it", ())
             tx.wake(task_id)
             return task
 

@@ -119,7 +119,7 @@ class Held:
             )
             await decisions.write(tx, decided if rows else [])
             if rows and book.on_end is not None:
-                await book.on_end(tx, claim.task_id, "canceled", "")
+                await book.on_end(tx, claim.task_id, "canceled", "", decided)
             return bool(rows)
 
         if not decided:
@@ -191,7 +191,7 @@ class Held:
             if rows[0]["pushes"]:
                 await pushes.announce(tx, book.agent, claim.task_id, now.version + 1, happened)
             if given_up and book.on_end is not None:
-                await book.on_end(tx, claim.task_id, "failed", given_up)
+                await book.on_end(tx, claim.task_id, "failed", given_up, ())
             tx.wake(claim.task_id)
             return True
 

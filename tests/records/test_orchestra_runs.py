@@ -93,14 +93,30 @@ async def test_what_is_told_of_a_cancelled_run_after_its_end_is_sealed_too(datab
 
     async def tell(tx: Transaction) -> None:
         await decisions.write(tx, [late])
-        await end_with_task(tx, "task-1", "canceled", "")
+        await end_with_task(tx, "task-1", "canceled", "", [late])
 
     for _ in range(2):  # told again it is the same
         await database.write(tell)
     assert await intact(database, "r1", "task-1") is True
     assert len(await database.execute("SELECT seq FROM audit_log WHERE kind = 'run.ended'")) == 2
     await database.execute("DELETE FROM decisions WHERE kind = 'tool_call'")
-    assert await intact(database, "r1", "task-1") is False, "the last seal counts"
+    assert await intact(database, "r1", "task-1") is False, "what is sealed late must be there"
+
+
+async def test_no_later_seal_makes_up_for_a_row_that_was_changed(database: Database) -> None:
+    await begin(database, 1, "paint it")
+    await database.write(lambda tx: end_with_task(tx, "task-1", "canceled", "the client cancelled it"))
+    (first,) = await database.execute("SELECT body FROM decisions WHERE run = 'r1'")
+    forged = Decision.model_validate_json(str(first["body"]).replace("canceled", "done"))
+    await database.execute("DELETE FROM decisions")
+
+    async def forge(tx: Transaction) -> None:
+        await decisions.write(tx, [forged])
+        await end_with_task(tx, "task-1", "canceled", "", [forged])
+
+    await database.write(forge)
+    assert len(await database.execute("SELECT seq FROM audit_log WHERE kind = 'run.ended'")) == 2
+    assert await intact(database, "r1", "task-1") is False
 
 
 async def test_a_run_that_ends_with_its_task_is_sealed_with_what_was_decided(database: Database) -> None:

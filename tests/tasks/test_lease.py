@@ -129,7 +129,7 @@ async def test_a_lease_that_ran_out_is_found_without_being_told(start: Any) -> N
 async def test_a_task_over_which_one_process_after_the_other_dies_ends_with_the_reason(start: Any) -> None:
     told = []
 
-    async def on_end(tx: Any, task_id: str, state: str, why: str) -> None:
+    async def on_end(tx: Any, task_id: str, state: str, why: str, late: Any) -> None:
         told.append((task_id, state))
 
     task = None
