@@ -71,8 +71,9 @@ class Screen:
                 self._names.append(entry.lower())
 
     async def __call__(self, url: str) -> str:
-        """Why no notification goes to `url`; empty if one may."""
-        return (await self.look(url))[0]
+        """Why no notification may go to `url`; empty if one may. A name that stands for nothing now may stand for something when one goes."""
+        why, _ = await self.look(url)
+        return "" if why == UNRESOLVED else why
 
     async def look(self, url: str) -> tuple[str, str]:
         """(why not, the address to connect to)."""

@@ -13,18 +13,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
+from pydantic_core import to_json
 
 from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
 from meshwright.records.correlation import followed, of_trace
 from meshwright.tasks.events import WORKING, fold, instant, stamp, state_name, status, store, stored
 from meshwright.tasks.ids import new_id
-from meshwright.tasks.pushes import announce, keep, kept_first
+from meshwright.tasks.pushes import announce, attach, keep, kept_first, named
 from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, Work, find, load
 
 if TYPE_CHECKING:
     from meshwright.database import Statement, Transaction
-
-_JSON = json.JSONEncoder()
 
 
 class Met(Exception):
@@ -231,8 +230,8 @@ _NEW_TASK = (
 def _into_inbox(desk: Desk, ask: Ask, message: Message, about: str, digest: bytes, turn: int) -> Statement:
     """Puts a message into the inbox, unless the same message (by its key) is there already."""
     key = (desk.agent, ask.owner, message.message_id, about, digest, message.task_id, turn)
-    around = _JSON.encode({"caller": ask.caller, **ask.headers})
-    return _NEW_MESSAGE, (*key, message.SerializeToString(), around, ask.seconds)
+    around = to_json({"caller": ask.caller, **ask.headers})
+    return _NEW_MESSAGE, (*key, message.SerializeToString(), around.decode(), ask.seconds)
 
 
 async def _again(tx: Transaction, desk: Desk, ask: Ask, about: str, digest: bytes) -> Accepted:
@@ -248,6 +247,9 @@ async def _again(tx: Transaction, desk: Desk, ask: Ask, about: str, digest: byte
     found = await find(tx, desk.agent, ask.owner, rows[0]["task_id"])
     if found is None:
         raise NotFound("the task of this message is no longer kept")
+    if ask.push is not None:
+        # where word is to go is no part of the message: whoever says it only now is told from now on
+        await attach(tx, desk.agent, ask.owner, named(ask.push, found.task.id))
     return Accepted(rows[0]["turn"], found, False)
 
 

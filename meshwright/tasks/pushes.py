@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from a2a.types import (
     ListTaskPushNotificationConfigsResponse,
     StreamResponse,
+    Task,
     TaskArtifactUpdateEvent,
     TaskPushNotificationConfig,
     TaskStatusUpdateEvent,
@@ -18,6 +20,7 @@ from meshwright.errors import NotFound
 from meshwright.protojson import to_dict
 from meshwright.tasks.events import Event
 from meshwright.tasks.ids import new_id
+from meshwright.tasks.snapshot import find
 
 if TYPE_CHECKING:
     from meshwright.database import Statement, Transaction
@@ -85,32 +88,33 @@ async def announce(tx: Transaction, agent: str, task_id: str, version: int, even
     """One outbox row for each event and configuration; the courier delivers them."""
     for config in await kept(tx, task_id):
         for place, event in enumerate(events):
-            body = notification(event)
-            if body is None:
-                continue
-            await tx.execute(
-                "INSERT INTO outbox (id, agent, task_id, kind, address, body, state, remote, answer, attempts, due, created, why)"
-                " VALUES (?, ?, ?, 'push', ?, ?, 'open', ?, '', 0, EPOCH(), EPOCH(), '')",
-                *(
-                    f"{task_id}:{version + place:08d}:{config.id}",
-                    agent,
-                    task_id,
-                    config.url,
-                    json.dumps(body),
-                ),
-                config.id,
-            )
+            if isinstance(event, TaskStatusUpdateEvent | TaskArtifactUpdateEvent):
+                await _post(tx, agent, config, f"{version + place:08d}", event)
     tx.wake(f"{agent}:outbox")
 
 
-def notification(event: Event) -> dict[str, Any] | None:
-    """The JSON of a StreamResponse that holds `event`; None for what is not told."""
+async def _post(
+    tx: Transaction, agent: str, config: TaskPushNotificationConfig, place: str, told: Event
+) -> None:
+    """One notification. The names of a configuration's, in their order, are the order in which they go out."""
+    await tx.execute(
+        "INSERT INTO outbox (id, agent, task_id, kind, address, body, state, remote, answer, attempts, due, created, why)"
+        " VALUES (?, ?, ?, 'push', ?, ?, 'open', ?, '', 0, EPOCH(), EPOCH(), '') ON CONFLICT (id) DO NOTHING",
+        *(f"{config.task_id}:{place}:{config.id}", agent, config.task_id, config.url),
+        *(json.dumps(notification(told)), config.id),
+    )
+
+
+def notification(event: Event) -> dict[str, Any]:
+    """The JSON of a StreamResponse that holds `event`."""
     if isinstance(event, TaskStatusUpdateEvent):
         told = StreamResponse(status_update=event)
     elif isinstance(event, TaskArtifactUpdateEvent):
         told = StreamResponse(artifact_update=event)
+    elif isinstance(event, Task):
+        told = StreamResponse(task=event)
     else:
-        return None
+        told = StreamResponse(message=event)
     return dict(to_dict(told))
 
 
@@ -118,19 +122,31 @@ async def add(book: TaskBook, config: TaskPushNotificationConfig, owner: str) ->
     """Store a configuration for one of the owner's tasks: a new one, unless it has the id of one that is there. Raises NotFound."""
     made = named(config, config.task_id)
     made.id = config.id or new_id()
-
-    async def op(tx: Transaction) -> TaskPushNotificationConfig | None:
-        rows = await tx.execute(  # takes the row: whoever works on it reads the count with its next write
-            "UPDATE tasks SET pushes = pushes WHERE id = ? AND agent = ? AND owner = ? RETURNING id",
-            *(config.task_id, book.agent, owner),
-        )
-        if not rows:
-            return None
-        fresh = await keep(tx, config.task_id, made)
-        await tx.execute("UPDATE tasks SET pushes = pushes + ? WHERE id = ?", fresh, config.task_id)
-        return made
-
-    stored = await book.database.write(op)
-    if stored is None:
+    if not await book.database.write(lambda tx: attach(tx, book.agent, owner, made)):
         raise NotFound(f"there is no task {config.task_id[:128]!r}")
-    return stored
+    return made
+
+
+async def attach(tx: Transaction, agent: str, owner: str, config: TaskPushNotificationConfig) -> bool:
+    """Store a configuration that has its ids for the owner's task. False if there is no such task.
+
+    Of a task that says nothing more by itself, because it has ended or waits for an answer, word goes out as it stands: it may have come
+    there while its client was on the way to ask for word of it. The same configuration again is nothing new.
+    """
+    rows = await tx.execute(  # takes the row: whoever works on it reads the count with its next write
+        "UPDATE tasks SET pushes = pushes WHERE id = ? AND agent = ? AND owner = ? RETURNING id",
+        *(config.task_id, agent, owner),
+    )
+    if not rows:
+        return False
+    known = {each.id: each for each in await kept(tx, config.task_id)}
+    if known.get(config.id) == config:
+        return True
+    fresh = await keep(tx, config.task_id, config)
+    await tx.execute("UPDATE tasks SET pushes = pushes + ? WHERE id = ?", fresh, config.task_id)
+    found = await find(tx, agent, owner, config.task_id)
+    if found is not None and found.work in ("ended", "parked"):
+        name = sha256(config.SerializeToString(deterministic=True)).hexdigest()[:12]
+        await _post(tx, agent, config, f"{found.version:08d}:{name}", found.task)
+        tx.wake(f"{agent}:outbox")
+    return True

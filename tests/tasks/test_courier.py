@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import uvicorn
-from a2a.types import TaskPushNotificationConfig
+from a2a.types import StreamResponse, TaskPushNotificationConfig
+from google.protobuf.json_format import ParseDict
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +23,7 @@ from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.tasks import pushes
 from meshwright.tasks.courier import LONGEST_PAUSE, TRIES, Courier, Parcel, Undeliverable
 from meshwright.testing import Keyring
-from tests.tasks.conftest import context
+from tests.tasks.conftest import context, request
 
 OPEN = Screen(["127.0.0.1"])
 
@@ -101,19 +102,50 @@ async def test_who_asks_to_be_told_while_it_runs_is_told_of_what_comes_next(star
     assert [(row["kind"], row["address"]) for row in await outbox(two)] == [("push", config.url)] * 2
 
 
+@pytest.mark.parametrize("words", ["done", "ask"])
+async def test_who_asks_too_late_is_told_where_the_task_has_come_to(start: Any, words: str) -> None:
+    one, two, receiver = await start(), await start(), Receiver()
+    task = await one.send(words)
+    config = TaskPushNotificationConfig(task_id=task.id, id="hook", url="http://127.0.0.1:9/old")
+    await two.handler.on_create_task_push_notification_config(config, context())
+    async with receiver.serving():
+        config.url = receiver.url
+        for _ in range(3):  # the same again, as by a client that lost the answer, is told once
+            await two.handler.on_create_task_push_notification_config(config, context())
+        assert len(await outbox(one)) == 2
+        async with carrying(one):
+            await receiver.had(2)  # where it is wanted now; nothing goes to the old address
+    bodies = [ParseDict(body, StreamResponse()).task for _, body in receiver.came]
+    assert bodies == [task, task]
+
+
+async def test_who_says_with_the_same_message_once_more_where_word_is_to_go_is_told(start: Any) -> None:
+    one, two = await start(), await start()
+    asks = request("hold", wait=False, message_id="m1")
+    task = await one.handler.on_message_send(asks, context())
+    await one.work.began.wait()
+    asks.configuration.task_push_notification_config.url = "https://93.184.216.34/hook"
+    for replica in (two, one, two):
+        assert (await replica.handler.on_message_send(asks, context())).id == task.id
+    one.work.gate.set()
+    await one.rest(task.id)
+    told = [next(iter(json.loads(row["body"]))) for row in await outbox(two)]
+    assert told == ["artifactUpdate", "statusUpdate"]
+
+
 async def test_what_happens_is_told_in_order_with_the_clients_token_and_our_signature(start: Any) -> None:
     one, receiver = await start(), Receiver()
     async with receiver.serving(), carrying(one):
         task = await asked(one, receiver.url, token="secret")
         await one.send("lines 3", task_id=task.id)
-        await receiver.had(6)
+        await receiver.had(7)
     told = [next(iter(body)) for _, body in receiver.came]
-    assert told == ["statusUpdate"] * 4 + ["artifactUpdate", "statusUpdate"]
+    assert told == ["task", *["statusUpdate"] * 4, "artifactUpdate", "statusUpdate"]
     headers = receiver.came[0][0]
     assert headers["content-type"] == "application/a2a+json"
     assert headers["x-a2a-notification-token"] == "secret"
     assert headers["x-mesh-signature"].count(".") == 2
-    assert len({h["x-mesh-notification"] for h, _ in receiver.came}) == 6
+    assert len({h["x-mesh-notification"] for h, _ in receiver.came}) == 7
     assert {row["state"] for row in await outbox(one)} <= {"sent", "open"}
 
 
@@ -329,6 +361,10 @@ async def test_cancelling_a_task_tells_the_peers_that_still_work_for_it(start: A
         ("https://both.example/", False),
         ("http://outside.example/", False),
         ("https://outside.example/", True),
+        (
+            "https://away.example/",
+            True,
+        ),  # of what stands for nothing now it is asked again when word goes there
         ("http://10.9.9.9/", True),
         ("http://hooks.corp/", True),
         ("http://a.hooks.corp/", True),

@@ -223,7 +223,7 @@ async def test_push_configurations_are_kept_with_the_task(start: Any) -> None:
     assert got == made
     await one.send("done", task_id=task.id)
     rows = await one.database.execute("SELECT body FROM outbox WHERE kind = 'push' ORDER BY id")
-    assert len(rows) == 3  # working, the artifact, completed
+    assert len(rows) == 4  # the task as it was when it was asked for, working, the artifact, completed
     await handler.on_delete_task_push_notification_config(
         DeleteTaskPushNotificationConfigRequest(task_id=task.id, id="mine"), who
     )
