@@ -11,13 +11,15 @@ noise hits all rows alike, and each figure is the median of its rounds. Compare 
 
 * `sdk …`: `benchmarks.hop_stock`, a2a-sdk's DefaultRequestHandler and JSON-RPC route as they are shipped. Its spans are on, as
   they are after `pip install a2a-sdk[http-server]` (which brings opentelemetry-api), with no exporter; `spans off` is the same
-  with OTEL_INSTRUMENTATION_A2A_SDK_ENABLED=false. The garbage collector is Python's default. `database` is its DatabaseTaskStore,
+  with OTEL_INSTRUMENTATION_A2A_SDK_ENABLED=false. The garbage collector is Python's default. `folding` is no server that one would
+  run, but the least that a call can cost here: `benchmarks.hop_stock.Folding`, without spans, its garbage seldom collected. `database` is its DatabaseTaskStore,
   tables made at the start, SQLAlchemy's defaults, except for PostgreSQL's pool: 16 connections, so that it never reconnects.
 * `ours …`: an agent as `meshwright new agent` lays it out, served by `meshwright.serve` with MESHWRIGHT_DATABASE set and
   everything else, gates included, as it comes (on an open loopback, so without tokens; the stock server checks none either).
 
 A row with a database counts only if its `tasks` table holds a row for every call that was answered. One that cannot run is
-null, and says why on stderr. `ratio` is ours by theirs, CPU at one call at a time. Ends with one JSON line.
+null, and says why on stderr. `ratio` is ours by theirs, CPU at one call at a time, `ratio_c16` at 16 at a time, which keep a server
+busy. At one at a time each call finds the processor's caches cold, and costs half as much again. Ends with one JSON line.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from benchmarks.hop_servers import CannotRun, Server, database, postgres, server
 ROWS = {
     "sdk memory": "memory",
     "sdk memory, spans off": "memory",
+    "sdk memory, folding": "memory",
     "sdk database sqlite": "sqlite",
     "sdk database postgres": "postgres",
     "ours memory": "memory",
@@ -54,6 +57,7 @@ RATIOS = {
     "durable postgres vs sdk database postgres": ("ours postgres", "sdk database postgres"),
     "memory vs sdk memory": ("ours memory", "sdk memory"),
     "memory vs sdk memory, spans off": ("ours memory", "sdk memory, spans off"),
+    "memory vs sdk memory, folding": ("ours memory", "sdk memory, folding"),
 }
 #: Connections that call at the same time, in turn.
 LINES = (1, 16)

@@ -190,8 +190,9 @@ def server(name: str, url: str, folder: Path, postmaster: int | None = None) -> 
         theirs = url.replace("sqlite://", "sqlite+aiosqlite://").replace(
             "postgresql://", "postgresql+asyncpg://"
         )
-        command, here = ["benchmarks.hop_stock", str(port), theirs], ROOT
-        if name.endswith("spans off"):
+        folding = name.endswith("folding")
+        command, here = ["benchmarks.hop_stock", str(port), theirs, *(["folding"] if folding else [])], ROOT
+        if folding or name.endswith("spans off"):
             environment[SPANS] = "false"
     log = folder / "server.log"
     with log.open("wb") as out:

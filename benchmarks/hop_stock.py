@@ -1,10 +1,11 @@
 """The stock echo server that `benchmarks.hop` holds ours against: a2a-sdk's own handler, store and routes, as shipped.
 
-python -m benchmarks.hop_stock PORT memory:|sqlite+aiosqlite:///FILE|postgresql+asyncpg://...
+python -m benchmarks.hop_stock PORT memory:|sqlite+aiosqlite:///FILE|postgresql+asyncpg://... [folding]
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,11 +13,25 @@ from contextlib import asynccontextmanager
 import uvicorn
 from a2a.helpers import new_task_from_user_message
 from a2a.server.agent_execution import AgentExecutor, RequestContext
-from a2a.server.events import EventQueue
+from a2a.server.context import ServerCallContext
+from a2a.server.events import Event, EventQueue
 from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes, create_rest_routes
 from a2a.server.tasks import InMemoryTaskStore, TaskStore, TaskUpdater
-from a2a.types import AgentCapabilities, AgentCard, AgentInterface, AgentSkill, Part, TaskState
+from a2a.server.tasks.task_manager import append_artifact_to_task
+from a2a.types import (
+    AgentCapabilities,
+    AgentCard,
+    AgentInterface,
+    AgentSkill,
+    Message,
+    Part,
+    SendMessageRequest,
+    Task,
+    TaskArtifactUpdateEvent,
+    TaskState,
+    TaskStatusUpdateEvent,
+)
 from google.protobuf.json_format import ParseDict
 from starlette.applications import Starlette
 
@@ -43,6 +58,39 @@ class Echo(AgentExecutor):
         await TaskUpdater(event_queue, context.task_id or "", context.context_id or "").cancel()
 
 
+class Folded(EventQueue):
+    """Where events go that become a task at once: no queue, no consumer."""
+
+    task: Task
+
+    def __init__(self) -> None:
+        """Nothing of the queue's own."""
+
+    async def enqueue_event(self, event: Event) -> None:
+        if isinstance(event, Task):
+            self.task = event
+        elif isinstance(event, TaskStatusUpdateEvent):
+            self.task.status.CopyFrom(event.status)
+            self.task.metadata.MergeFrom(event.metadata)
+        elif isinstance(event, TaskArtifactUpdateEvent):
+            append_artifact_to_task(self.task, event)
+
+
+class Folding(DefaultRequestHandler):
+    """The least that a blocking call can cost on the SDK's own types and routes: the work in line, its events folded, one save.
+
+    It promises nothing: no second message, no cancel, no subscriber, nobody who takes over.
+    """
+
+    async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
+        asked = await self._request_context_builder.build(context, params)
+        events = Folded()
+        await self.agent_executor.execute(asked, events)
+        assert isinstance(self.task_store, InMemoryTaskStore)
+        await self.task_store.save(events.task, context)
+        return events.task
+
+
 def card(port: int) -> AgentCard:
     address = f"http://127.0.0.1:{port}/"
     return AgentCard(
@@ -61,7 +109,7 @@ def card(port: int) -> AgentCard:
 
 
 def main() -> None:
-    port, url = int(sys.argv[1]), sys.argv[2]
+    port, url, folding = int(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["folding"]
     described = card(port)
     start: list[Callable[[], Awaitable[None]]] = []
     store: TaskStore = InMemoryTaskStore()
@@ -80,7 +128,8 @@ def main() -> None:
             await step()
         yield
 
-    handler = DefaultRequestHandler(agent_executor=Echo(), task_store=store, agent_card=described)
+    kind = Folding if folding else DefaultRequestHandler
+    handler = kind(agent_executor=Echo(), task_store=store, agent_card=described)
     app = Starlette(
         routes=[
             *create_agent_card_routes(described),
@@ -89,6 +138,9 @@ def main() -> None:
         ],
         lifespan=lifespan,
     )
+    if folding:  # it is to be the least, so its garbage is collected as rarely as ours
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100)
     uvicorn.run(
         app,
         port=port,

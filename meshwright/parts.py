@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model", bound=BaseModel)
 
-MEDIA_TYPE = "application/json"
+MEDIA_TYPE, TEXT = "application/json", "text/plain"
 MAX_PARTS = 64
 
 
@@ -30,17 +30,24 @@ def _wire() -> tuple[type[Part], Callable[[Any, Any], Any], Callable[[Any], Any]
 
 
 def data_part(model: BaseModel | dict[str, Any]) -> Part:
-    """A data part that holds `model`. Raises ValueError, or another error, for what is no JSON, or not what its model says."""
-    kind, from_dict, _ = _wire()
-    content = model.model_dump(mode="json", warnings="error") if isinstance(model, BaseModel) else model
-    part = kind(media_type=MEDIA_TYPE)
-    from_dict(content, part.data)
+    """A data part that holds `model`. Raises as `put_data` does."""
+    kind, _, _ = _wire()
+    return put_data(model, kind())
+
+
+def put_data(model: BaseModel | dict[str, Any], part: Part) -> Part:
+    """Makes an empty part one that holds `model`. Raises ValueError, or another error, for what is no JSON, or not what its model says."""
+    _, from_dict, _ = _wire()
+    part.media_type = MEDIA_TYPE
+    from_dict(
+        model.model_dump(mode="json", warnings="error") if isinstance(model, BaseModel) else model, part.data
+    )
     return part
 
 
 def text_part(text: str) -> Part:
     kind, _, _ = _wire()
-    return kind(text=text, media_type="text/plain")
+    return kind(text=text, media_type=TEXT)
 
 
 def data_in(parts: Iterable[Part]) -> list[Any]:

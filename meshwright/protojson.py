@@ -120,21 +120,23 @@ def _write_value(value: Any) -> Any:
     kind = value.WhichOneof("kind")
     if kind == "string_value":
         return value.string_value
+    if kind == "number_value":
+        number = value.number_value
+        if not math.isfinite(number):
+            raise _Rare
+        return number
     if kind == "struct_value":
         return _write_struct(value.struct_value)
     if kind == "list_value":
         return _write_list(value.list_value)
     if kind == "bool_value":
         return value.bool_value
-    if kind == "number_value":
-        if not math.isfinite(value.number_value):
-            raise _Rare
-        return value.number_value
     return None
 
 
 def _write_struct(struct: Any) -> dict[str, Any]:
-    return {key: _write_value(value) for key, value in struct.fields.items()}
+    fields = struct.fields  # a map's items() is Python, and makes a pair of each
+    return {key: _write_value(fields[key]) for key in fields}
 
 
 def _write_list(values: Any) -> list[Any]:

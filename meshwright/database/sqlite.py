@@ -41,8 +41,9 @@ BUSY = 10.0
 LOOK, LONGEST_LOOK = 0.1, 1.0
 #: By how much each look that finds nothing puts off the next one: it takes ten seconds to come to the longest.
 LONGER = 1.1
-#: Bytes of a page in memory: a transaction copies each page before it changes it, in case that has to be undone.
-SMALL = 1024
+#: A database in memory, of one connection: `:memory:` is one too, but each commit there that follows a split goes through all its pages.
+MEMORY = "file:meshwright?vfs=memdb"
+OF_ITS_OWN = "PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=OFF"
 #: Operations that share one commit, at most.
 BATCH = 256
 
@@ -131,8 +132,8 @@ class Sqlite:
         """Raises SettingsError if the file cannot be opened."""
         try:
             if path is None:
-                memory = _connection(":memory:")
-                memory.execute(f"PRAGMA page_size={SMALL}")
+                memory = _connection(MEMORY)
+                memory.executescript(OF_ITS_OWN)
                 return cls(memory, memory)
             path.parent.mkdir(parents=True, exist_ok=True)
             writer = _connection(str(path))
@@ -153,13 +154,11 @@ class Sqlite:
         job.loop = asyncio.get_running_loop()
         job.future = job.loop.create_future()
         self._jobs.put(job)
-        result: T = await job.future
-        return result
+        return await job.future  # type: ignore[no-any-return]
 
     def _write_now(self, op: Operation[T]) -> T:
         """In memory: there is nobody to wait for, and nobody to share a commit with."""
-        job = _Job(op)
-        topics = self._commit([job])
+        topics = self._commit([job := _Job(op)])
         if job.error is not None:
             raise job.error
         for topic in topics:
@@ -279,7 +278,8 @@ class Sqlite:
 
 
 def _connection(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=BUSY)
+    uri = path == MEMORY
+    connection = sqlite3.connect(path, BUSY, isolation_level=None, check_same_thread=False, uri=uri)
     connection.row_factory = sqlite3.Row
     # One instant for a whole statement: SQLite asks once for all the places where it stands.
     connection.create_function("EPOCH", 0, time.time, deterministic=True)

@@ -45,13 +45,15 @@ class HttpContexts(DefaultServerCallContextBuilder):
         headers = headers_of(scope)
         if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
             require_json(request)
-        named = {uri for name in _EXTENSIONS for uri in get_requested_extensions(all_of(scope, name))}
-        require_known(version_of(request))
+        said = [name for name in _EXTENSIONS if name in headers]
+        named = {uri for name in said for uri in get_requested_extensions(all_of(scope, name))}
+        version = version_of(request)
+        require_known(version)
         require_extensions(self._required, named)
         return ServerCallContext(
             user=self.build_user(request),
             state={
-                "headers": {**headers, **repeated(scope), VERSION: version_of(request)},
+                "headers": {**headers, **repeated(scope), VERSION: version},
                 "scope": scope,
                 RECEIVE: request.receive,
                 "arrived": scope.get(ARRIVED),

@@ -29,7 +29,7 @@ from meshwright.errors import (
 from meshwright.extension import URI
 from meshwright.inbound.places import Places, rank_of
 from meshwright.origin import Origin
-from meshwright.parts import data_in, data_part, text_in, text_part
+from meshwright.parts import TEXT, data_in, data_part, put_data, text_in, text_part
 from meshwright.protojson import from_dict
 from meshwright.records import correlation, semconv, tracing
 from meshwright.records.decision import BELOW
@@ -180,7 +180,6 @@ class Executor:
         loop = asyncio.get_running_loop()
         over: asyncio.Future[None] = loop.create_future()
         work = loop.create_task(self._done(turn, incoming, over))
-        work.add_done_callback(lambda _: _set(over))  # where it was stopped before it began
         time_is_up, stopped = loop.call_later(max(incoming.by.remaining, 0), _set, over), False
         try:
             await over
@@ -277,16 +276,16 @@ class Executor:
 def _told(turn: Turn, outcome: Outcome, ms: int) -> list[Event]:
     task = turn.task
     notes = {"ms": ms, **outcome.metadata}
-    parts: list[Part] = [text_part(outcome.text)] if outcome.text else []
-    if outcome.data is not None:
-        parts.append(data_part(outcome.data))
     happened: list[Event] = []
-    if parts:
-        artifact = TaskArtifactUpdateEvent(task_id=task.id, context_id=task.context_id, last_chunk=True)
-        artifact.artifact.artifact_id = new_id()
-        artifact.artifact.name = outcome.name
-        artifact.artifact.parts.extend(parts)
-        happened.append(artifact)
+    if outcome.text or outcome.data is not None:
+        event = TaskArtifactUpdateEvent(task_id=task.id, context_id=task.context_id, last_chunk=True)
+        artifact = event.artifact
+        artifact.artifact_id, artifact.name = new_id(), outcome.name
+        if outcome.text:
+            artifact.parts.add(text=outcome.text, media_type=TEXT)
+        if outcome.data is not None:
+            put_data(outcome.data, artifact.parts.add())
+        happened.append(event)
     if outcome.waits:
         data = [data_part(dict(outcome.notice))] if outcome.notice is not None else []
         asks = _message(turn, [text_part(outcome.waits), *data])

@@ -69,10 +69,10 @@ class Specialist:
             *(peers or Alone(), self._model(incoming.minutes), asking, context),
         )
 
-        def used() -> Usage:
+        def used() -> dict[str, Any]:
             ms = int((time.monotonic() - began) * 1000)
             called = [*notebook.used, *tools.used, *(peers.used if peers else [])]
-            return Usage(tokens=budget.spent, tools=called[:256], ms=ms)
+            return {"tokens": budget.spent, "tools": called[:256], "ms": ms}
 
         answer, instead, came = None, False, "failed"
         try:
@@ -80,7 +80,7 @@ class Specialist:
             came = "answered"
         except MeshError as error:
             came = came_of(error)
-            error.notes = {"usage": {**used().model_dump(), "micros": budget.paid}}
+            error.notes = {"usage": {**used(), "micros": budget.paid}}
             await self._leave(incoming, notebook)
             raise
         except asyncio.CancelledError:
@@ -95,13 +95,13 @@ class Specialist:
             context.note(came, selected=subtask.skill, subtask=subtask.id, strategy=way)
             await budget.close()
         usage = used()
-        notes: dict[str, Any] = {"usage": {**usage.model_dump(), "micros": budget.paid}}
+        notes: dict[str, Any] = {"usage": {**usage, "micros": budget.paid}}
         if asking.put is not None or answer is None:
             notebook.subtask = subtask.model_dump(mode="json")
             return await self._asked(incoming, asking, usage, notes)
         await self._leave(incoming, notebook)
         if "usage" in type(answer).model_fields:
-            answer = answer.model_copy(update={"usage": usage})
+            answer = answer.model_copy(update={"usage": Usage.model_validate(usage)})
         if isinstance(answer, Finding):
             answer = answer.model_copy(update={"subtask": subtask.id, "agent": self._agent.name})
         reply = str(getattr(answer, "reply", "") or "")
@@ -124,16 +124,16 @@ class Specialist:
         return found
 
     async def _asked(
-        self, incoming: Incoming, asking: Asking, usage: Usage, notes: dict[str, Any]
+        self, incoming: Incoming, asking: Asking, usage: dict[str, Any], notes: dict[str, Any]
     ) -> Outcome:
         """The end of a turn with a question: what was told so far is kept, and the task waits."""
         asks, notebook = asking.put, asking.notebook
         assert asks is not None
         assert self.notebooks is not None
         assert incoming.claim is not None
-        called = list(dict.fromkeys([*asks.called, *usage.tools]))
+        called = list(dict.fromkeys([*asks.called, *usage["tools"]]))
         asks = asks.model_copy(update={"called": called[:256]})
-        notebook.open, notebook.used = asks.model_dump(mode="json"), usage.tools
+        notebook.open, notebook.used = asks.model_dump(mode="json"), usage["tools"]
         await self.notebooks.keep(incoming.claim, notebook)
         return Outcome(notice=_asked(asks), waits=_in_words(asks), metadata=notes)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from meshwright.records import correlation, tracing
@@ -48,8 +47,8 @@ class Minutes:
         #: The ids of all that was taken, kept or not, in their order.
         self.ids: list[str] = []
         self._open: dict[str, Decision] = {}
-        self._seen: Counter[str] = Counter()
-        self._dropped: Counter[str] = Counter()
+        self._seen: dict[str, int] = {}
+        self._dropped: dict[str, int] = {}
         #: The row that counts what was dropped; another once one was kept.
         self._count = 1
 
@@ -61,7 +60,7 @@ class Minutes:
         """
         name = self.id_of(kind, key)
         if kind in _COUNTED and len(self.ids) >= MOST and name not in self._open:
-            self._dropped[kind] += 1
+            self._dropped[kind] = self._dropped.get(kind, 0) + 1
             if self._tally is not None:
                 self._tally.dropped += 1
             self._note(self._id(f"dropped/{self._count}"), "context", None, self._drops())
@@ -98,7 +97,7 @@ class Minutes:
         return decision
 
     def _drops(self) -> dict[str, Any]:
-        total = self._dropped.total()
+        total = sum(self._dropped.values())
         why = f"{total} more were decided in this turn than the {MOST} that are written down"
         return {"outcome": "dropped", "reason": why, "more": {"dropped": dict(self._dropped)}}
 
@@ -106,15 +105,18 @@ class Minutes:
         """The id that `take` will give, for what has to name it before; without a key each call counts."""
         name = f"{kind}/{key}"
         if not key:
-            self._seen[kind] += 1
-            name = f"{kind}#{self._seen[kind]}"
+            name = f"{kind}#{self._time(kind)}"
         return self._id(name)
 
     def nth(self, kind: Kind, what: str) -> str:
         """A key for what may happen more than once in a turn with nothing to tell it by: `what`, and which time it is."""
         name = hashlib.sha256(what.encode(errors="replace")).hexdigest()[:16]
-        self._seen[f"{kind}/{name}"] += 1
-        return f"{name}/{self._seen[f'{kind}/{name}']}"
+        return f"{name}/{self._time(f'{kind}/{name}')}"
+
+    def _time(self, what: str) -> int:
+        """Which time it is, from 1 on."""
+        self._seen[what] = times = self._seen.get(what, 0) + 1
+        return times
 
     def _id(self, name: str) -> str:
         return decision_id(self.agent, self.task, self.turn, name)

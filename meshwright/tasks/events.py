@@ -54,7 +54,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 _STORE = "INSERT INTO events (task_id, version, turn, kind, body) VALUES (?, ?, ?, ?, ?)"
 _STATES = {state: name.removeprefix("TASK_STATE_").lower() for name, state in TaskState.items()}
 #: Without the span that the SDK puts around it.
-_add_artifact = inspect.unwrap(append_artifact_to_task)
+_join_artifact = inspect.unwrap(append_artifact_to_task)
 
 
 def state_name(state: int) -> str:
@@ -76,6 +76,15 @@ def fold(task: Task, event: Event) -> None:
         task.history.append(event)
     else:
         task.CopyFrom(event)
+
+
+def _add_artifact(task: Task, event: TaskArtifactUpdateEvent) -> None:
+    """One that is new, as nearly all are, needs none of what the SDK knows of the others."""
+    new = event.artifact.artifact_id
+    if event.append or any(known.artifact_id == new for known in task.artifacts[:]):
+        _join_artifact(task, event)
+    else:
+        task.artifacts.append(event.artifact)
 
 
 def _into_history(task: Task) -> None:

@@ -115,10 +115,10 @@ class Worker:
     async def settled(self, accepted: Accepted) -> Task | None:
         """The task as it stands when the accepted message is worked off; None if that happens in another process."""
         held = self._held.get(accepted.task_id)
-        if held is not None:
-            with contextlib.suppress(LeaseLost):
-                return await held.settled(accepted.turn)
-        return None
+        try:
+            return await held.settled(accepted.turn) if held is not None else None
+        except LeaseLost:
+            return None
 
     def let_go(self, task_id: str, *, moved: bool = False) -> None:
         """Stop working on a task: it is no longer ours. `moved` says that it goes on in another process."""
