@@ -43,7 +43,7 @@ LOOK, LONGEST_LOOK = 0.1, 1.0
 LONGER = 1.1
 #: A database in memory, of one connection: `:memory:` is one too, but each commit there that follows a split goes through all its pages.
 MEMORY = "file:meshwright?vfs=memdb"
-OF_ITS_OWN = "PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=OFF"
+OF_ITS_OWN = "PRAGMA page_size=2048; PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE"
 #: Operations that share one commit, at most.
 BATCH = 256
 
