@@ -27,6 +27,7 @@ from meshwright.errors import (
     wire_of,
 )
 from meshwright.extension import URI
+from meshwright.inbound.modes import fit
 from meshwright.inbound.places import Places, rank_of
 from meshwright.origin import Origin
 from meshwright.parts import TEXT, data_in, data_part, put_data, text_in, text_part
@@ -285,10 +286,12 @@ def _told(turn: Turn, outcome: Outcome, ms: int) -> list[Event]:
             artifact.parts.add(text=outcome.text, media_type=TEXT)
         if outcome.data is not None:
             put_data(outcome.data, artifact.parts.add())
+        fit(artifact, turn.envelope.headers)
         happened.append(event)
     if outcome.waits:
         data = [data_part(dict(outcome.notice))] if outcome.notice is not None else []
         asks = _message(turn, [text_part(outcome.waits), *data])
+        fit(asks, turn.envelope.headers)
         end = status(task.id, task.context_id, TaskState.TASK_STATE_INPUT_REQUIRED, asks)
     else:
         end = status(task.id, task.context_id, COMPLETED)

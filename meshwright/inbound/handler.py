@@ -25,6 +25,7 @@ from meshwright.deadline import Deadline
 from meshwright.errors import AlreadyDecided, StoreUnavailable
 from meshwright.inbound.ancestry import HEADER as ANCESTRY
 from meshwright.inbound.departure import Departures
+from meshwright.inbound.modes import output_modes
 from meshwright.inbound.places import Places, rank_of
 from meshwright.inbound.pushdesk import PushDesk, owner_of
 from meshwright.inbound.seen import note, seen_by
@@ -197,18 +198,15 @@ class MeshRequestHandler(PushDesk):
             by = by.at_most(by.remaining - (time.monotonic() - arrived))
         if not params.message.task_id:
             self._require_place(by, headers)
-        ask = Ask(
-            owner_of(context),
-            caller,
-            params.message,
-            admitted(
-                {name: value for name, value in headers.items() if name.startswith(CARRIED)},
-                believed=bool(caller) or self.credulous,
-            ),
-            by.remaining,
-            push,
+        carried = admitted(
+            {name: value for name, value in headers.items() if name.startswith(CARRIED)},
+            believed=bool(caller) or self.credulous,
         )
-        return await self.worker.accept(ask)
+        if params.configuration.accepted_output_modes:
+            carried |= output_modes(params.configuration.accepted_output_modes)
+        return await self.worker.accept(
+            Ask(owner_of(context), caller, params.message, carried, by.remaining, push)
+        )
 
     def _require_place(self, by: Deadline, headers: dict[str, str]) -> None:
         """Raises Overloaded, before anything is stored. A message to a task that is there already relieves more than it costs."""
