@@ -75,37 +75,33 @@ def _writer(kind: Any) -> Writer:
         return _WRITERS[descriptor.full_name]
     if descriptor.full_name.startswith("google.") or descriptor.is_extendable:
         return MessageToDict
-    fields: dict[int, tuple[str, Writer | None]] = {}
+    #: By each field's number: its name in JSON, its writer, and whether it is a list.
+    fields: dict[int, tuple[str, Writer | None, bool]] = {}
     for field in descriptor.fields:
-        writer: Writer | None
-        if field.type in _PLAIN:
-            writer = list if field.is_repeated else None
-        elif field.type == FieldDescriptor.TYPE_BYTES:
-            writer = _each(_bytes) if field.is_repeated else _bytes
+        writer: Writer | None = None
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            writer = _bytes
         elif field.type == FieldDescriptor.TYPE_ENUM and not field.enum_type.is_closed:
             writer = functools.partial(_name, {value.number: value.name for value in field.enum_type.values})
-            writer = _each(writer) if field.is_repeated else writer
         elif field.type == FieldDescriptor.TYPE_MESSAGE and not field.message_type.GetOptions().map_entry:
             part: Any = GetMessageClass(field.message_type)
             writer = _writer(part)
-            writer = _each(writer) if field.is_repeated else writer
-        else:
+        elif field.type not in _PLAIN:
             return MessageToDict
-        fields[field.number] = field.json_name, writer
+        fields[field.number] = field.json_name, writer, field.is_repeated
 
     def write(message: Any) -> dict[str, Any]:
         result = {}
         for field, value in message.ListFields():
-            name, writer = fields[field.number]
-            result[name] = value if writer is None else writer(value)
+            name, writer, repeated = fields[field.number]
+            if repeated:  # of a slice: a list of protobuf's raises an IndexError, with a text, at the end of each loop over it
+                value = value[:] if writer is None else [writer(each) for each in value[:]]
+            elif writer is not None:
+                value = writer(value)
+            result[name] = value
         return result
 
     return write
-
-
-def _each(writer: Writer) -> Writer:
-    # Of a slice, because a list of protobuf's raises an IndexError, with a text, at the end of each loop over it.
-    return lambda values: [writer(value) for value in values[:]]
 
 
 def _bytes(value: bytes) -> str:

@@ -258,8 +258,9 @@ def _entered(around: Context, task: str, user: str) -> str:
 
 def _known(around: Context, session: str, run: str, user: str = "") -> Context:
     """With the session, the run and the user in the baggage, where the caller's has none, as names."""
+    carried = baggage.get_all(around)
     for key, own in ((correlation.SESSION, session), (correlation.RUN, run), (correlation.USER, user)):
-        found = str(baggage.get_baggage(key, around) or "")
+        found = str(carried.get(key) or "")
         if (found or own) and found != (known := correlation.as_id(found or own)):
             around = baggage.set_baggage(key, known, around)
     return around

@@ -23,6 +23,8 @@ LARGEST, MOST = 8192, 64
 def read(headers: Mapping[str, str]) -> Context:
     """A context with the caller's span as parent, and its baggage; what is no trace context is not there."""
     around = Context()
+    if "traceparent" not in headers and "baggage" not in headers:
+        return around
     parent = _parent(headers)
     if parent is not None:
         around = trace.set_span_in_context(NonRecordingSpan(parent), around)
