@@ -13,13 +13,13 @@ noise hits all rows alike, and each figure is the median of its rounds. Compare 
   they are after `pip install a2a-sdk[http-server]` (which brings opentelemetry-api), with no exporter; `spans off` is the same
   with OTEL_INSTRUMENTATION_A2A_SDK_ENABLED=false. The garbage collector is Python's default. `folding` is no server that one would
   run, but the least that a call can cost here: `benchmarks.hop_stock.Folding`, without spans, its garbage seldom collected. `database` is its DatabaseTaskStore,
-  tables made at the start, SQLAlchemy's defaults, except for PostgreSQL's pool: 16 connections, so that it never reconnects.
+  tables made at the start, SQLAlchemy's defaults, except for PostgreSQL's pool: 32 connections, so that it never reconnects.
 * `ours …`: an agent as `meshwright new agent` lays it out, served by `meshwright.serve` with MESHWRIGHT_DATABASE set and
   everything else, gates included, as it comes (on an open loopback, so without tokens; the stock server checks none either).
 
 A row with a database counts only if its `tasks` table holds a row for every call that was answered. One that cannot run is
-null, and says why on stderr. `ratio` is ours by theirs, CPU at one call at a time, `ratio_c16` at 16 at a time, which keep a server
-busy. At one at a time each call finds the processor's caches cold, and costs half as much again. Ends with one JSON line.
+null, and says why on stderr. `ratio` is ours by theirs, CPU at one call at a time, `ratio_c32` at 32 at a time: those keep a server busy,
+and under so many our aims were measured. At one at a time each call finds the processor's caches cold. Ends with one JSON line.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ RATIOS = {
     "memory vs sdk memory, folding": ("ours memory", "sdk memory, folding"),
 }
 #: Connections that call at the same time, in turn.
-LINES = (1, 16)
+LINES = (1, 32)
 
 #: What was measured, by row and connections, one entry a round.
 Measured = dict[tuple[str, int], list[Figures]]
@@ -130,26 +130,26 @@ def report(names: list[str], measured: Measured) -> None:
     def of(figure: str, lines: int, rows: list[str] = names) -> dict[str, float | None]:
         return {name: _median(measured.get((name, lines), []), figure) for name in rows}
 
-    cpu, cpu_c16, p50, pace = of("cpu_ms", 1), of("cpu_ms", 16), of("p50_ms", 1), of("calls_per_s", 16)
+    cpu, cpu_c32, p50, pace = of("cpu_ms", 1), of("cpu_ms", 32), of("p50_ms", 1), of("calls_per_s", 32)
     store = of("store_cpu_ms", 1, [name for name in names if ROWS[name] == "postgres"])
     size = of("answer_bytes", 1)
-    print(f"{'':<24}{'CPU ms':>9}{'16 at once':>12}{'p50 ms':>9}{'calls/s':>9}{'PG CPU ms':>11}{'bytes':>7}")
+    print(f"{'':<24}{'CPU ms':>9}{'32 at once':>12}{'p50 ms':>9}{'calls/s':>9}{'PG CPU ms':>11}{'bytes':>7}")
     for name in names:
         cells = zip(
-            (cpu[name], cpu_c16[name], p50[name], pace[name], store.get(name), size[name]),
+            (cpu[name], cpu_c32[name], p50[name], pace[name], store.get(name), size[name]),
             ("9.2f", "12.2f", "9.2f", "9.0f", "11.2f", "7.0f"),
             strict=True,
         )
         print(f"{name:<24}" + "".join(_cell(value, shape) for value, shape in cells))
     line = {
         "cpu_ms": cpu,
-        "cpu_ms_c16": cpu_c16,
+        "cpu_ms_c32": cpu_c32,
         "p50_ms": p50,
         "calls_per_s": pace,
         "postgres_cpu_ms": store,
         "ratio": {title: _ratio(cpu.get(ours), cpu.get(theirs)) for title, (ours, theirs) in RATIOS.items()},
-        "ratio_c16": {
-            title: _ratio(cpu_c16.get(ours), cpu_c16.get(theirs)) for title, (ours, theirs) in RATIOS.items()
+        "ratio_c32": {
+            title: _ratio(cpu_c32.get(ours), cpu_c32.get(theirs)) for title, (ours, theirs) in RATIOS.items()
         },
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
     }

@@ -118,7 +118,7 @@ def main() -> None:
         from sqlalchemy.ext.asyncio import create_async_engine
 
         # On a server a connection for every call of the busiest measurement: with fewer it would reconnect all the time.
-        pool = {"pool_size": 16} if url.startswith("postgresql") else {}
+        pool = {"pool_size": 32} if url.startswith("postgresql") else {}
         store = DatabaseTaskStore(create_async_engine(url, **pool))
         start.append(store.initialize)
 
