@@ -41,9 +41,10 @@ BUSY = 10.0
 LOOK, LONGEST_LOOK = 0.1, 1.0
 #: By how much each look that finds nothing puts off the next one: it takes ten seconds to come to the longest.
 LONGER = 1.1
-#: A database in memory, of one connection: `:memory:` is one too, but each commit there that follows a split goes through all its pages.
-MEMORY = "file:meshwright?vfs=memdb"
-OF_ITS_OWN = "PRAGMA page_size=2048; PRAGMA journal_mode=MEMORY; PRAGMA locking_mode=EXCLUSIVE"
+#: How operations begin, end, and are undone. In memory nobody else looks and nothing has to last, so what was done there stays part of one
+#: transaction that never ends: a commit would go through all pages of the database whenever one of them was split.
+IN_A_FILE = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
+IN_MEMORY = ("SAVEPOINT op", "RELEASE op", ("ROLLBACK TO op", "RELEASE op"))
 #: Operations that share one commit, at most.
 BATCH = 256
 
@@ -123,6 +124,7 @@ class Sqlite:
         self._thread: threading.Thread | None = None
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
+        self._ways = IN_A_FILE if reader is not writer else IN_MEMORY
         if reader is not writer:
             self._thread = threading.Thread(target=self._write_jobs, name="sqlite-writer", daemon=True)
             self._thread.start()
@@ -132,8 +134,8 @@ class Sqlite:
         """Raises SettingsError if the file cannot be opened."""
         try:
             if path is None:
-                memory = _connection(MEMORY)
-                memory.executescript(OF_ITS_OWN)
+                memory = _connection(":memory:")
+                memory.execute("BEGIN")
                 return cls(memory, memory)
             path.parent.mkdir(parents=True, exist_ok=True)
             writer = _connection(str(path))
@@ -226,21 +228,22 @@ class Sqlite:
 
     def _commit(self, jobs: list[_Job]) -> set[str]:
         """Run the jobs in one transaction; if one of them fails, each in one of its own."""
-        transaction = SqliteTransaction(self._writing)
+        transaction, (begin, end, undo) = SqliteTransaction(self._writing), self._ways
         with Verdict() as verdict:
-            self._writing.execute("BEGIN IMMEDIATE")
+            self._writing.execute(begin)
             for job in jobs:
                 transaction.concluded = False
                 job.result, job.error = _drive(job.op, transaction), None
             transaction.concluded = False
             _drive(transaction.endings.run, transaction)
-            self._writing.execute("COMMIT")
+            self._writing.execute(end)
         error = verdict.error
         if error is None:
             return transaction.topics
         with contextlib.suppress(sqlite3.Error):
             if self._writer.in_transaction:
-                self._writing.execute("ROLLBACK")
+                for step in undo:
+                    self._writing.execute(step)
         if len(jobs) > 1 and not _is_lasting(error):
             return set().union(*(self._commit([job]) for job in jobs))
         for job in jobs:
@@ -270,16 +273,13 @@ class Sqlite:
                 pause = min(pause * LONGER, LONGEST_LOOK)
 
     def _version(self) -> int:
-        try:
-            found: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.Error:
-            return -1
-        return found
+        with contextlib.suppress(sqlite3.Error):
+            return int(self._reader.execute("PRAGMA data_version").fetchone()[0])
+        return -1
 
 
 def _connection(path: str) -> sqlite3.Connection:
-    uri = path == MEMORY
-    connection = sqlite3.connect(path, BUSY, isolation_level=None, check_same_thread=False, uri=uri)
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=BUSY)
     connection.row_factory = sqlite3.Row
     # One instant for a whole statement: SQLite asks once for all the places where it stands.
     connection.create_function("EPOCH", 0, time.time, deterministic=True)

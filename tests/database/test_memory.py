@@ -39,3 +39,20 @@ async def test_what_fails_leaves_nothing_however_many_pages_it_has_changed() -> 
         await database.write(fill)
     assert await kept(database) == ["c"]
     await database.close()
+
+
+async def test_one_that_fails_takes_nothing_of_the_others_with_it() -> None:
+    database = await open_database("memory:")
+    for number in range(50):
+        await database.execute(KEEP, f"t{number}", "c", b"x")
+        with pytest.raises(database.refusals):
+            await database.execute(KEEP, f"t{number}", "c", b"again")
+
+        async def half(tx: Any, number: int = number) -> None:
+            await tx.execute(KEEP, f"t{number}", "d", b"")
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            await database.write(half)
+    assert await kept(database) == ["c"] * 50
+    await database.close()
