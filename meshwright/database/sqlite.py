@@ -165,8 +165,7 @@ class Sqlite:
             raise job.error
         for topic in topics:
             self._tell(topic, True)
-        result: T = job.result
-        return result
+        return job.result  # type: ignore[no-any-return]
 
     async def read(self, op: Operation[T]) -> T:
         if self._closed:
@@ -234,8 +233,9 @@ class Sqlite:
             for job in jobs:
                 transaction.concluded = False
                 job.result, job.error = _drive(job.op, transaction), None
-            transaction.concluded = False
-            _drive(transaction.endings.run, transaction)
+            if transaction.endings:
+                transaction.concluded = False
+                _drive(transaction.endings.run, transaction)
             self._writing.execute(end)
         error = verdict.error
         if error is None:
