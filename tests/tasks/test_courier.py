@@ -119,6 +119,16 @@ async def test_who_asks_too_late_is_told_where_the_task_has_come_to(start: Any, 
     assert bodies == [task, task]
 
 
+async def test_who_was_told_of_the_end_is_not_told_again_for_the_same_configuration(start: Any) -> None:
+    one = await start()
+    task = await asked(one, "http://127.0.0.1:9/hook")
+    await one.send("done", task_id=task.id)
+    told = len(await outbox(one))
+    config = TaskPushNotificationConfig(task_id=task.id, id="hook", url="http://127.0.0.1:9/hook")
+    await one.handler.on_create_task_push_notification_config(config, context())
+    assert len(await outbox(one)) == told
+
+
 async def test_who_says_with_the_same_message_once_more_where_word_is_to_go_is_told(start: Any) -> None:
     one, two = await start(), await start()
     asks = request("hold", wait=False, message_id="m1")
