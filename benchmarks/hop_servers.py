@@ -80,7 +80,7 @@ class Server:
                     break
             await asyncio.sleep(0.1)
         await self.measure(WARM_UP, 1)
-        await self.measure(WARM_UP, 16)
+        await self.measure(WARM_UP, 32)
 
     def _status(self, path: str) -> int:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=1)

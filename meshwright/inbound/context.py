@@ -22,6 +22,7 @@ from a2a.utils.errors import (
 from meshwright.inbound.departure import RECEIVE
 from meshwright.inbound.doorman import ARRIVED
 from meshwright.inbound.headers import all_of, headers_of
+from meshwright.mediatypes import essence
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
@@ -94,7 +95,7 @@ def repeated(scope: Scope) -> dict[str, str]:
 
 def require_json(request: Request) -> None:
     """Raises ContentTypeNotSupportedError. Without a type a browser sends a body to us for any page that is open in it."""
-    kind = headers_of(request.scope).get("content-type", "").partition(";")[0].strip().lower()
+    kind = essence(headers_of(request.scope).get("content-type", ""))
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise ContentTypeNotSupportedError(
             message="Incompatible content types: send application/json or application/a2a+json"

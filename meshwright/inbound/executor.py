@@ -27,7 +27,6 @@ from meshwright.errors import (
     wire_of,
 )
 from meshwright.extension import URI
-from meshwright.inbound.modes import fit
 from meshwright.inbound.places import Places, rank_of
 from meshwright.origin import Origin
 from meshwright.parts import TEXT, data_in, data_part, put_data, text_in, text_part
@@ -38,6 +37,7 @@ from meshwright.records.metrics import Worked
 from meshwright.records.minutes import Minutes
 from meshwright.tasks.events import COMPLETED, WORKING, Event, ends_in, status
 from meshwright.tasks.ids import new_id
+from meshwright.tasks.modes import fit
 from meshwright.tasks.turn import Postponed
 
 if TYPE_CHECKING:

@@ -25,7 +25,6 @@ from meshwright.deadline import Deadline
 from meshwright.errors import AlreadyDecided, StoreUnavailable
 from meshwright.inbound.ancestry import HEADER as ANCESTRY
 from meshwright.inbound.departure import Departures
-from meshwright.inbound.modes import output_modes
 from meshwright.inbound.places import Places, rank_of
 from meshwright.inbound.pushdesk import PushDesk, owner_of
 from meshwright.inbound.seen import note, seen_by
@@ -41,6 +40,7 @@ from meshwright.records.correlation import admitted
 from meshwright.tasks import pushes
 from meshwright.tasks.accept import Accepted, Ask
 from meshwright.tasks.events import SETTLED, TERMINAL, state_name
+from meshwright.tasks.modes import output_modes
 
 if TYPE_CHECKING:
     from a2a.server.context import ServerCallContext

@@ -6,12 +6,12 @@ protobuf takes a message without them, an enum's number that has no name, and a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from a2a.types import Role, TaskState
 from a2a.utils.errors import ContentTypeNotSupportedError, InvalidParamsError, TaskNotFoundError
 
+from meshwright.mediatypes import essence, names
 from meshwright.parts import MAX_PARTS, text_in
 
 if TYPE_CHECKING:
@@ -99,23 +99,13 @@ def require_push(config: TaskPushNotificationConfig) -> None:
 def input_modes(card: AgentCard) -> frozenset[str]:
     """The media types that an agent takes, for one of its skills at least; empty if it declares none, and takes all."""
     declared = [*card.default_input_modes, *(mode for skill in card.skills for mode in skill.input_modes)]
-    return frozenset(_essence(mode) for mode in declared)
+    return frozenset(essence(mode) for mode in declared)
 
 
 def require_input_modes(message: Message, known: frozenset[str]) -> None:
     """Raises ContentTypeNotSupportedError for a part that says itself that it is of a type which is not among `known`."""
     for part in message.parts:
-        if part.media_type and known and not known.intersection(_names(_essence(part.media_type))):
+        if part.media_type and known and not known.intersection(names(essence(part.media_type))):
             raise ContentTypeNotSupportedError(
                 message=f"{part.media_type[:MAX_ID]} is not taken here; these are: {', '.join(sorted(known))}"
             )
-
-
-def _essence(media_type: str) -> str:
-    """A media type without parameters: names do not differ by case (RFC 9110, 8.3.1)."""
-    return media_type.partition(";")[0].strip().lower()
-
-
-def _names(essence: str) -> Iterable[str]:
-    """What a card may declare that a type falls under."""
-    return essence, f"{essence.partition('/')[0]}/*", "*/*"

@@ -19,6 +19,7 @@ from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
 from meshwright.records.correlation import followed, of_trace
 from meshwright.tasks.events import WORKING, fold, instant, stamp, state_name, status, store, stored
 from meshwright.tasks.ids import new_id
+from meshwright.tasks.modes import modes_of
 from meshwright.tasks.pushes import announce, attach, keep, kept_first, named
 from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, Work, find, load
 
@@ -188,7 +189,8 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
     )
     if not rows:
         return False
-    message, trace = Message(message_id=name, task_id=task_id), json.dumps(await trace_of(tx, task_id))
+    first = await _first_headers(tx, task_id)
+    message, around = Message(message_id=name, task_id=task_id), {**of_trace(first), **modes_of(first)}
     await tx.execute(
         "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0.0)",
@@ -201,7 +203,7 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
             task_id,
             rows[0]["asked"],
             message.SerializeToString(),
-            trace,
+            json.dumps(around),
         ),
     )
     tx.wake(agent)
@@ -211,8 +213,13 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
 
 async def trace_of(tx: Transaction, task_id: str) -> dict[str, str]:
     """The headers of the trace in which a task began."""
+    return of_trace(await _first_headers(tx, task_id))
+
+
+async def _first_headers(tx: Transaction, task_id: str) -> dict[str, str]:
+    """What came with the message that made a task."""
     rows = await tx.execute("SELECT headers FROM inbox WHERE task_id = ? AND turn = 1", task_id)
-    return of_trace(json.loads(rows[0]["headers"])) if rows else {}
+    return dict(json.loads(rows[0]["headers"])) if rows else {}
 
 
 _GOES_ON = "UPDATE tasks SET version = ?, state = ?, updated = ?,"

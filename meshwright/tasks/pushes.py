@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from meshwright.database import Statement, Transaction
     from meshwright.tasks.book import TaskBook
 
+#: What a notification holds.
+Told = TaskStatusUpdateEvent | TaskArtifactUpdateEvent | Task
 #: Says why no notification may go to an address; an empty string lets it.
 Screen = Callable[[str], Awaitable[str]]
 
@@ -94,28 +96,24 @@ async def announce(tx: Transaction, agent: str, task_id: str, version: int, even
 
 
 async def _post(
-    tx: Transaction, agent: str, config: TaskPushNotificationConfig, place: str, told: Event
+    tx: Transaction, agent: str, config: TaskPushNotificationConfig, place: str, told: Told
 ) -> None:
     """One notification. The names of a configuration's, in their order, are the order in which they go out."""
     await tx.execute(
         "INSERT INTO outbox (id, agent, task_id, kind, address, body, state, remote, answer, attempts, due, created, why)"
         " VALUES (?, ?, ?, 'push', ?, ?, 'open', ?, '', 0, EPOCH(), EPOCH(), '') ON CONFLICT (id) DO NOTHING",
         *(f"{config.task_id}:{place}:{config.id}", agent, config.task_id, config.url),
-        *(json.dumps(notification(told)), config.id),
+        *(json.dumps(_notification(told)), config.id),
     )
 
 
-def notification(event: Event) -> dict[str, Any]:
-    """The JSON of a StreamResponse that holds `event`."""
-    if isinstance(event, TaskStatusUpdateEvent):
-        told = StreamResponse(status_update=event)
-    elif isinstance(event, TaskArtifactUpdateEvent):
-        told = StreamResponse(artifact_update=event)
-    elif isinstance(event, Task):
-        told = StreamResponse(task=event)
-    else:
-        told = StreamResponse(message=event)
-    return dict(to_dict(told))
+def _notification(told: Told) -> dict[str, Any]:
+    """The JSON of a StreamResponse that holds what is told."""
+    if isinstance(told, TaskStatusUpdateEvent):
+        return dict(to_dict(StreamResponse(status_update=told)))
+    if isinstance(told, TaskArtifactUpdateEvent):
+        return dict(to_dict(StreamResponse(artifact_update=told)))
+    return dict(to_dict(StreamResponse(task=told)))
 
 
 async def add(book: TaskBook, config: TaskPushNotificationConfig, owner: str) -> TaskPushNotificationConfig:

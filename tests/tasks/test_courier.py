@@ -371,10 +371,8 @@ async def test_cancelling_a_task_tells_the_peers_that_still_work_for_it(start: A
         ("https://both.example/", False),
         ("http://outside.example/", False),
         ("https://outside.example/", True),
-        (
-            "https://away.example/",
-            True,
-        ),  # of what stands for nothing now it is asked again when word goes there
+        # of what stands for nothing now it is asked again when word goes there
+        ("https://away.example/", True),
         ("http://10.9.9.9/", True),
         ("http://hooks.corp/", True),
         ("http://a.hooks.corp/", True),

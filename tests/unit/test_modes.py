@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import httpx
 import pytest
 from a2a.server.request_handlers import RequestHandler
+from a2a.types import Message, Part, Role
 
 import agent_cards
+from meshwright.database import open_database
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
-from meshwright.inbound.modes import KEY, LONGEST, MOST, output_modes
 from meshwright.inbound.server import a2a_app
 from meshwright.settings import Settings
+from meshwright.tasks.accept import Ask, Desk, accept, signal
+from meshwright.tasks.modes import KEY, LONGEST, MOST, output_modes
 from meshwright.testing import InProcess, Keyring
 
 ORIGIN = "http://agent"
@@ -43,8 +47,8 @@ async def agent() -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-def asking(text: str, modes: list[str], number: int = 0) -> dict[str, Any]:
-    message = {"messageId": f"m{number}", "role": "ROLE_USER", "parts": [{"text": text}]}
+def asking(text: str, modes: list[str]) -> dict[str, Any]:
+    message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": text}]}
     return {"message": message, "configuration": {"acceptedOutputModes": modes}}
 
 
@@ -95,3 +99,14 @@ def test_of_a_list_without_end_the_beginning_is_kept() -> None:
     kept = output_modes([f"text/{number}{'x' * 500}" for number in range(500)])[KEY].split(",")
     assert (len(kept), max(map(len, kept))) == (MOST, LONGEST)
     assert output_modes([]) == {}
+
+
+async def test_what_goes_on_by_our_own_word_holds_to_what_came_with_the_first_message() -> None:
+    database = await open_database("memory:")
+    message = Message(message_id="m", role=Role.ROLE_USER, parts=[Part(text="hi")])
+    ask = Ask("me", "", message, output_modes(["text/plain"]), 60.0)
+    task = await database.write(lambda tx: accept(tx, Desk("agent", "r", None), ask))
+    assert await database.write(lambda tx: signal(tx, "agent", task.task_id, "decided"))
+    headers = await database.execute("SELECT headers FROM inbox ORDER BY turn")
+    assert [json.loads(row["headers"])[KEY] for row in headers] == ["text/plain"] * 2
+    await database.close()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from meshwright.mediatypes import essence, names
+
 if TYPE_CHECKING:
     from a2a.types import Artifact, Message
 
@@ -17,14 +19,19 @@ KEY = "mesh-accepted-output-modes"
 #: Of a list that is longer, or a mode that is, the rest says nothing.
 MOST, LONGEST = 32, 128
 #: Names that clients of before 1.0 use.
-_SHORT = {"text": "text/plain", "data": "application/json"}
+_SHORT = {"text": "text/plain", "data": "application/json", "*": "*/*"}
 
 
 def output_modes(modes: Iterable[str]) -> dict[str, str]:
     """What is kept of a client's list: nothing if it has none."""
-    essences = [mode.partition(";")[0].strip().lower()[:LONGEST] for mode in list(modes)[:MOST]]
+    essences = [essence(mode)[:LONGEST] for mode in list(modes)[:MOST]]
     known = ",".join(dict.fromkeys(_SHORT.get(each, each) for each in essences if each))
     return {KEY: known} if known else {}
+
+
+def modes_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those that came with a message, for another of the same task that has none of its own."""
+    return {KEY: headers[KEY]} if KEY in headers else {}
 
 
 def fit(answer: Artifact | Message, headers: Mapping[str, str]) -> None:
@@ -32,12 +39,7 @@ def fit(answer: Artifact | Message, headers: Mapping[str, str]) -> None:
     if KEY not in headers:
         return
     modes = set(headers[KEY].split(","))
-    fitting = [part for part in answer.parts[:] if modes & {*_names(part.media_type)}]
+    fitting = [part for part in answer.parts[:] if modes & names(part.media_type)]
     if fitting:
         del answer.parts[:]
         answer.parts.extend(fitting)
-
-
-def _names(media_type: str) -> tuple[str, ...]:
-    """What a client may say that a type falls under."""
-    return media_type, f"{media_type.partition('/')[0]}/*", "*/*", "*"
