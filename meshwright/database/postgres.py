@@ -213,6 +213,10 @@ class Postgres:
         elif isinstance(error, _GONE) and not isinstance(error, ValueError):  # that one is a wrong argument
             for _, future in jobs:
                 _fail(future, StoreUnavailable(f"the database is gone ({type(error).__name__})"))
+            for topic in (
+                transaction.topics
+            ):  # it may be committed all the same, and what the server tells of it seem ours
+                self._tell(topic, True)
             if not connection.is_closed():
                 connection.terminate()
         elif len(jobs) > 1 or isinstance(error, _AGAIN):

@@ -1,0 +1,147 @@
+"""What a server, a network or an operator does to connections to PostgreSQL, and that nobody waits for word that never comes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from meshwright.database import Database, Transaction
+from meshwright.database.door import connect
+from meshwright.database.pgtransaction import CHANNEL
+from meshwright.errors import StoreUnavailable
+
+
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    fresh: Callable[[], str] = request.getfixturevalue("postgres")
+    return fresh()
+
+
+class Relay:
+    """A network between a process and the server, which can forget connections without a word, or cut one before an answer."""
+
+    def __init__(self, url: str) -> None:
+        folder = Path(parse_qs(urlsplit(url).query)["host"][0])
+        self._socket = next(path for path in folder.glob(".s.PGSQL.*") if path.suffix != ".lock")
+        self.url = ""
+        #: Those that are open now pass nothing on any more, in either direction.
+        self.forgotten: set[asyncio.StreamWriter] = set()
+        #: The answer to the first message that holds this never comes: the connection breaks in its place, once word of the
+        #: commit has come to whoever listens.
+        self.cut: bytes | None = None
+        self._told = asyncio.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def forget(self) -> None:
+        self.forgotten |= self._writers
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, ours = await asyncio.open_unix_connection(self._socket)
+        self._writers.add(writer)
+        doomed = asyncio.Event()
+
+        async def up() -> None:
+            while data := await reader.read(65_536):
+                if self.cut is not None and self.cut in data:
+                    self.cut = None
+                    doomed.set()
+                if writer not in self.forgotten:
+                    ours.write(data)
+
+        async def down() -> None:
+            while data := await theirs.read(65_536):
+                if doomed.is_set():
+                    await self._told.wait()
+                    break
+                if writer not in self.forgotten:
+                    writer.write(data)
+                if CHANNEL.encode() in data:
+                    self._told.set()
+            writer.transport.abort()
+
+        ways = {asyncio.ensure_future(up()), asyncio.ensure_future(down())}
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._writers.discard(writer)
+            for way in ways:
+                way.cancel()
+            for end in (ours, writer):
+                end.transport.abort()
+            await asyncio.wait(ways)
+
+
+@contextlib.asynccontextmanager
+async def relayed(url: str) -> AsyncIterator[Relay]:
+    relay = Relay(url)
+    open_: set[asyncio.Task[None]] = set()
+    server = await asyncio.start_server(
+        lambda *ends: open_.add(asyncio.ensure_future(relay.connected(*ends))), "127.0.0.1", 0
+    )
+    relay.url = (
+        f"postgresql://postgres@127.0.0.1:{server.sockets[0].getsockname()[1]}/postgres?sslmode=disable"
+    )
+    try:
+        yield relay
+    finally:
+        server.close()
+        for each in open_:
+            each.cancel()
+        if open_:
+            await asyncio.wait(open_)
+
+
+@contextlib.asynccontextmanager
+async def setting(admin: Database, name: str, value: str) -> AsyncIterator[None]:
+    """What an operator sets for a whole database, for connections that are made now."""
+    database = (await admin.execute("SELECT current_database() AS name"))[0]["name"]
+    await admin.execute(f'ALTER DATABASE "{database}" SET {name} = {value}')
+    try:
+        yield
+    finally:
+        await admin.execute(f'ALTER DATABASE "{database}" RESET {name}')
+
+
+def note(number: int, topic: str = "news") -> Any:
+    async def op(tx: Transaction) -> None:
+        await tx.execute("INSERT INTO notes (id) VALUES (?)", number)
+        tx.wake(topic)
+
+    return op
+
+
+@contextlib.asynccontextmanager
+async def door_to(url: str) -> AsyncIterator[Database]:
+    door = await connect(url)
+    try:
+        yield door
+    finally:
+        await door.close()
+
+
+def heard_by(door: Database) -> dict[str | None, asyncio.Event]:
+    """Bells for word of anything (None) and for `news`."""
+    bells: dict[str | None, asyncio.Event] = {None: asyncio.Event(), "news": asyncio.Event()}
+    door.listen(lambda topic, mine: bells[topic].set())
+    return bells
+
+
+async def test_who_waits_hears_of_a_commit_of_which_nobody_could_be_told_whether_it_was_one(
+    postgres_url: str,
+) -> None:
+    async with door_to(postgres_url) as admin, relayed(postgres_url) as relay, door_to(relay.url) as door:
+        await admin.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY)")
+        bells = heard_by(door)
+        await bells[None].wait()  # it listens
+        relay.cut = b"COMMIT"
+        with pytest.raises(StoreUnavailable):
+            await door.write(note(1))
+        assert [row["id"] for row in await admin.execute("SELECT id FROM notes")] == [1]
+        async with asyncio.timeout(10):
+            await bells["news"].wait()
