@@ -26,6 +26,9 @@ WRITERS, READERS = 3, 4
 BATCH = 128
 #: Seconds a statement may take before the server gives it up; a lock that is held longer is a fault.
 STATEMENT = 20.0
+#: Seconds for which nothing is heard before a connection that only listens is asked whether it is still one, and for the answer: a network
+#: that forgets it says so to nobody.
+QUIET = 10.0
 _LOST = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncio.TimeoutError)
 _GONE = (
     *_LOST,
@@ -246,7 +249,8 @@ class Postgres:
                 await connection.add_listener(CHANNEL, self._heard)
                 self._tell(None, False)
                 pause = 0.1
-                await lost.wait()
+                while not await _rings(lost, QUIET):
+                    await connection.execute("SELECT 1", timeout=QUIET)
             except _GONE:
                 continue
             finally:
@@ -259,6 +263,14 @@ class Postgres:
 
 def _ring(bell: asyncio.Event, _: Any) -> None:
     bell.set()
+
+
+async def _rings(bell: asyncio.Event, seconds: float) -> bool:
+    """Whether it rings in this time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await bell.wait()
+    return bell.is_set()
 
 
 def _fail(future: asyncio.Future[Any], error: BaseException) -> None:

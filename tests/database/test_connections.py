@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from meshwright.database import Database, Transaction
+from meshwright.database import Database, Transaction, postgres
 from meshwright.database.door import connect
 from meshwright.database.pgtransaction import CHANNEL
 from meshwright.errors import StoreUnavailable
@@ -143,5 +143,23 @@ async def test_who_waits_hears_of_a_commit_of_which_nobody_could_be_told_whether
         with pytest.raises(StoreUnavailable):
             await door.write(note(1))
         assert [row["id"] for row in await admin.execute("SELECT id FROM notes")] == [1]
+        async with asyncio.timeout(10):
+            await bells["news"].wait()
+
+
+async def test_who_listens_on_a_connection_that_a_network_has_forgotten_finds_out(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "QUIET", 0.2)
+    async with door_to(postgres_url) as admin, relayed(postgres_url) as relay, door_to(relay.url) as door:
+        await admin.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY)")
+        bells = heard_by(door)
+        await bells[None].wait()  # it listens
+        bells[None].clear()
+        relay.forget()
+        await admin.write(note(1))  # nobody hears it
+        async with asyncio.timeout(20):
+            await bells[None].wait()  # it listens again, and says that anything may have changed
+        await admin.write(note(2))
         async with asyncio.timeout(10):
             await bells["news"].wait()
