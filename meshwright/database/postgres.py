@@ -41,8 +41,12 @@ _GONE = (
 )
 #: What a server says to whoever wants in, with the above: a password that has changed, a database that lets nobody in just now.
 _SHUT = (*_GONE, asyncpg.PostgresError)
-#: Two commits that met in the wrong order: the same again, alone, gets through.
-_AGAIN = (asyncpg.exceptions.DeadlockDetectedError, asyncpg.exceptions.SerializationError)
+#: The same again, alone, gets through: two commits met in the wrong order, or a newer build has changed the table meanwhile.
+_AGAIN = (
+    asyncpg.exceptions.DeadlockDetectedError,
+    asyncpg.exceptions.SerializationError,
+    asyncpg.exceptions.InvalidCachedStatementError,
+)
 
 
 class Postgres:

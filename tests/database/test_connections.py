@@ -163,3 +163,17 @@ async def test_who_listens_on_a_connection_that_a_network_has_forgotten_finds_ou
         await admin.write(note(2))
         async with asyncio.timeout(10):
             await bells["news"].wait()
+
+
+async def test_a_schema_that_changes_under_a_process_that_serves_is_no_error(postgres_url: str) -> None:
+    async def whole(tx: Transaction) -> list[dict[str, Any]]:
+        return [dict(row) for row in await tx.execute("UPDATE notes SET id = id WHERE id = ? RETURNING *", 1)]
+
+    async with door_to(postgres_url) as newer, door_to(postgres_url) as door:
+        await newer.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY)")
+        await newer.write(note(1))
+        for _ in range(9):  # one after the other, on each of the connections that write
+            await door.write(whole)
+        await newer.execute("ALTER TABLE notes ADD COLUMN more TEXT NOT NULL DEFAULT ''")
+        for _ in range(9):
+            assert await door.write(whole) == [{"id": 1, "more": ""}]
