@@ -38,6 +38,8 @@ _GONE = (
     asyncpg.exceptions.PostgresSystemError,
     # it was the first of several servers and is not any more, or an operator has stopped writing for a while
     asyncpg.exceptions.ReadOnlySQLTransactionError,
+    # somebody holds a lock for longer than an operator lets anybody wait
+    asyncpg.exceptions.LockNotAvailableError,
 )
 #: What a server says to whoever wants in, with the above: a password that has changed, a database that lets nobody in just now.
 _SHUT = (*_GONE, asyncpg.PostgresError)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import pytest
 
 from meshwright.database import Database, Transaction, postgres
@@ -177,3 +178,16 @@ async def test_a_schema_that_changes_under_a_process_that_serves_is_no_error(pos
         await newer.execute("ALTER TABLE notes ADD COLUMN more TEXT NOT NULL DEFAULT ''")
         for _ in range(9):
             assert await door.write(whole) == [{"id": 1, "more": ""}]
+
+
+async def test_a_row_that_is_locked_longer_than_an_operator_allows_is_unavailable(postgres_url: str) -> None:
+    async with door_to(postgres_url) as admin, setting(admin, "lock_timeout", "50"):
+        await admin.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY)")
+        holder = await asyncpg.connect(postgres_url)
+        await holder.execute("BEGIN; LOCK TABLE notes")
+        async with door_to(postgres_url) as door:
+            with pytest.raises(StoreUnavailable):
+                await door.write(note(1))
+            await holder.execute("ROLLBACK")
+            await door.write(note(2))
+        await holder.close()
