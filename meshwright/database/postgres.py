@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 WRITERS, READERS = 3, 4
 #: Operations that share one commit, at most.
 BATCH = 128
+#: For our connections, whatever is usual there. Each statement sees what was committed before it: who has waited for another looks again.
+_SETTINGS = {"jit": "off", "default_transaction_isolation": "read committed"}
 #: Seconds a statement may take before the server gives it up; a lock that is held longer is a fault.
 STATEMENT = 20.0
 #: Seconds for which nothing is heard before a connection that only listens is asked whether it is still one, and for the answer: a network
@@ -133,7 +135,7 @@ class Postgres:
 
     async def _connect(self) -> asyncpg.Connection[Any]:
         connection: asyncpg.Connection[Any] = await asyncpg.connect(
-            self._url, timeout=10, command_timeout=STATEMENT, server_settings={"jit": "off"}
+            self._url, timeout=10, command_timeout=STATEMENT, server_settings=_SETTINGS
         )
         # Whoever runs the server may have traded the last commits for speed; what we acknowledge has to be on its disk.
         ready = False

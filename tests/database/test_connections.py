@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
-from meshwright.database import Database, Transaction, postgres
+from meshwright.database import Database, Transaction, open_database, postgres
 from meshwright.database.door import connect
 from meshwright.database.pgtransaction import CHANNEL
+from meshwright.database.schema import VERSIONS
 from meshwright.errors import StoreUnavailable
 
 
@@ -191,3 +192,18 @@ async def test_a_row_that_is_locked_longer_than_an_operator_allows_is_unavailabl
             await holder.execute("ROLLBACK")
             await door.write(note(2))
         await holder.close()
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_those_that_start_at_once_make_the_schema_once_whatever_isolation_is_usual_there(
+    postgres_url: str, level: str
+) -> None:
+    async with (
+        door_to(postgres_url) as admin,
+        setting(admin, "default_transaction_isolation", f"'{level}'"),
+    ):
+        doors = await asyncio.gather(*(open_database(postgres_url) for _ in range(4)))
+        rows = await doors[0].execute("SELECT version FROM schema_versions ORDER BY version")
+        assert [row["version"] for row in rows] == [version.number for version in VERSIONS]
+        for door in doors:
+            await door.close()
