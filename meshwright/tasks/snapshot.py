@@ -83,7 +83,8 @@ async def load(tx: Transaction, row: Row) -> Snapshot:
     """The snapshot of a row that holds COLUMNS, brought up to its version from the log."""
     task = Task.FromString(bytes(row["body"]))
     if row["body_version"] < row["version"]:
-        for _, _, event in await since(tx, row["id"], row["body_version"]):
+        # Not beyond it: what comes in between the two looks is told to those who follow from here, and would be in the task twice.
+        for _, _, event in await since(tx, row["id"], row["body_version"], row["version"]):
             fold(task, event)
     return Snapshot(
         task,

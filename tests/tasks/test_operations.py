@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ from a2a.types import (
 from a2a.utils.errors import InvalidParamsError, TaskNotFoundError, UnsupportedOperationError
 
 from meshwright.tasks.events import Event, decode, fold, since, status
+from meshwright.tasks.snapshot import COLUMNS, load
 from meshwright.tasks.turn import Turn
+from tests.tasks.conftest import text_of
 
 DONE = TaskState.TASK_STATE_COMPLETED
 
@@ -152,6 +155,21 @@ async def test_while_it_runs_a_task_reads_the_same_everywhere(start: Any) -> Non
     await one.work.began.wait()
     assert await one.get(task.id) == await two.get(task.id)
     assert (await two.get(task.id)).status.state == TaskState.TASK_STATE_WORKING
+
+
+async def test_what_comes_between_two_looks_is_not_in_the_task_already_when_it_is_streamed(
+    start: Any,
+) -> None:
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.send("hold this as well", wait=False, task_id=task.id)
+    rows = await two.database.execute(f"SELECT {COLUMNS} FROM tasks WHERE id = ?", task.id)
+    await one.send("and that", wait=False, task_id=task.id)  # after the row was read, and before its log is
+    snapshot = await two.database.read(lambda tx: load(tx, rows[0]))
+    assert [text_of(message) for message in snapshot.task.history] == ["hold", "hold this as well"]
+    async with aclosing(two.book.follow(task.id, snapshot.version)) as happening:
+        _, _, event = await anext(happening)
+    assert text_of(event) == "and that"
 
 
 async def test_nothing_more_is_streamed_of_a_task_that_has_ended(start: Any) -> None:
