@@ -69,6 +69,7 @@ class Worker:
         self._put_off: list[Claim] = []  # stopped because the database was away, by no fault of theirs
         self._accepting = Errands()
         self._keeping: asyncio.Task[None] | None = None
+        self._taking = asyncio.Lock()
         self._looks = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -132,12 +133,12 @@ class Worker:
     async def drain(self, grace: float) -> None:
         """Take nothing more, finish what can be finished within `grace` seconds, and hand the rest to other replicas."""
         self.draining = True
-        if self._runs:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(grace):
-                    await self._idle.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._idle.wait()
         await self._accepting.all_done()
-        left = [held.claim for held in self._held.values()] + self._put_off
+        async with self._taking:  # what was just being taken is in hand then
+            left = [held.claim for held in self._held.values()] + self._put_off
         for task_id in list(self._held):
             self.let_go(task_id, moved=True)
         if self._runs:
@@ -165,7 +166,8 @@ class Worker:
                     if self._held or self._put_off:
                         await self._renew()
                     if not self.draining and len(self._runs) < self._at_once:
-                        soon = await self._take(began + pause)
+                        async with self._taking:
+                            soon = await self._take(began + pause)
                         if not self._held:
                             pause = self._rest(soon)
                         elif asyncio.get_running_loop().time() >= began + pause:
@@ -229,7 +231,7 @@ class Worker:
             for claim in claims:
                 with contextlib.suppress(LeaseLost):
                     await self._open(claim)
-            if asyncio.get_running_loop().time() >= until:
+            if self.draining or asyncio.get_running_loop().time() >= until:
                 break
         return soon
 
@@ -293,7 +295,8 @@ class Worker:
         except LeaseLost as error:
             log.info("%s", error)
         except Postponed as error:
-            await self._put_back(held, error)
+            log.warning("the task %s is put back for %.0f s: %s", held.claim.task_id, error.seconds, error)
+            await self._release([held.claim], error.seconds, str(error))
         except StoreUnavailable as error:
             log.warning("the task %s stops here and is put back: %s", held.claim.task_id, error)
             self._put_off.append(held.claim)
@@ -302,10 +305,6 @@ class Worker:
         run, task, turn = envelope.headers.get(HEADER_RUN, "")[:64], held.claim.task_id, envelope.turn
         minutes = Minutes(self.book.agent, task, turn, run=run, caller=envelope.caller, tally=self.decided)
         return Turn(held, envelope, held.claims + 1, minutes)
-
-    async def _put_back(self, held: Held, later: Postponed) -> None:
-        log.warning("the task %s is put back for %.0f s: %s", held.claim.task_id, later.seconds, later)
-        await self._release([held.claim], later.seconds, str(later))
 
     async def _release(self, claims: list[Claim], seconds: float = 0.0, why: str = "") -> None:
         await self.book.database.write(

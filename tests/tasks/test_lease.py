@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from a2a.types import TaskState
 from a2a.utils.errors import TaskNotCancelableError
 
+from meshwright.database import Database
 from meshwright.errors import LeaseLost, StoreUnavailable
 from meshwright.tasks import lease
 from meshwright.tasks.events import Event, status
@@ -17,7 +18,7 @@ from meshwright.tasks.outbox import Outbox
 from meshwright.tasks.snapshot import Claim
 from meshwright.tasks.turn import Turn
 from meshwright.tasks.worker import TAKE
-from tests.tasks.conftest import Work
+from tests.tasks.conftest import Replica, Work
 
 DONE = TaskState.TASK_STATE_COMPLETED
 
@@ -369,3 +370,44 @@ async def test_a_database_that_is_away_now_and_then_counts_against_no_task(start
     task = await one.send("hi", wait=False)
     assert (await one.rest(task.id)).status.state == DONE
     assert one.work.heard == ["away"] * 5 + ["hi"]
+
+
+class Around:
+    """A database, with something in front of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+
+class SlowToTell(Around):
+    """What it commits is told of only when the test lets it."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.committed, self.told = asyncio.Event(), asyncio.Event()
+
+    async def write(self, op: Any) -> Any:
+        result = await self._database.write(op)
+        self.committed.set()
+        await self.told.wait()
+        return result
+
+
+async def test_what_a_replica_was_just_taking_when_it_stops_is_handed_over_too(start: Any) -> None:
+    full, two = await start(at_once=0), await start()
+    for _ in range(TAKE + 5):
+        await full.send("hold", wait=False)
+    slow = SlowToTell(two.database)
+    one = Replica(cast("Database", slow), Work())
+    one.worker.start()
+    await slow.committed.wait()
+    stopping = asyncio.ensure_future(one.worker.aclose())
+    for _ in range(20):  # as far as it comes meanwhile
+        await asyncio.sleep(0)
+    slow.told.set()
+    await stopping
+    rows = await full.database.execute("SELECT work FROM tasks")
+    assert [row["work"] for row in rows] == ["queued"] * (TAKE + 5)
