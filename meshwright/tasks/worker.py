@@ -228,9 +228,11 @@ class Worker:
             )
             if not claims:
                 break
+            self._put_off += claims  # should the database go away before they are in hand
             for claim in claims:
                 with contextlib.suppress(LeaseLost):
                     await self._open(claim)
+                self._put_off.remove(claim)
             if self.draining or asyncio.get_running_loop().time() >= until:
                 break
         return soon

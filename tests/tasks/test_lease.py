@@ -411,3 +411,27 @@ async def test_what_a_replica_was_just_taking_when_it_stops_is_handed_over_too(s
     await stopping
     rows = await full.database.execute("SELECT work FROM tasks")
     assert [row["work"] for row in rows] == ["queued"] * (TAKE + 5)
+
+
+class AwayOnce(Around):
+    """It is away for one look, the fifth."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._looks = 0
+
+    async def read(self, op: Any) -> Any:
+        self._looks += 1
+        if self._looks == 5:
+            raise StoreUnavailable("the database is gone")
+        return await self._database.read(op)
+
+
+async def test_a_database_that_goes_away_while_a_queue_is_taken_counts_against_no_task(start: Any) -> None:
+    full, two = await start(at_once=0), await start()
+    tasks = [await full.send("hi", wait=False) for _ in range(TAKE)]
+    one = Replica(cast("Database", AwayOnce(two.database)), Work(), lease=0.3, claims=0)
+    one.worker.start()
+    ends = [await full.rest(task.id) for task in tasks]
+    await one.worker.aclose()
+    assert [end.status.state for end in ends] == [DONE] * TAKE
