@@ -65,14 +65,15 @@ class PushDesk(RequestHandler):
     ) -> None:
         await self._configs(params.task_id, context)
         require_config(params.id)
-        await self.book.database.write(lambda tx: pushes.forget(tx, params.task_id, params.id))
+        with told(context):
+            await self.book.database.write(lambda tx: pushes.forget(tx, params.task_id, params.id))
 
     async def _configs(self, task_id: str, context: ServerCallContext) -> list[TaskPushNotificationConfig]:
         self._require_pushes()
         require_task(task_id, "taskId")
         with told(context):
             await self.book.get(task_id, owner_of(context))
-        return await self.book.database.read(lambda tx: pushes.kept(tx, task_id))
+            return await self.book.database.read(lambda tx: pushes.kept(tx, task_id))
 
     async def _check_push(self, config: TaskPushNotificationConfig) -> None:
         self._require_pushes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,10 +25,12 @@ from a2a.types import (
 )
 from a2a.utils.errors import InvalidParamsError, TaskNotFoundError, UnsupportedOperationError
 
+from meshwright.database import open_database
+from meshwright.inbound.busy import Busy
 from meshwright.tasks.events import Event, decode, fold, since, status
 from meshwright.tasks.snapshot import COLUMNS, load
 from meshwright.tasks.turn import Turn
-from tests.tasks.conftest import text_of
+from tests.tasks.conftest import Replica, Work, text_of
 
 DONE = TaskState.TASK_STATE_COMPLETED
 
@@ -253,6 +256,29 @@ async def test_push_configurations_are_kept_with_the_task(start: Any) -> None:
         await handler.on_get_task_push_notification_config(
             GetTaskPushNotificationConfigRequest(task_id=task.id, id="mine"), who
         )
+
+
+async def test_whatever_cannot_be_written_now_is_answered_as_busy(tmp_path: Path) -> None:
+    database = await open_database(f"sqlite:///{tmp_path}/tasks.db")
+    one, who = Replica(database, Work()), _context()
+    task = await one.send("ask")
+    push = TaskPushNotificationConfig(task_id=task.id, id="mine", url="https://example.com/hook")
+    await one.handler.on_create_task_push_notification_config(push, who)
+    await database.execute("PRAGMA query_only = ON")
+    push.id = "another"
+    for writing in (
+        one.send("hi"),
+        one.send("more", task_id=task.id),
+        one.cancel(task.id),
+        one.handler.on_create_task_push_notification_config(push, who),
+        one.handler.on_delete_task_push_notification_config(
+            DeleteTaskPushNotificationConfigRequest(task_id=task.id, id="mine"), who
+        ),
+    ):
+        with pytest.raises(Busy, match="READONLY"):
+            await writing
+    assert await one.get(task.id) == task
+    await database.close()
 
 
 async def test_an_event_comes_back_as_what_it_was(start: Any) -> None:
