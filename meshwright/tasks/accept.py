@@ -21,7 +21,7 @@ from meshwright.tasks.events import WORKING, fold, instant, stamp, state_name, s
 from meshwright.tasks.ids import new_id
 from meshwright.tasks.modes import modes_of
 from meshwright.tasks.pushes import announce, attach, keep, kept_first, named
-from meshwright.tasks.snapshot import COLUMNS, Claim, Envelope, Snapshot, Work, find, load
+from meshwright.tasks.snapshot import COLUMNS, LAG, Claim, Envelope, Snapshot, Work, find, load
 
 if TYPE_CHECKING:
     from meshwright.database import Statement, Transaction
@@ -141,6 +141,12 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
         raise Met  # the same message, accepted elsewhere in this very moment: undo, and look again
     await store(tx, about, row["version"], [message], 0)
     fold(before.task, message)
+    if (
+        row["version"] - before.body_version >= LAG
+    ):  # or each of very many messages would read all those before it
+        before.body_version = row["version"]
+        body = before.task.SerializeToString()
+        await tx.execute("UPDATE tasks SET body = ?, body_version = version WHERE id = ?", body, about)
     if ask.push is not None:
         before.pushes += await keep(tx, about, ask.push)
         await tx.execute("UPDATE tasks SET pushes = ? WHERE id = ?", before.pushes, about)

@@ -27,15 +27,13 @@ from meshwright.tasks.events import (
     stored,
 )
 from meshwright.tasks.ids import new_id
-from meshwright.tasks.snapshot import Claim, Envelope, Snapshot
+from meshwright.tasks.snapshot import LAG, Claim, Envelope, Snapshot
 
 if TYPE_CHECKING:
     from meshwright.database import Transaction
     from meshwright.records.minutes import Minutes
     from meshwright.tasks.book import TaskBook
 
-#: Versions the stored body may lag behind its log: a long stream must not write the whole task with each line.
-LAG = 32
 #: Events, and decisions, that are written one by one, all in one step; more of them go in statements of many rows.
 FEW, FEW_DECISIONS = 4, 6
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from meshwright.database import Row, Transaction
 
+#: Versions the stored body may lag behind its log: a long stream must not write the whole task with each line.
+LAG = 32
+
 Work = Literal["queued", "running", "parked", "ended"]
 
 

@@ -14,6 +14,8 @@ from a2a.utils.errors import (
     UnsupportedOperationError,
 )
 
+from meshwright.tasks.snapshot import LAG
+
 DONE, ASKS = TaskState.TASK_STATE_COMPLETED, TaskState.TASK_STATE_INPUT_REQUIRED
 
 
@@ -32,6 +34,22 @@ async def test_the_same_message_is_the_first_task_wherever_it_is_sent(start: Any
     assert len({task.id for task in tasks}) == 1
     assert {task.status.state for task in tasks} == {DONE}
     assert sum(len(replica.work.heard) for replica in replicas) == 1
+
+
+async def test_however_many_messages_wait_the_next_one_does_not_read_them_all_from_the_log(
+    start: Any,
+) -> None:
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    for number in range(LAG * 3):
+        await two.send(f"more {number}", wait=False, task_id=task.id)
+        (row,) = await two.database.execute("SELECT version, body_version FROM tasks WHERE id = ?", task.id)
+        assert row["version"] - row["body_version"] < LAG
+    one.work.gate.set()
+    end = await one.rest(task.id)
+    assert [m.parts[0].text for m in end.history] == ["hold", *(f"more {n}" for n in range(LAG * 3))]
+    assert len(end.artifacts) == 1 + LAG * 3
 
 
 async def test_the_same_id_with_other_words_is_refused_and_says_so(start: Any) -> None:
