@@ -184,13 +184,14 @@ async def _to_be_worked_on(tx: Transaction, desk: Desk, parked: Snapshot) -> Cla
 async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
     """Put a message of our own into a task's inbox, in the transaction that causes it: `name` says which, once.
 
-    It has no words and no place in the history. False when the task is unknown or has ended.
+    It has no words and no place in the history, and no owner: so no client's message can have its name before it. False when the task
+    is unknown or has ended.
     """
     rows = await tx.execute(
         "UPDATE tasks SET version = version + 1, asked = asked + 1,"
         " due = CASE WHEN work = 'parked' THEN EPOCH() ELSE due END,"
         " work = CASE WHEN work = 'parked' THEN 'queued' ELSE work END"
-        " WHERE id = ? AND agent = ? AND work <> 'ended' RETURNING asked, owner",
+        " WHERE id = ? AND agent = ? AND work <> 'ended' RETURNING asked",
         *(task_id, agent),
     )
     if not rows:
@@ -200,17 +201,8 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
     await tx.execute(
         "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0.0)",
-        *(
-            agent,
-            rows[0]["owner"],
-            name,
-            task_id,
-            b"",
-            task_id,
-            rows[0]["asked"],
-            message.SerializeToString(),
-            json.dumps(around),
-        ),
+        *(agent, "", name, task_id, b"", task_id, rows[0]["asked"]),
+        *(message.SerializeToString(), json.dumps(around)),
     )
     tx.wake(agent)
     tx.wake(task_id)

@@ -41,7 +41,7 @@ class Queue:
     async def run(self, run: str, client: str = "customer") -> Claim:
         """A run that is in the hands of the test, for an hour."""
         if run not in self.claims:
-            ask = Ask("", client, Message(message_id=run, parts=[Part(text="paint it")]), {}, 10)
+            ask = Ask(f"\x1f{client}", client, Message(message_id=run, parts=[Part(text="paint it")]), {}, 10)
             accepted = await self.database.write(
                 lambda tx: accept(tx, Desk("orchestrator", "the test", 3600), ask)
             )

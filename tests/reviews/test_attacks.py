@@ -233,3 +233,23 @@ async def test_a_decision_of_which_nothing_would_come_leaves_no_trace(queue: Any
     assert (answer.status_code, "nothing would come of" in answer.text) == (409, True)
     assert (await queue.reviews.one("k1"))["approvals"] == []
     assert [row["kind"] for row in await queue.log()] == ["review.opened"]
+
+
+@pytest.mark.parametrize("decision", ["approve", "reject", ""])
+async def test_a_client_whose_message_has_the_name_of_our_word_to_the_run_stops_no_decision(
+    queue: Any, decision: str
+) -> None:
+    await queue.put("k1")
+    message = {"messageId": "decided-k1-1", "role": "ROLE_USER", "parts": [{"text": "hello"}]}
+    message["taskId"] = queue.claims["run-k1"].task_id
+    params = {"message": message, "configuration": {"returnImmediately": True}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params}
+    sent = await queue.http("customer", "POST", "/", json=call, headers={"a2a-version": "1.0"})
+    assert "task" in sent.json()["result"]
+    if decision:
+        assert (await queue.say("ann", "k1", decision)).status_code == 200
+    else:
+        await queue.move("k1", 15 * 86_400.0)
+        await queue.reviews.overdue("k1")
+    assert await stands(queue, "k1") == (decision or "expired")
+    assert await queue.signals("run-k1") == 2  # the client's, and ours

@@ -150,7 +150,7 @@ async def test_a_claim_lapses_and_ends_with_a_vote(queue: Any) -> None:
 async def test_a_run_ends_with_its_task_and_nobody_is_asked_any_more(queue: Any) -> None:
     await queue.put("k1", run="r")
     book = TaskBook(queue.database, "orchestrator", end_with_task)
-    await book.cancel(queue.claims["r"].task_id, "")
+    await book.cancel(queue.claims["r"].task_id, "\x1fcustomer")
     book.feed.close()
     assert (await RunStore(queue.database).get("r"))["state"] == "canceled"
     with pytest.raises(AlreadyDecided, match="withdrawn: the client cancelled it"):
