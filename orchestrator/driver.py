@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from orchestrator.plan import SPLIT
 from orchestrator.purse import Purse
 from orchestrator.questions import named_in, open_questions, put
 from orchestrator.resume import ready_to_go_on
-from orchestrator.spoken import decided, decision_in, notice, waits
+from orchestrator.spoken import decided, decisions_in, notice, the_only, waits
 from orchestrator.word import came_after
 from orchestrator.work import GRAPH_VERSION, Drive, Said, code_of, new_work, report
 
@@ -73,20 +73,20 @@ class Driver:
 
     async def work(self, incoming: Incoming) -> Outcome:
         """One message: a new request, or word that a waiting one may go on. Where the run stands decides what happens."""
-        decision = decision_in(incoming.data)
-        if decision is not None and not incoming.follow_up:
-            return Outcome(text=decided(await self._decision(incoming.caller, *decision)))
+        decisions = decisions_in(incoming.data)
+        if decisions and not incoming.follow_up:
+            return Outcome(text=decided(await self._decision(incoming.caller, decisions)))
         run = await self._run_of(incoming)
         note, said = "", None
-        if decision is not None:
+        if decisions:
             try:
-                note = decided(await self._decision(incoming.caller, *decision))
+                note = decided(await self._decision(incoming.caller, decisions))
             except CallerError as error:
                 note = str(error)
         if run["state"] not in ("working", "waiting"):
             return _ended(run)
         if run["state"] == "waiting":
-            said = await self._answer(run, incoming) if decision is None else None
+            said = await self._answer(run, incoming) if not decisions else None
             if said is None and (incoming.text or incoming.data):
                 # Only word of a decision moves a run that waits for people, and has a turn of its own: a client's message, with the
                 # little time that the client may have, must not.
@@ -107,11 +107,12 @@ class Driver:
         async with word_of(self.database, key, word.decision):
             return await self.reviews.decide(key, word, by=by, became=became)
 
-    async def _decision(self, caller: str, key: str, document: Mapping[str, Any]) -> dict[str, Any]:
+    async def _decision(self, caller: str, decisions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A decision that came as a message."""
         if not self.is_operator(caller):
             raise Forbidden("only an operator decides reviews")
-        return await self.decide(key, Word.read(document), caller)
+        document = the_only(decisions)
+        return await self.decide(str(document["review"]), Word.read(document), caller)
 
     async def _answer(self, run: dict[str, Any], incoming: Incoming) -> Said | None:
         """What a message says to the question that was put to the client; None where it is no answer to that."""
@@ -130,7 +131,7 @@ class Driver:
 
         Raises Postponed for one that had begun, and for a decision: it goes on when there is room.
         """
-        if incoming.follow_up or incoming.resumed or decision_in(incoming.data):
+        if incoming.follow_up or incoming.resumed or decisions_in(incoming.data):
             raise Postponed(str(why), why.retry_after)
         request, key = _request(incoming), run_id(incoming.task_id)
         gap = Gap(what="the whole request", why=f"too much is asked at the moment: {why}")

@@ -16,17 +16,16 @@ from meshwright.findings import Asks
 NAMED = 5
 
 
-def decision_in(data: Sequence[Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """The review that a message decides, and the decision as it was written; None for a message about something else.
+def decisions_in(data: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """The decisions of a message, as they were written; none in a message about something else."""
+    return [part for part in data if isinstance(part, dict) and {"review", "decision"} <= part.keys()]
 
-    Raises InvalidRequest for more than one: which of them failed could not be said.
-    """
-    found = [part for part in data if isinstance(part, dict) and {"review", "decision"} <= part.keys()]
-    if not found:
-        return None
-    if len(found) > 1:
+
+def the_only(decisions: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The decision of a message. Raises InvalidRequest for more than one: which of them failed could not be said."""
+    if len(decisions) > 1:
         raise InvalidRequest("a message decides one review; send a message for each")
-    return str(found[0]["review"]), found[0]
+    return decisions[0]
 
 
 def decided(review: Mapping[str, Any]) -> str:

@@ -390,6 +390,23 @@ async def test_who_asked_may_reject_or_edit_by_message_on_the_task_itself(start_
         assert team.workshop.actions("paint") == [{"thing_id": "t1", "colour": "gold"}]
 
 
+@pytest.mark.parametrize("by", ["", "ann"], ids=["a stranger", "an operator"])
+async def test_two_decisions_in_one_message_are_none_and_what_waits_goes_on_waiting(
+    start_team: Any, by: str
+) -> None:
+    async with start_team(operators=PEOPLE) as team, team.mesh.client() as http:
+        client = Client(team, http, by)
+        task = await client.send("paint t2 gold")
+        review = await only(team)
+        word = {"review": review["id"], "decision": "reject", "reason": "no"}
+        told = await client.send(word, word, task=task["id"])
+        assert told["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        assert ("a message decides one review" if by else "only an operator") in words_of(told)
+        assert (await say(team, "bob", review["id"], "approve")).status_code == 200
+        await client.ended(task["id"])
+        assert team.workshop.actions("paint") == [{"thing_id": "t2", "colour": "gold"}]
+
+
 async def test_a_client_without_time_does_not_end_what_waits(start_team: Any) -> None:
     async with start_team(operators=PEOPLE) as team, team.mesh.client() as http:
         client = Client(team, http)
