@@ -87,9 +87,9 @@ class Driver:
             return _ended(run)
         if run["state"] == "waiting":
             said = await self._answer(run, incoming) if not decisions else None
-            if said is None and (incoming.text or incoming.data):
-                # Only word of a decision moves a run that waits for people, and has a turn of its own: a client's message, with the
-                # little time that the client may have, must not.
+            if said is None and (incoming.text or incoming.data or not incoming.resumed):
+                # Only word of a decision moves a run that waits for people, and has a turn of its own, which comes from its row: a
+                # client's message, with the little time that the client may have, must not.
                 return await self._parked(run["id"], run["report"] or {}, note)
         else:
             await self.directory.wait_for([SPLIT, MERGE], incoming.by.share(PATIENCE))

@@ -107,8 +107,8 @@ Unheard = Callable[[Incoming, Overloaded], Awaitable[Outcome]]
 class Executor:
     """Runs `work` for each turn of a task: progress, then exactly one end.
 
-    `revive` is the least time, in seconds, for a turn that is taken up again. Who answers for a request to its end needs
-    some, even when the caller's deadline passed meanwhile; a specialist needs none, because its caller has gone.
+    `revive` is the least time, in seconds, for a turn that is taken up again. Who answers for a request to its end needs some, even when
+    the caller's deadline passed meanwhile, and no word on what waits ends it for want of time; a specialist needs none: its caller has gone.
     `unheard` answers where no place can be had in time; without it the task fails and says so. `operation` is what the work is called
     in a trace.
     """
@@ -175,13 +175,14 @@ class Executor:
         """What the work came to, or the error in its place; DeadlineExceeded when time ran out first."""
         try:
             incoming = self._incoming(turn)
-            incoming.by.require()  # else work that is quick enough is done for a caller that has gone
+            left = max(incoming.by.remaining, self._revive if incoming.follow_up else 0.0)
+            Deadline.after(left).require()  # else work that is quick is done for a caller that has gone
         except MeshError as error:
             return error
         loop = asyncio.get_running_loop()
         over: asyncio.Future[None] = loop.create_future()
         work = loop.create_task(self._done(turn, incoming, over))
-        time_is_up, stopped = loop.call_later(max(incoming.by.remaining, 0), _set, over), False
+        time_is_up, stopped = loop.call_later(left, _set, over), False
         try:
             await over
         finally:
@@ -266,9 +267,8 @@ class Executor:
     def _explain(self, error: BaseException) -> tuple[str, str]:
         """A code and a sentence for the caller. What is internal stays in our log, under the reference given out."""
         if isinstance(error, MeshError):
-            return wire_of(error).code, str(error).encode(
-                errors="replace"
-            ).decode()  # its words may be the author's
+            words = str(error).encode(errors="replace").decode()  # they may be the author's
+            return wire_of(error).code, words
         reference = secrets.token_hex(4)
         log.error("internal error %s", reference, exc_info=error)
         return "INTERNAL", f"internal error; the log of {self._name} has it under {reference}"

@@ -418,3 +418,22 @@ async def test_a_client_without_time_does_not_end_what_waits(start_team: Any) ->
         await say(team, "ann", review["id"], "approve")
         await client.ended(task["id"])
         assert team.workshop.actions("paint") == [{"thing_id": "t2", "colour": "gold"}]
+
+
+@pytest.mark.parametrize("ms", [0, 100])
+@pytest.mark.parametrize(
+    "part", [{"text": "is it done?"}, {"url": "http://pictures/1.png"}], ids=["words", "a file"]
+)
+async def test_nothing_a_client_sends_ends_what_waits_for_want_of_time(
+    start_team: Any, part: dict[str, str], ms: int
+) -> None:
+    async with start_team(operators=PEOPLE) as team, team.mesh.client() as http:
+        client = Client(team, http)
+        task = await client.send("paint t2 gold")
+        message = {"messageId": "m", "role": "ROLE_USER", "parts": [part], "taskId": task["id"]}
+        told = (await Client(team, http, ms=ms).call("SendMessage", {"message": message}))["task"]
+        assert words_of(told).startswith("one proposal waits")
+        review = await only(team)
+        await say(team, "ann", review["id"], "approve")
+        await client.ended(task["id"])
+        assert team.workshop.actions("paint") == [{"thing_id": "t2", "colour": "gold"}]
