@@ -212,7 +212,8 @@ class Driver:
         reviews = await self.reviews.waiting(key)
         asked = _asked_in(summary)
         words, data = waits(reviews, note, asked), notice(reviews, asked)
-        return Outcome(data=summary, name="report", waits=words, notice=data, metadata=_notes(summary))
+        notes = _notes(summary) | ({"asks": asked.id} if asked is not None else {})
+        return Outcome(data=summary, name="report", waits=words, notice=data, metadata=notes)
 
     async def _failed(self, drive: Drive, state: Mapping[str, Any]) -> None:
         await note_cut_off(drive, "the time was up")

@@ -36,6 +36,20 @@ async def test_a_question_is_put_to_the_client_and_the_work_goes_on_with_the_ans
     assert report["reply"] == "colour=red size=large"
 
 
+async def test_a_client_that_takes_only_text_may_answer_too(start_team: Any) -> None:
+    async with start_team(orders=curious) as team:
+        message: dict[str, Any] = {"role": "ROLE_USER", "parts": [{"text": "orders colour size"}]}
+        how = {"acceptedOutputModes": ["text/plain"]}
+        for number, words in enumerate(("Which colour?", "Which size?", "")):
+            sent = {"message": {"messageId": f"m{number}", **message}, "configuration": how}
+            task = (await team.rpc("orchestrator", "SendMessage", sent))["task"]
+            assert task["status"].get("message", {}).get("parts", []) == (
+                [{"text": words, "mediaType": "text/plain"}] if words else []
+            )
+            message |= {"taskId": task["id"], "parts": [{"text": f"answer {number}"}]}
+        assert task["artifacts"][-1]["parts"][0]["text"] == "colour=answer 0 size=answer 1"
+
+
 async def test_a_mesh_client_answers_by_the_questions_id(start_team: Any) -> None:
     async with start_team(orders=curious) as team:
         asked = await team.ask("orders colour")
