@@ -35,7 +35,7 @@ class TaskBook:
     def __init__(self, database: Database, agent: str, on_end: OnEnd | None = None) -> None:
         self.database = database
         self.agent = agent
-        #: Runs in the transaction that ends a task from outside: cancelled, or given up. Work that ends tells itself.
+        #: Runs in the transaction that ends a task as canceled or failed, whoever ends it. Work that is done tells itself.
         self.on_end = on_end
         self.feed = Feed(database)
 

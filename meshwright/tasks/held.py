@@ -11,10 +11,11 @@ from a2a.types import Message, Role, Task, TaskState, TaskStatusUpdateEvent
 
 from meshwright.errors import LeaseLost
 from meshwright.extension import URI
-from meshwright.parts import text_part
+from meshwright.parts import text_in, text_part
 from meshwright.records import decisions
 from meshwright.tasks import lease, pushes
 from meshwright.tasks.events import (
+    COMPLETED,
     SETTLED,
     TERMINAL,
     Event,
@@ -27,6 +28,7 @@ from meshwright.tasks.events import (
     stored,
 )
 from meshwright.tasks.ids import new_id
+from meshwright.tasks.outbox import call_off
 from meshwright.tasks.snapshot import LAG, Claim, Envelope, Snapshot
 
 if TYPE_CHECKING:
@@ -137,7 +139,7 @@ class Held:
         end = status(self.task.id, self.task.context_id, TaskState.TASK_STATE_FAILED, message)
         end.metadata.update({URI: {"code": "GIVEN_UP"}})
         async with self._lock:
-            while not await self._commit([end], self._snapshot.asked, why):
+            while not await self._commit([end], self._snapshot.asked, given_up=True):
                 await self._refresh()
             self.waiting.clear()
 
@@ -148,14 +150,14 @@ class Held:
                 await self._refresh()
 
     async def _commit(
-        self, happened: Sequence[Event], ends: int, given_up: str = "", minutes: Minutes | None = None
+        self, happened: Sequence[Event], ends: int, given_up: bool = False, minutes: Minutes | None = None
     ) -> bool:
         """One transaction. False when the log has moved on without us: a follow-up was accepted meanwhile."""
         now, book, claim = self._snapshot, self._book, self.claim
         end = ends_in(happened)
         stands = end.status if end is not None else now.task.status
         state, since = stands.state, instant(stands.timestamp)
-        last = bool(ends) and (len(self.waiting) <= 1 or bool(given_up))
+        last = bool(ends) and (len(self.waiting) <= 1 or given_up)
         work = ("ended" if state in TERMINAL else "parked") if last else "running"
         version = now.version + len(happened)
         whole = last or version - now.body_version >= LAG
@@ -171,12 +173,17 @@ class Held:
         row = (version, state_name(state), since, answered, work, work, ends, body, int(whole), version)
         values = (*row, claim.task_id, claim.token, now.version)
         decided = minutes.open if minutes is not None else []
+        failed = work == "ended" and state != COMPLETED
+        if (
+            failed and book.on_end is not None
+        ):  # that is the end, whatever else the work was about to say of it
+            decided = [each for each in decided if each.kind != "final"]
         inserts = None
         if len(happened) <= FEW and len(decided) <= FEW_DECISIONS:
             inserts = stored(claim.task_id, now.version + 1, happened, ends) + decisions.statements(decided)
 
         async def op(tx: Transaction) -> bool:
-            if inserts is not None and not now.pushes and not given_up:
+            if inserts is not None and not now.pushes and not failed:
                 quiet = f"{_PROGRESS} AND pushes = 0"
                 if await tx.conclude((quiet, values), *inserts, wake=claim.task_id):
                     return True
@@ -188,8 +195,11 @@ class Held:
             await decisions.write(tx, decided)
             if rows[0]["pushes"]:
                 await pushes.announce(tx, book.agent, claim.task_id, now.version + 1, happened)
-            if given_up and book.on_end is not None:
-                await book.on_end(tx, claim.task_id, "failed", given_up, ())
+            if failed:
+                await call_off(tx, book.agent, claim.task_id)
+                if book.on_end is not None:
+                    why = text_in(stands.message.parts)
+                    await book.on_end(tx, claim.task_id, "failed", why, ())
             tx.wake(claim.task_id)
             return True
 

@@ -71,6 +71,27 @@ async def test_a_run_that_its_client_cancels_ends_with_its_reviews(start_team: A
     assert chain["intact"] is True
 
 
+async def test_a_run_whose_task_fails_over_it_ends_with_its_task(start_team: Any) -> None:
+    async with start_team(operators=("operator", "ann")) as team:
+        message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "paint t2 gold"}]}
+        task = (await call(team, "SendMessage", message=message))["task"]
+        database = await open_database(team.settings.database_of("orchestrator"))
+        damaged = 'replace(body, \'"topic": "paint"\', \'"topic": 5\')'
+        await database.execute(f"UPDATE run_checkpoints SET body = {damaged}")
+        await database.close()
+        (review,) = (await team.operator("GET", "/reviews")).json()["reviews"]
+        word = {"decision": "approve", "hash": review["hash"]}
+        await team.operator("POST", f"/reviews/{review['id']}", name="ann", json=word)
+        while task["status"]["state"] != "TASK_STATE_FAILED":
+            task = await call(team, "GetTask", id=task["id"])
+        chain = await chain_of(team)
+        held = await sealed(team, chain["run"]["id"])
+    (final,) = only(chain, "final")
+    assert (chain["run"]["state"], final["outcome"], held["outcome"]) == ("failed", "failed", "failed")
+    assert final["reason"].startswith("internal error; the log of orchestrator has it under")
+    assert chain["intact"] is True
+
+
 async def test_what_was_underway_when_the_time_was_up_is_told(start_team: Any) -> None:
     async def hangs(subtask: Subtask, job: Job) -> Finding:
         await asyncio.Event().wait()

@@ -6,6 +6,8 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
+import pytest
+
 from meshwright.agent import Job
 from meshwright.deadline import Deadline
 from meshwright.errors import PeerError, ToolRefused
@@ -117,6 +119,26 @@ async def test_an_agent_that_fails_leaves_nobody_waiting_below_it(start_team: An
         assert len(team.workshop.actions("paint")) == 1
     assert any("lost when it was answered" in gap["why"] for gap in report["gaps"])
     assert report["applied"][0]["summary"] == "t1 is red", "what was applied is said all the same"
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["a bug", "no time"])
+async def test_an_agent_that_breaks_or_is_late_leaves_nobody_waiting_below_it_either(
+    start_team: Any, propose: Any, late: bool
+) -> None:
+    turns: list[str] = []
+
+    async def failing(subtask: Subtask, job: Job) -> Finding:
+        turns.append(subtask.instruction)
+        if len(turns) > 1:
+            await asyncio.sleep(max(job.by.remaining, 0) if late else 0)
+            raise LookupError("a bug")
+        return await passing_on(subtask, job)
+
+    async with start_team(orders=failing, returns=below(propose)) as team:
+        await team.report("orders t1 red frame", seconds=4)
+        (theirs,) = (await team.rpc("returns", "ListTasks", {}, who="orders"))["tasks"]
+        while theirs["status"]["state"] != "TASK_STATE_CANCELED":
+            theirs = await team.rpc("returns", "GetTask", {"id": theirs["id"]}, who="orders")
 
 
 async def test_a_peer_that_is_lost_when_it_is_answered_is_an_error_of_the_question(
