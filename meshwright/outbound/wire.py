@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,6 +27,8 @@ Json = dict[str, Any]
 
 #: Bytes that one answer may have, all its events together.
 MAX_ANSWER = 16_777_216
+#: Levels of JSON in one answer. What is nested deeper could not be told on: protobuf reads back 100, and has up to three for each.
+DEEPEST = 32
 VERSION = {"a2a-version": "1.0"}
 #: We know what we said: it need not come back.
 QUIET: Json = {"historyLength": 0}
@@ -143,9 +145,9 @@ class JsonRpc:
     def _result(self, body: bytes) -> Json:
         """What one JSON-RPC response holds. Raises what its error means."""
         try:
-            answer = json.loads(body)
+            answer = told(body)
         except (ValueError, RecursionError):
-            raise PeerAnsweredBadly(self._peer, "its answer is not JSON") from None
+            raise PeerAnsweredBadly(self._peer, "its answer is not JSON that could be told on") from None
         error = answer.get("error") if isinstance(answer, dict) else None
         if isinstance(error, dict):
             raise self._refused(error)
@@ -164,6 +166,24 @@ class JsonRpc:
             refusal.unknown_task = code == _UNKNOWN_TASK
             refusal.over = code in (_UNSUPPORTED, _NOT_CANCELABLE)
         return refusal
+
+
+def told(body: bytes) -> Any:
+    """JSON that can be told on. Raises ValueError, also for half a surrogate pair and for what is nested too deep, or RecursionError."""
+    answer = json.loads(body)
+    if b"\\ud" in body or b"\\uD" in body:
+        json.dumps(answer, ensure_ascii=False).encode()
+    if body.count(b"[") + body.count(b"{") > DEEPEST:
+        level = [answer]
+        for _ in range(DEEPEST):
+            level = [inner for each in level for inner in _inside(each)]
+        if level:
+            raise ValueError("nested too deep")
+    return answer
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _reason_in(details: Any) -> Any:

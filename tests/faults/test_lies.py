@@ -93,6 +93,20 @@ def update(name: str, state: str) -> dict[str, Any]:
     return {"statusUpdate": {"taskId": name, "contextId": "c", "status": {"state": f"TASK_STATE_{state}"}}}
 
 
+def said(fact: Any) -> dict[str, Any]:
+    """A finding with that for a fact."""
+    done = task("t1", "COMPLETED")
+    parts = [{"data": {"reply": "Found.", "facts": {"x": fact}}}]
+    return {"task": {**done["task"], "artifacts": [{"artifactId": "a", "parts": parts}]}}
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 #: What a peer streams.
 PEER_LIES: dict[str, tuple[list[Any], type[MeshError], Outcome]] = {
     "nothing": ([], PeerAnsweredBadly, Outcome.BAD_OUTPUT),
@@ -102,6 +116,9 @@ PEER_LIES: dict[str, tuple[list[Any], type[MeshError], Outcome]] = {
         Outcome.BAD_OUTPUT,
     ),
     "two tasks": ([task("t1", "WORKING"), task("t2", "COMPLETED")], PeerAnsweredBadly, Outcome.BAD_OUTPUT),
+    "half a surrogate pair": ([said("\ud800")], PeerAnsweredBadly, Outcome.BAD_OUTPUT),
+    "too deep for anybody": ([said(nested(30))], PeerAnsweredBadly, Outcome.BAD_OUTPUT),
+    "too deep for us": ([said(nested(400))], PeerAnsweredBadly, Outcome.BAD_OUTPUT),
     "no A2A": (["what?"], PeerAnsweredBadly, Outcome.BAD_OUTPUT),
     "progress without an end": (
         [task("t1", "WORKING"), ..., {**update("t1", "WORKING"), "so": "what" * 16_384}],

@@ -130,6 +130,30 @@ async def test_what_a_peer_asks_in_nonsense_is_a_bad_answer_and_its_task_is_canc
     assert report["gaps"]
 
 
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", nested(26), nested(60)], ids=["half a surrogate pair", "deep", "deeper"]
+)
+async def test_what_could_not_be_told_on_is_a_bad_answer_and_the_other_parts_are_answered(
+    start_team: Any, value: Any
+) -> None:
+    proposal = {**PROPOSAL, "arguments": {"thing_id": "t2", "colour": value}}
+    stranger = Stranger([{"data": {"asks": {"id": "x", "proposal": proposal}}}], of_the_mesh=True)
+    async with start_team() as team:
+        team.mesh.apps["http://returns"] = stranger.app
+        report = await team.report("returns send it back\norders look")
+    assert report["reply"].startswith("Nothing to do here.")
+    assert [gap["why"] for gap in report["gaps"]] == [
+        "Stranger: its answer is not JSON that could be told on"
+    ]
+
+
 async def test_a_peer_that_says_who_else_proposes_proposes_itself(start_team: Any) -> None:
     """The name that a policy may trust is that of the agent which was asked, whatever that says of those below it."""
     asks = {"id": "x", "proposal": {**PROPOSAL, "proposed_by": "orders"}, "via": ["orders"]}
