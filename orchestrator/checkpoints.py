@@ -1,7 +1,8 @@
 """LangGraph's checkpoints as JSON rows, written under the task's claim: a driver that lost its lease writes none.
 
 Each step is one operation that first proves the claim, and shares its commit with whatever else is written at that moment.
-Of a run's checkpoints only the newest and its parent are kept: they are for going on, the record of a run is elsewhere.
+Of a run's checkpoints only the newest and its parent are kept: they are for going on, the record of a run is elsewhere. Which is the newer is
+said by which is the parent; their ids are made of the time, and the clock of whoever takes a run over may be behind.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Of the JSON below. Rises when an older build could not read it.
 FORMAT = 1
+#: Of the checkpoints `c` of a run: the one that is no other's parent.
+_NEWEST_FIRST = "EXISTS (SELECT 1 FROM run_checkpoints n WHERE n.thread = c.thread AND n.place = c.place AND n.parent = c.id), id DESC"
 #: LangGraph's own channels, whose values are its own classes.
 _INTERRUPTS, _ERRORS, _SENDS = "__interrupt__", "__error__", "__pregel_tasks"
 
@@ -82,10 +85,8 @@ class Checkpoints(BaseCheckpointSaver[int]):
             await decisions.write(tx, decided)
             for table, column in (("run_checkpoints", "id"), ("run_writes", "checkpoint")):
                 await tx.execute(
-                    f"DELETE FROM {table} WHERE thread = ? AND place = ? AND {column} < ?",
-                    thread,
-                    place,
-                    parent,
+                    f"DELETE FROM {table} WHERE thread = ? AND place = ? AND {column} NOT IN (?, ?)",
+                    *(thread, place, checkpoint["id"], parent),
                 )
 
         await self._database.write(op)
@@ -126,8 +127,8 @@ class Checkpoints(BaseCheckpointSaver[int]):
 
         async def op(tx: Transaction) -> tuple[Row, list[Row]] | None:
             rows = await tx.execute(
-                "SELECT * FROM run_checkpoints WHERE thread = ? AND place = ?"
-                + (" AND id = ?" if wanted else " ORDER BY id DESC LIMIT 1"),
+                "SELECT * FROM run_checkpoints c WHERE thread = ? AND place = ?"
+                + (" AND id = ?" if wanted else f" ORDER BY {_NEWEST_FIRST} LIMIT 1"),
                 *((thread, place, wanted) if wanted else (thread, place)),
             )
             if not rows:
@@ -157,7 +158,7 @@ class Checkpoints(BaseCheckpointSaver[int]):
 
         async def op(tx: Transaction) -> list[Row]:
             return await tx.execute(
-                "SELECT id FROM run_checkpoints WHERE thread = ? AND place = ? ORDER BY id DESC",
+                f"SELECT id FROM run_checkpoints c WHERE thread = ? AND place = ? ORDER BY {_NEWEST_FIRST}",
                 thread,
                 place,
             )

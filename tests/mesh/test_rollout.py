@@ -281,6 +281,34 @@ async def test_a_run_keeps_only_what_it_needs_to_go_on(start_team: Any, run_on: 
         assert await ready_to_go_on(build(saver), run.config) is False
 
 
+async def test_a_run_goes_on_from_its_last_step_also_where_the_clock_is_behind(
+    start_team: Any, run_on: Any, url: str
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t1 red") as run:
+        await run.drive(build, before="gate")
+        for row in await run.database.execute("SELECT id, body FROM run_checkpoints"):
+            later, known = (
+                f"f{row['id'][1:]}",
+                [row["id"]],
+            )  # as of a replica whose clock is ahead by centuries
+            await run.database.execute(
+                "UPDATE run_checkpoints SET parent = ? WHERE parent = ?", later, *known
+            )
+            body = row["body"].replace(row["id"], later)
+            sql = "UPDATE run_checkpoints SET id = ?, body = ? WHERE id = ?"
+            await run.database.execute(sql, later, body, *known)
+        for there in ("apply", "finish"):
+            await run.drive(build, before=there)
+            found = await Checkpoints(run.database).aget_tuple(run.config)
+            assert f"branch:to:{there}" in found.checkpoint["channel_values"]
+        assert ((await run.drive(build))["outcome"], done(team)) == ("done", [1, 1, 1])
+        rows = await run.database.execute("SELECT id FROM run_checkpoints")
+        assert [c.checkpoint["id"] async for c in Checkpoints(run.database).alist(run.config)][1:] == [
+            found.checkpoint["id"]
+        ]
+        assert len(rows) == 2
+
+
 def test_an_older_state_is_brought_up_to_date_and_a_newer_one_waits_for_its_build() -> None:
     old = {"id": "r", "request": "hi", "round": 1, "plan": []}
     new = upcast(old)

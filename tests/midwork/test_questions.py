@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from meshwright.agent import Job
+from meshwright.database import open_database
 from meshwright.deadline import Deadline
 from meshwright.findings import Finding, Subtask
 
@@ -156,6 +157,26 @@ async def test_the_questions_of_two_agents_are_put_one_after_the_other(start_tea
             task = await team.sent(next(answers), taskId=task["id"])
         report = await team.ended(task["id"])
     assert report["reply"] == "colour=red\ncolour=blue size=small"
+
+
+async def test_the_next_question_is_put_also_where_the_clock_is_behind(start_team: Any) -> None:
+    async with start_team(orders=curious) as team:
+        task = await team.sent("orders colour size")
+        database = await open_database(team.settings.database_of("orchestrator"))
+        for row in await database.execute("SELECT id, body FROM run_checkpoints"):
+            later = f"f{row['id'][1:]}"  # as of a replica whose clock is ahead by centuries
+            sql = "UPDATE run_checkpoints SET id = ?, body = replace(body, id, ?) WHERE id = ?"
+            await database.execute(sql, later, later, row["id"])
+            await database.execute(
+                "UPDATE run_writes SET checkpoint = ? WHERE checkpoint = ?", later, row["id"]
+            )
+            await database.execute("UPDATE run_checkpoints SET parent = ? WHERE parent = ?", later, row["id"])
+        await database.close()
+        for words, answer in (("Which colour?", "red"), ("Which size?", "large")):
+            assert words_of(task) == words
+            task = await team.sent(answer, taskId=task["id"])
+        report = await team.ended(task["id"])
+    assert report["reply"] == "colour=red size=large"
 
 
 # At an agent's own door.
