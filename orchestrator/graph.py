@@ -35,7 +35,8 @@ RECURSION_LIMIT = 60 + 16 * 4 * MAX_QUESTIONS
 
 
 async def after_plan(state: Work) -> str:
-    return "delegate" if ready(state) else "aggregate"
+    """Also for a run that is entered anew here, because its node is gone: while somebody still asks, nothing is put together."""
+    return "delegate" if ready(state) or open_questions(state) else "aggregate"
 
 
 async def after_delegate(state: Work) -> str:

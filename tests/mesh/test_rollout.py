@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from langgraph.graph import END, START, StateGraph
 
+from meshwright.agent import Job
 from meshwright.errors import LeaseLost
+from meshwright.findings import Evidence, Finding, Proposal, Subtask
 from meshwright.reviews.word import Word
 from meshwright.tasks.snapshot import Claim
 from meshwright.tasks.turn import Postponed
@@ -20,10 +23,13 @@ from orchestrator.finish import finish
 from orchestrator.gate import gate
 from orchestrator.graph import after_apply, after_delegate, after_plan, build
 from orchestrator.plan import plan
+from orchestrator.questions import put
 from orchestrator.resume import ready_to_go_on, upcast
 from orchestrator.review import review
 from orchestrator.schema import schema_of
-from orchestrator.work import NEWEST, SCHEMA_VERSION, Drive, Work, new_work
+from orchestrator.work import NEWEST, SCHEMA_VERSION, Drive, Said, Work, new_work
+
+EVIDENCE = [Evidence(source="tool:workshop.look_at", quote="thing")]
 
 
 async def look(state: Work) -> dict[str, Any]:
@@ -352,3 +358,46 @@ async def test_a_run_whose_checkpoint_cannot_be_read_is_put_back_with_the_reason
                 f"UPDATE run_checkpoints SET {what} = ? WHERE id = ?", row["was"], row["id"]
             )
         assert ((await run.drive(build))["outcome"], done(team)) == ("done", [1, 1, 1])
+
+
+def build_with_people(saver: Any) -> Any:
+    """The graph of a build that calls `review` something else."""
+
+    async def next_after_apply(state: Work) -> str:
+        found = await after_apply(state)
+        return "people" if found == "review" else found
+
+    graph = StateGraph(Work, context_schema=Drive)
+    for node in (plan, delegate, aggregate, gate, apply, finish):
+        graph.add_node(node.__name__, node)
+    graph.add_node("people", review)
+    graph.add_edge(START, "plan")
+    graph.add_conditional_edges("plan", after_plan, ["delegate", "aggregate"])
+    graph.add_conditional_edges("delegate", after_delegate, ["delegate", "gate", "aggregate"])
+    graph.add_edge("aggregate", "gate")
+    graph.add_edge("gate", "apply")
+    graph.add_conditional_edges("apply", next_after_apply, ["delegate", "people", "plan", "finish"])
+    graph.add_edge("people", "gate")
+    graph.add_edge("finish", END)
+    return graph.compile(checkpointer=saver)
+
+
+async def test_a_question_that_waits_in_a_node_that_is_gone_is_still_put_and_answered(
+    start_team: Any, run_on: Any, url: str
+) -> None:
+    async def asks(subtask: Subtask, job: Job) -> Finding:
+        if subtask.skill == "order-status":
+            return Finding(facts={"seen": True}, reply="I looked.")
+        await job.tools.call("look_at", thing_id="t1")
+        colour = await job.ask("Which colour?")
+        proposal = Proposal(action="paint", arguments={"thing_id": "t1", "colour": colour}, evidence=EVIDENCE)
+        return Finding(reply="It can be painted.", proposals=[proposal])
+
+    async with start_team(orders=asks) as team, run_on(team, url, "paint t1 red") as run:
+        assert "__interrupt__" in await run.drive(build)
+        state = await run.drive(build_with_people)
+        asked = put(state)
+        assert asked is not None
+        run.drive_with = replace(run.drive_with, said=Said(asked.id, "red"))
+        state = await run.drive(build_with_people)
+        assert (state["outcome"], done(team)) == ("done", [1, 1, 1])
