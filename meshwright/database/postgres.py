@@ -224,9 +224,8 @@ class Postgres:
         elif isinstance(error, _GONE) and not isinstance(error, ValueError):  # that one is a wrong argument
             for _, future in jobs:
                 _fail(future, StoreUnavailable(f"the database is gone ({type(error).__name__})"))
-            for topic in (
-                transaction.topics
-            ):  # it may be committed all the same, and what the server tells of it seem ours
+            # it may be committed all the same, and what the server tells of it seem ours
+            for topic in transaction.topics:
                 self._tell(topic, True)
             if not connection.is_closed():
                 connection.terminate()

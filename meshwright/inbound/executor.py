@@ -176,7 +176,8 @@ class Executor:
         try:
             incoming = self._incoming(turn)
             left = max(incoming.by.remaining, self._revive if incoming.follow_up else 0.0)
-            Deadline.after(left).require()  # else work that is quick is done for a caller that has gone
+            if left <= 0:
+                incoming.by.require()  # else work that is quick is done for a caller that has gone
         except MeshError as error:
             return error
         loop = asyncio.get_running_loop()

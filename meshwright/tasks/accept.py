@@ -141,9 +141,8 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
         raise Met  # the same message, accepted elsewhere in this very moment: undo, and look again
     await store(tx, about, row["version"], [message], 0)
     fold(before.task, message)
-    if (
-        row["version"] - before.body_version >= LAG
-    ):  # or each of very many messages would read all those before it
+    if row["version"] - before.body_version >= LAG:
+        # or each of very many messages would read all those before it
         before.body_version = row["version"]
         body = before.task.SerializeToString()
         await tx.execute("UPDATE tasks SET body = ?, body_version = version WHERE id = ?", body, about)

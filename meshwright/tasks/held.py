@@ -174,9 +174,8 @@ class Held:
         values = (*row, claim.task_id, claim.token, now.version)
         decided = minutes.open if minutes is not None else []
         failed = work == "ended" and state != COMPLETED
-        if (
-            failed and book.on_end is not None
-        ):  # that is the end, whatever else the work was about to say of it
+        if failed and book.on_end is not None:
+            # that is the end, whatever else the work was about to say of it
             decided = [each for each in decided if each.kind != "final"]
         inserts = None
         if len(happened) <= FEW and len(decided) <= FEW_DECISIONS:

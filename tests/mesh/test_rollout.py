@@ -293,16 +293,11 @@ async def test_a_run_goes_on_from_its_last_step_also_where_the_clock_is_behind(
     async with start_team() as team, run_on(team, url, "paint t1 red") as run:
         await run.drive(build, before="gate")
         for row in await run.database.execute("SELECT id, body FROM run_checkpoints"):
-            later, known = (
-                f"f{row['id'][1:]}",
-                [row["id"]],
-            )  # as of a replica whose clock is ahead by centuries
-            await run.database.execute(
-                "UPDATE run_checkpoints SET parent = ? WHERE parent = ?", later, *known
-            )
-            body = row["body"].replace(row["id"], later)
+            known, later = row["id"], f"f{row['id'][1:]}"  # as of a replica whose clock is ahead by centuries
+            children = "UPDATE run_checkpoints SET parent = ? WHERE parent = ?"
+            await run.database.execute(children, later, known)
             sql = "UPDATE run_checkpoints SET id = ?, body = ? WHERE id = ?"
-            await run.database.execute(sql, later, body, *known)
+            await run.database.execute(sql, later, row["body"].replace(known, later), known)
         for there in ("apply", "finish"):
             await run.drive(build, before=there)
             found = await Checkpoints(run.database).aget_tuple(run.config)
