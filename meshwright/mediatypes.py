@@ -9,5 +9,7 @@ def essence(media_type: str) -> str:
 
 
 def names(essence: str) -> frozenset[str]:
-    """What somebody who takes this type may call it: by its name, its kind, or as anything."""
-    return frozenset({essence, f"{essence.partition('/')[0]}/*", "*/*"})
+    """What somebody who takes this type may call it: by its name, its kind, as anything, or as what its suffix says (RFC 6839)."""
+    known = {essence, f"{essence.partition('/')[0]}/*", "*/*"}
+    _, plus, suffix = essence.rpartition("+")
+    return frozenset({*known, f"application/{suffix}"} if plus else known)

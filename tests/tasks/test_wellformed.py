@@ -240,3 +240,11 @@ def test_a_media_type_that_no_skill_takes_is_refused(kind: str) -> None:
 
 def test_an_agent_that_declares_no_media_types_takes_all() -> None:
     require_input_modes(Message(parts=[Part(text="hi", media_type="video/mp4")]), input_modes(AgentCard()))
+
+
+def test_what_is_json_by_its_suffix_is_taken_where_json_is() -> None:
+    """AG2 sends what was said before as a part of a type of its own."""
+    message = Message(parts=[Part(media_type="application/vnd.ag2.history+json")])
+    require_input_modes(message, input_modes(AgentCard(default_input_modes=["application/json"])))
+    with pytest.raises(ContentTypeNotSupportedError):
+        require_input_modes(message, input_modes(CARD))
