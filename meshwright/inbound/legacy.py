@@ -17,7 +17,7 @@ from a2a.compat.v0_3.rest_adapter import REST03Adapter
 from a2a.server.jsonrpc_models import InternalError as BareInternalError
 from a2a.server.jsonrpc_models import InvalidRequestError as BareInvalidRequestError
 from a2a.utils.error_handlers import build_rest_error_payload
-from a2a.utils.errors import A2AError, InternalError, InvalidParamsError
+from a2a.utils.errors import JSON_RPC_ERROR_CODE_MAP, A2AError, InternalError, InvalidParamsError
 from google.protobuf.json_format import Error as ProtobufError
 from starlette.responses import JSONResponse, Response
 
@@ -112,9 +112,10 @@ class Legacy(RequestHandler03):
 
 
 def refused(error: A2AError) -> JSONResponse:
-    """An error of 0.3's HTTP+JSON: by the name of its type, as clients of that version look for it, and as 1.0 has it."""
+    """An error of 0.3's HTTP+JSON: by the name of its type and by its number, as clients of that version look for it, and as 1.0 has it."""
     content = build_rest_error_payload(error)
-    told = {"type": type(error).__name__, "message": error.message, **content}
+    number = JSON_RPC_ERROR_CODE_MAP.get(type(error), JSON_RPC_ERROR_CODE_MAP[InternalError])
+    told = {"code": number, "type": type(error).__name__, "message": error.message, **content}
     return JSONResponse(told, content["error"]["code"])
 
 

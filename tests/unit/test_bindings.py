@@ -292,6 +292,15 @@ OLD_REST = [
 ]
 
 
+#: Clients in Python look for the name of an error, those in JavaScript for its number.
+OLD_CODES = {
+    "TaskNotFoundError": -32001,
+    "TaskNotCancelableError": -32002,
+    "UnsupportedOperationError": -32004,
+    "InvalidParamsError": -32602,
+}
+
+
 @pytest.mark.parametrize(("method", "path", "body", "kind"), OLD_REST)
 async def test_an_error_of_0_3_over_http_is_an_answer_that_its_clients_can_read(
     client: Client, method: str, path: str, body: Any, kind: str
@@ -305,6 +314,7 @@ async def test_an_error_of_0_3_over_http_is_an_answer_that_its_clients_can_read(
     content = answer.json()
     assert answer.status_code == content["error"]["code"] >= 400
     assert content["type"] == kind
+    assert content["code"] == OLD_CODES[kind]
     assert content["message"]
     assert not any(word in answer.text for word in PYTHON)
 
