@@ -1,26 +1,37 @@
 """A2A 0.3, where the card declares it: the SDK's adapters with what they get wrong.
 
 They show the texts of the exceptions that their conversions raise, break a stream off where an error should be, and give no
-`result` for a deletion. A configuration that was set without an id is the one that is got without one.
+`result` for a deletion, and no deletion over HTTP. A configuration that was set without an id is the one that is got without one.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from a2a.compat.v0_3.conversions import to_core_send_message_request
 from a2a.compat.v0_3.jsonrpc_adapter import JSONRPC03Adapter
 from a2a.compat.v0_3.request_handler import RequestHandler03
 from a2a.compat.v0_3.rest_adapter import REST03Adapter
+from a2a.compat.v0_3.rest_handler import REST03Handler
+from a2a.compat.v0_3.types import (
+    DeleteTaskPushNotificationConfigParams,
+    DeleteTaskPushNotificationConfigRequest,
+    GetTaskPushNotificationConfigParams,
+)
 from a2a.server.jsonrpc_models import InternalError as BareInternalError
 from a2a.server.jsonrpc_models import InvalidRequestError as BareInvalidRequestError
 from a2a.utils.error_handlers import build_rest_error_payload
 from a2a.utils.errors import JSON_RPC_ERROR_CODE_MAP, A2AError, InternalError, InvalidParamsError
+from a2a.utils.version_validator import validate_version
 from google.protobuf.json_format import Error as ProtobufError
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from meshwright.card import LEGACY_VERSION
+from meshwright.inbound.admission import PARSED
 from meshwright.inbound.eventstream import EventStream, event
 from meshwright.inbound.sanitised import Discretion
 
@@ -28,11 +39,12 @@ if TYPE_CHECKING:
     from a2a.server.context import ServerCallContext
     from a2a.server.jsonrpc_models import JSONRPCError
     from a2a.server.request_handlers import RequestHandler
-    from starlette.requests import Request
+    from starlette.types import Message
 
     from meshwright.inbound.context import HttpContexts
 
 DELETE = "tasks/pushNotificationConfig/delete"
+PUSH_CONFIG = "/v1/tasks/{id}/pushNotificationConfigs/{push_id}"
 #: What a conversion raises for what it cannot read.
 _CONFUSED = (ValueError, TypeError, LookupError, AttributeError, ProtobufError)
 
@@ -63,9 +75,15 @@ class LegacyDoor(JSONRPC03Adapter):
 class LegacyRest(REST03Adapter):
     """The operations of 0.3 over HTTP+JSON."""
 
+    handler: LegacyOperations
+
     def __init__(self, handler: RequestHandler, contexts: HttpContexts) -> None:
         super().__init__(handler, contexts)
-        self.handler.handler03 = Legacy(handler)
+        self.handler = LegacyOperations(handler)
+
+    def routes(self) -> dict[tuple[str, str], Any]:
+        delete = partial(self._handle_request, self.handler.delete_push_notification)
+        return {**super().routes(), (PUSH_CONFIG, "DELETE"): delete}
 
     async def _handle_request(self, method: Any, request: Request) -> Response:
         try:
@@ -84,6 +102,31 @@ class LegacyRest(REST03Adapter):
         except A2AError as error:
             return refused(error)
         return EventStream(_chunks(first, stream))
+
+
+class LegacyOperations(REST03Handler):
+    """Reads what the specification of 0.3 says, too: the SDK's handler reads only what its own clients, in Python, write."""
+
+    def __init__(self, handler: RequestHandler) -> None:
+        super().__init__(handler)
+        self.handler03 = Legacy(handler)
+
+    async def set_push_notification(self, request: Request, context: ServerCallContext) -> dict[str, Any]:
+        """The configuration is the body; theirs have it below `config`, and the task's name beside it."""
+        body = request.scope.get(PARSED)
+        if isinstance(body, dict) and "config" not in body:
+            below = {"parent": f"tasks/{request.path_params['id']}", "config": body}
+            request = _with_body(request, json.dumps(below))
+        return await super().set_push_notification(request, context)
+
+    @validate_version(LEGACY_VERSION)
+    async def delete_push_notification(self, request: Request, context: ServerCallContext) -> dict[str, Any]:
+        params = DeleteTaskPushNotificationConfigParams(
+            id=request.path_params["id"], push_notification_config_id=request.path_params["push_id"]
+        )
+        asked = DeleteTaskPushNotificationConfigRequest(id="", params=params)
+        await self.handler03.on_delete_task_push_notification_config(asked, context)
+        return {}
 
 
 class Legacy(RequestHandler03):
@@ -128,9 +171,14 @@ async def _chunks(first: Any, stream: AsyncIterator[Any]) -> AsyncIterator[bytes
         yield event(json.dumps(build_rest_error_payload(error)).encode(), "error")
 
 
-def _named(task_id: str) -> Any:
-    from a2a.compat.v0_3.types import GetTaskPushNotificationConfigParams
+def _with_body(request: Request, body: str) -> Request:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body.encode(), "more_body": False}
 
+    return Request(request.scope, receive)
+
+
+def _named(task_id: str) -> GetTaskPushNotificationConfigParams:
     return GetTaskPushNotificationConfigParams(id=task_id, push_notification_config_id=task_id)
 
 

@@ -361,3 +361,19 @@ async def test_events_have_the_version_as_their_id_and_who_comes_back_with_one_g
 async def test_a_message_of_0_3_is_answered_in_its_form(client: Client) -> None:
     answer = await client.rpc("message/send", {"message": old(client)}, version="")
     assert answer["result"]["status"]["state"] == "completed"
+
+
+@pytest.mark.parametrize("under_config", [False, True])
+async def test_a_configuration_of_0_3_over_http_is_the_body_or_below_its_name(
+    client: Client, under_config: bool
+) -> None:
+    """The specification and clients in JavaScript have the first, clients in Python the second."""
+    task = await client.task("ask")
+    where = f"/rest/v1/tasks/{task}/pushNotificationConfigs"
+    config = {"name": f"tasks/{task}/", "pushNotificationConfig": {"id": "a", "url": "https://example.com/"}}
+    wrapped = {"parent": f"tasks/{task}", "config": config}
+    made = await client.ask("POST", where, wrapped if under_config else config, version="")
+    assert made.json()["pushNotificationConfig"] == config["pushNotificationConfig"]
+    assert (await client.ask("GET", f"{where}/a", version="")).json() == made.json()
+    assert (await client.ask("DELETE", f"{where}/a", version="")).json() == {}
+    assert (await client.ask("GET", where, version="")).json() == {}
