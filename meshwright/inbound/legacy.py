@@ -7,10 +7,12 @@ They show the texts of the exceptions that their conversions raise, break a stre
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from a2a.compat.v0_3.a2a_v0_3_pb2 import SendMessageRequest
 from a2a.compat.v0_3.conversions import to_core_send_message_request
 from a2a.compat.v0_3.jsonrpc_adapter import JSONRPC03Adapter
 from a2a.compat.v0_3.request_handler import RequestHandler03
@@ -27,6 +29,7 @@ from a2a.utils.error_handlers import build_rest_error_payload
 from a2a.utils.errors import JSON_RPC_ERROR_CODE_MAP, A2AError, InternalError, InvalidParamsError
 from a2a.utils.version_validator import validate_version
 from google.protobuf.json_format import Error as ProtobufError
+from google.protobuf.json_format import MessageToJson, ParseDict
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -111,6 +114,15 @@ class LegacyOperations(REST03Handler):
         super().__init__(handler)
         self.handler03 = Legacy(handler)
 
+    async def on_message_send(self, request: Request, context: ServerCallContext) -> dict[str, Any]:
+        return await super().on_message_send(_with_files_encoded_twice(request), context)
+
+    async def on_message_send_stream(
+        self, request: Request, context: ServerCallContext
+    ) -> AsyncIterator[dict[str, Any]]:
+        async for each in super().on_message_send_stream(_with_files_encoded_twice(request), context):
+            yield each
+
     async def set_push_notification(self, request: Request, context: ServerCallContext) -> dict[str, Any]:
         """The configuration is the body; theirs have it below `config`, and the task's name beside it."""
         body = request.scope.get(PARSED)
@@ -169,6 +181,24 @@ async def _chunks(first: Any, stream: AsyncIterator[Any]) -> AsyncIterator[bytes
             yield event(json.dumps(each).encode())
     except A2AError as error:
         yield event(json.dumps(build_rest_error_payload(error)).encode(), "error")
+
+
+def _with_files_encoded_twice(request: Request) -> Request:
+    """The specification, and clients in JavaScript, encode the bytes of a file once; theirs, and so the SDK's handler, twice."""
+    asked = SendMessageRequest()
+    ParseDict(request.scope.get(PARSED, {}), asked, ignore_unknown_fields=True)
+    once = [part.file for part in asked.request.content if not _is_base64(part.file.file_with_bytes)]
+    for file in once:
+        file.file_with_bytes = b64encode(file.file_with_bytes)
+    return _with_body(request, MessageToJson(asked)) if once else request
+
+
+def _is_base64(content: bytes) -> bool:
+    try:
+        b64decode(content, validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _with_body(request: Request, body: str) -> Request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
@@ -377,3 +378,18 @@ async def test_a_configuration_of_0_3_over_http_is_the_body_or_below_its_name(
     assert (await client.ask("GET", f"{where}/a", version="")).json() == made.json()
     assert (await client.ask("DELETE", f"{where}/a", version="")).json() == {}
     assert (await client.ask("GET", where, version="")).json() == {}
+
+
+@pytest.mark.parametrize("operation", ["send", "stream"])
+@pytest.mark.parametrize("twice", [False, True])
+async def test_the_bytes_of_a_file_of_0_3_over_http_are_encoded_once_or_twice(
+    client: Client, operation: str, twice: bool
+) -> None:
+    """The specification and clients in JavaScript do it once, clients in Python twice."""
+    once = b64encode(b"\x89PNG").decode()
+    file = {"fileWithBytes": b64encode(once.encode()).decode() if twice else once, "name": "a"}
+    said = {"messageId": "old", "role": "ROLE_USER", "content": [{"text": "hi"}, {"file": file}]}
+    answer = await client.ask("POST", f"/rest/v1/message:{operation}", {"message": said}, version="")
+    task = json.loads(answer.text.splitlines()[0].removeprefix("data: "))["task"]["id"]
+    kept = (await client.rpc("GetTask", {"id": task}))["result"]["history"][0]["parts"][1]
+    assert kept == {"raw": once, "filename": "a"}
