@@ -14,6 +14,7 @@
 #   make runaway  agents that spin, block, fork, eat memory: killed in time, alone? RUNAWAYS=100 of each kind
 #   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
 #   make gateway a LiteLLM proxy, installed beside the rest, with docs/gateway in front of a scripted model: what it stops
+#   make clients A2A clients of other frameworks, as they come, talk to our server: which can do what; ARGS='--only ag2'
 #   make attacks   an agent of the shop is compromised: generated attacks, judged by the shop's journal; ATTACKS=500
 #   make complete  is each ticket told completely, in spans and rows? the same three files; ARGS='--verbose'
 #   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
@@ -34,7 +35,7 @@ STORE ?= sqlite
 BROWSERS ?= chromium chromium-browser google-chrome google-chrome-stable chrome
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test browser check bench bench-hop bench-tracing bench-parked bench-audit bench-console chaos incident storm wasted runaway gateway attacks complete evals three-files clean
+.PHONY: help demo up test browser check bench bench-hop bench-tracing bench-parked bench-audit bench-console chaos incident storm wasted runaway gateway clients attacks complete evals three-files clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -97,6 +98,9 @@ runaway: $(VENV)/bench.installed
 gateway: $(VENV)/dev.installed $(GATEWAY)/installed
 	@$(BIN)/python -W ignore -m benchmarks.gateway $(ARGS)
 
+clients: $(VENV)/dev.installed
+	@$(BIN)/python -m benchmarks.clients $(ARGS)
+
 attacks: $(VENV)/mesh.installed
 	@$(BIN)/python -m evals.siege --attacks $(ATTACKS) $(ARGS)
 
@@ -111,7 +115,7 @@ three-files:
 	  { echo "it needs three files: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md" >&2; exit 2; }
 
 clean:
-	rm -rf $(VENV) $(GATEWAY)
+	rm -rf $(VENV) $(GATEWAY) .venv-clients
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

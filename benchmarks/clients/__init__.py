@@ -1,0 +1,1 @@
+"""Clients of other frameworks, as their makers ship them, against our server."""
