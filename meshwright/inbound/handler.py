@@ -21,9 +21,11 @@ from a2a.utils.errors import (
 )
 from a2a.utils.task import apply_history_length, validate_history_length, validate_page_size
 
+from meshwright.card import PROTOCOL_VERSION
 from meshwright.deadline import Deadline
 from meshwright.errors import AlreadyDecided, StoreUnavailable
 from meshwright.inbound.ancestry import HEADER as ANCESTRY
+from meshwright.inbound.context import VERSION, is_legacy
 from meshwright.inbound.departure import Departures
 from meshwright.inbound.places import Places, rank_of
 from meshwright.inbound.pushdesk import PushDesk, owner_of
@@ -202,6 +204,8 @@ class MeshRequestHandler(PushDesk):
             {name: value for name, value in headers.items() if name.startswith(CARRIED)},
             believed=bool(caller) or self.credulous,
         )
+        if is_legacy(headers.get(VERSION, PROTOCOL_VERSION)):
+            carried |= {pushes.LEGACY: ""}
         if params.configuration.accepted_output_modes:
             carried |= output_modes(params.configuration.accepted_output_modes)
         return await self.worker.accept(

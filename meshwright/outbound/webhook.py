@@ -25,9 +25,13 @@ from meshwright.errors import PeerOverloaded, PeerTimedOut, PeerUnreachable
 from meshwright.outbound.lost import retry_after
 from meshwright.records.tracing import trace_headers
 from meshwright.tasks import pushes
+from meshwright.tasks.accept import first_headers
 from meshwright.tasks.courier import Parcel, Undeliverable
 
 if TYPE_CHECKING:
+    from a2a.types import TaskPushNotificationConfig
+
+    from meshwright.database import Transaction
     from meshwright.inbound.identity import Identity
     from meshwright.tasks.book import TaskBook
 
@@ -140,7 +144,11 @@ class Webhooks:
 
     async def deliver(self, parcel: Parcel) -> None:
         """POST one notification. Raises Undeliverable for what will not get better, else a PeerError."""
-        kept = await self._book.database.read(lambda tx: pushes.kept(tx, parcel.task_id))
+
+        async def op(tx: Transaction) -> tuple[list[TaskPushNotificationConfig], dict[str, str]]:
+            return await pushes.kept(tx, parcel.task_id), await first_headers(tx, parcel.task_id)
+
+        kept, first = await self._book.database.read(op)
         config = next((each for each in kept if each.id == parcel.remote), None)
         if config is None:
             raise Undeliverable("nobody wants it any more")
@@ -151,14 +159,16 @@ class Webhooks:
             raise PeerUnreachable(origin, why)
         if why:
             raise Undeliverable(why)
-        headers = {"host": parts.netloc, "content-type": MEDIA_TYPE, "x-mesh-notification": parcel.id}
+        kind, body = MEDIA_TYPE, parcel.body.encode()
+        if pushes.LEGACY in first:
+            kind, body = "application/json", await self._as_of_old(parcel)
+        headers = {"host": parts.netloc, "content-type": kind, "x-mesh-notification": parcel.id}
         # who is told is no part of the mesh: the trace goes along, its baggage does not
         headers |= {k: v for k, v in trace_headers().items() if k != "baggage"}
         if config.token:
             headers["x-a2a-notification-token"] = config.token
         if config.authentication.scheme:
             headers["authorization"] = f"{config.authentication.scheme} {config.authentication.credentials}"
-        body = parcel.body.encode()
         if self._identity.signer is not None:
             headers["x-mesh-signature"] = self._identity.signer.token(
                 origin, jti=parcel.id, sha256=hashlib.sha256(body).hexdigest()
@@ -183,6 +193,15 @@ class Webhooks:
         if answer.status_code >= 300:
             redirects = "; redirects are not followed" if answer.status_code < 400 else ""
             raise Undeliverable(f"the receiver answered {answer.status_code}{redirects}")
+
+    async def _as_of_old(self, parcel: Parcel) -> bytes:
+        """What A2A 0.3 tells: the task, as it was when this happened to it."""
+        # It imports the types of another protocol, which most servers never see.
+        from a2a.compat.v0_3.conversions import to_compat_task
+
+        version = int(parcel.id.split(":")[1])
+        task = to_compat_task(await self._book.as_it_was(parcel.task_id, version))
+        return str(task.model_dump_json(exclude_none=True)).encode()
 
 
 def key_routes(identity: Identity) -> list[Route]:

@@ -195,7 +195,7 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
     )
     if not rows:
         return False
-    first = await _first_headers(tx, task_id)
+    first = await first_headers(tx, task_id)
     message, around = Message(message_id=name, task_id=task_id), {**of_trace(first), **modes_of(first)}
     await tx.execute(
         "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
@@ -210,10 +210,10 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
 
 async def trace_of(tx: Transaction, task_id: str) -> dict[str, str]:
     """The headers of the trace in which a task began."""
-    return of_trace(await _first_headers(tx, task_id))
+    return of_trace(await first_headers(tx, task_id))
 
 
-async def _first_headers(tx: Transaction, task_id: str) -> dict[str, str]:
+async def first_headers(tx: Transaction, task_id: str) -> dict[str, str]:
     """What came with the message that made a task."""
     rows = await tx.execute("SELECT headers FROM inbox WHERE task_id = ? AND turn = 1", task_id)
     return dict(json.loads(rows[0]["headers"])) if rows else {}

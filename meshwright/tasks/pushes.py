@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from meshwright.database import Statement, Transaction
     from meshwright.tasks.book import TaskBook
 
+#: The name under which it stands among the headers of a message that it came in A2A 0.3. No header of a request is kept under it.
+LEGACY = "mesh-a2a-0.3"
 #: What a notification holds.
 Told = TaskStatusUpdateEvent | TaskArtifactUpdateEvent | Task
 #: Says why no notification may go to an address; an empty string lets it.

@@ -159,6 +159,26 @@ async def test_what_happens_is_told_in_order_with_the_clients_token_and_our_sign
     assert {row["state"] for row in await outbox(one)} <= {"sent", "open"}
 
 
+async def test_whose_task_came_in_0_3_is_told_of_it_in_its_form(start: Any) -> None:
+    """There a notification is the task as it is at that moment, and not what happened to it."""
+    one, receiver = await start(), Receiver()
+    old = context()
+    old.state["headers"] = {"a2a-version": ""}
+    async with receiver.serving(), carrying(one):
+        task = await one.handler.on_message_send(request("ask"), old)
+        config = TaskPushNotificationConfig(task_id=task.id, url=receiver.url)
+        await one.handler.on_create_task_push_notification_config(config, old)
+        await receiver.had(1)
+        await one.send("done", task_id=task.id)
+        await receiver.had(4)
+    told = [body for _, body in receiver.came]
+    assert [(each["kind"], each["id"]) for each in told] == [("task", task.id)] * 4
+    states = [each["status"]["state"] for each in told]
+    assert states == ["input-required", "working", "working", "completed"]
+    assert told[2]["artifacts"][-1]["parts"] == [{"kind": "text", "text": "echo done"}]
+    assert {headers["content-type"] for headers, _ in receiver.came} == {"application/json"}
+
+
 async def test_a_failed_delivery_is_tried_again_and_holds_its_followers_back(start: Any) -> None:
     one, receiver = await start(), Receiver()
     receiver.answers = [500]
