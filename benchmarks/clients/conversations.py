@@ -1,3 +1,4 @@
+# What it imports is in other environments than mypy's.
 # mypy: ignore-errors
 """Conversations with our agent, held by the A2A clients of other frameworks as their users call them; each in an environment of its own.
 
