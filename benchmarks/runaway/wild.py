@@ -1,6 +1,6 @@
 """An agent that behaves as its instruction says: well, or in one of the ways in which an agent runs away.
 
-MESHWRIGHT_PORT=8420 python -m benchmarks.runaway.wild
+MESHWRIGHT_PORT=8430 python -m benchmarks.runaway.wild
 """
 
 from __future__ import annotations

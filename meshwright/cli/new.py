@@ -83,7 +83,7 @@ def agent(
     for path in (*sorted(folder.iterdir()), card):
         console.print(f"  {path.relative_to(here)}", markup=False)
     console.print(
-        f"run it:  PYTHONPATH=agents MESHWRIGHT_PORT=8420 {Path(sys.executable).name} -m {name}\n"
+        f"run it:  PYTHONPATH=agents MESHWRIGHT_PORT=8430 {Path(sys.executable).name} -m {name}\n"
         "join it: give the orchestrator its address in MESHWRIGHT_PEERS, or put it into a copy of mesh.toml "
         "and `meshwright up --mesh FILE`",
         markup=False,
@@ -93,7 +93,9 @@ def agent(
 
 def _require_free(name: str, folder: Path, card: Path) -> None:
     """Raise Trouble for a name that cannot be a package of its own, or that is taken."""
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or keyword.issoftkeyword(name):
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+        raise Trouble(f"{name!r} cannot be an agent's name: it is a word of Python's own", USAGE)
+    if not _NAME.fullmatch(name):
         raise Trouble(
             f"{name!r} cannot be an agent's name: take a-z, 0-9 and _, beginning with a letter",
             USAGE,

@@ -3,14 +3,18 @@
 Read from a TOML file, so that any team can bring its own with `--mesh FILE`:
 
     entry = "front"                      # where requests go in
+    paths = ["agents", "tools"]          # where its packages lie, from the folder of this file; nothing if they are installed
 
     [[process]]
     name = "front"                       # its key, its log and its row in the tables
     kind = "a2a"                         # a2a | mcp | web: a page for people, who speaks for them
     port = 0                             # added to the base port
+    module = "front"                     # what is run, as `python -m front`; its name, if nothing is said
     asks = ["billing"]                   # agents it may delegate to
     uses = ["ledger"]                    # tool servers it may call
     settings = ["MODEL"]                 # MESHWRIGHT_* it gets from the environment of `up`, and no others
+
+`[world]` names what the tools stand on, where they need a file: see `World`.
 """
 
 from __future__ import annotations

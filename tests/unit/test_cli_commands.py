@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from meshwright.cli import topology
 from meshwright.cli.app import run
 
 PROJECT = Path(__file__).parents[2]
@@ -71,6 +73,8 @@ def test_a_new_agent_runs_and_passes_the_linter(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "agents/second_line/agent.py" in made.stdout
+    port = int(re.findall(r"MESHWRIGHT_PORT=(\d+)", made.stdout)[0])
+    assert port not in {topology.BASE_PORT + process.port for process in topology.load().processes}
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     for words in (["check"], ["format", "--check"]):
         subprocess.run([sys.executable, "-m", "ruff", *words, "."], cwd=tmp_path, check=True)
@@ -103,8 +107,8 @@ print(AGENT.name, asyncio.run(AGENT.playbook(subtask, Job(Deadline.after(5), too
     [
         ("Billing", "cannot be an agent's name"),
         ("../up", "cannot be an agent's name"),
-        ("class", "cannot be an agent's name"),
-        ("match", "cannot be an agent's name"),
+        ("class", "a word of Python's own"),
+        ("match", "a word of Python's own"),
         ("json", "there already"),
         ("meshwright", "there already"),
     ],
