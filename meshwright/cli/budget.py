@@ -9,6 +9,7 @@ import typer
 from meshwright.cli.console import Json, emit, out
 from meshwright.cli.db import UrlOption, each, urls_of
 from meshwright.cli.home import DEFAULT, HomeOption
+from meshwright.cli.topology import MeshOption
 
 if TYPE_CHECKING:
     from meshwright.database import Database
@@ -17,9 +18,11 @@ app = typer.Typer()
 
 
 @app.command()
-def budget(home: HomeOption = DEFAULT, database: UrlOption = "", json_: Json = False) -> None:
+def budget(
+    home: HomeOption = DEFAULT, mesh: MeshOption = None, database: UrlOption = "", json_: Json = False
+) -> None:
     """What budgets stand at: by run and task, by agent and tenant and day. Changes nothing."""
-    found = each(urls_of(home, database), _standing)
+    found = each(urls_of(home, database, mesh), _standing)
     if json_:
         emit(found)
         return

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ import typer
 from meshwright.cli import topology
 from meshwright.cli.console import Json, Trouble, emit, out, settings_in_words
 from meshwright.cli.home import DEFAULT, Home, HomeOption
+from meshwright.cli.topology import MeshOption
 
 if TYPE_CHECKING:
     from meshwright.database import Database, Transaction
@@ -31,20 +33,25 @@ app = typer.Typer(no_args_is_help=True, help="The databases that tasks live in."
 
 
 @app.command()
-def status(home: HomeOption = DEFAULT, database: UrlOption = "", json_: Json = False) -> None:
+def status(
+    home: HomeOption = DEFAULT, mesh: MeshOption = None, database: UrlOption = "", json_: Json = False
+) -> None:
     """Which schema each database has, and what stands in it. Changes nothing."""
-    _report(each(urls_of(home, database), _status, looks=True), json_)
+    _report(each(urls_of(home, database, mesh), _status, looks=True), json_)
 
 
 @app.command()
-def upgrade(home: HomeOption = DEFAULT, database: UrlOption = "", json_: Json = False) -> None:
+def upgrade(
+    home: HomeOption = DEFAULT, mesh: MeshOption = None, database: UrlOption = "", json_: Json = False
+) -> None:
     """Bring the schema up to date. Processes do so when they start; this is for doing it before."""
-    _report(each(urls_of(home, database), _upgrade), json_)
+    _report(each(urls_of(home, database, mesh), _upgrade), json_)
 
 
 @app.command()
 def purge(
     home: HomeOption = DEFAULT,
+    mesh: MeshOption = None,
     database: UrlOption = "",
     older_than: Annotated[str, typer.Option(help="Age of an ended task: 90s, 30m, 12h or 30d.")] = "30d",
     agent: Annotated[str, typer.Option(help="Only this agent's tasks.")] = "",
@@ -67,7 +74,7 @@ def purge(
         # decisions belong to requests, which many agents have worked on
         return gone if agent else {**gone, "decisions": await decisions.purge(open_, seconds)}
 
-    _report(each(urls_of(home, database), act), json_)
+    _report(each(urls_of(home, database, mesh), act), json_)
 
 
 async def _status(database: Database) -> dict[str, Any]:
@@ -114,14 +121,18 @@ async def require_schema(database: Database) -> None:
         raise Trouble("its schema is not up to date: run `meshwright db upgrade` first")
 
 
-def urls_of(home: HomeOption, database: str) -> list[str]:
+def urls_of(home: Path, database: str, mesh: Path | None) -> list[str]:
+    """The database that is named, or those of a mesh's agents that lie in the home. Raises Trouble where there is none."""
     if database:
         return [database]
     place = Home.at(home)
-    names = [process.name for process in topology.load().processes if process.kind == "a2a"]
+    names = [process.name for process in topology.load(mesh).processes if process.kind == "a2a"]
     files = [place.path / f"{name}.db" for name in names if (place.path / f"{name}.db").exists()]
     if not files:
-        raise Trouble(f"there is no database in {place.path}: choose --home, or name one with --database")
+        whose = f"the mesh of {mesh}" if mesh else "the mesh that ships"
+        raise Trouble(
+            f"there is no database of {whose} in {place.path}: choose --home or --mesh, or name one with --database"
+        )
     return [f"sqlite:///{file}" for file in files]
 
 

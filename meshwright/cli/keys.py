@@ -198,4 +198,7 @@ def token(
     home: HomeOption = DEFAULT,
 ) -> None:
     """Print a bearer token that lives one minute, for curl."""
-    sys.stdout.write(bearer(Home.at(home), name, audience or topology.load().entry) + "\n")
+    place = Home.at(home)
+    running = place.running()
+    entry = running.entry if running else topology.load().entry
+    sys.stdout.write(bearer(place, name, audience or entry) + "\n")

@@ -72,10 +72,26 @@ def test_the_files_of_a_home_are_found_by_themselves(
     assert said(capsys)["tasks"] == {"front ended": 2, "front running": 1}
 
 
+def test_the_files_of_a_mesh_that_one_brings_are_found_by_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(f"sqlite:///{tmp_path}/front.db")
+    mesh = tmp_path / "mesh.toml"
+    mesh.write_text('entry = "front"\n[[process]]\nname = "front"\nkind = "a2a"\nport = 0\n')
+    assert run(["db", "status", "--home", str(tmp_path)]) == 1
+    assert "--mesh" in capsys.readouterr().err
+    assert run(["db", "status", "--home", str(tmp_path), "--mesh", str(mesh), "--json"]) == 0
+    assert said(capsys)["tasks"] == {"front ended": 2, "front running": 1}
+    assert run(["db", "upgrade", "--home", str(tmp_path), "--mesh", str(mesh), "--json"]) == 0
+    assert (found := said(capsys))["from"] == found["to"]
+    assert run(["budget", "--home", str(tmp_path), "--mesh", str(mesh), "--json"]) == 0
+    assert said(capsys) == {"accounts": []}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["status", "--home", "HERE"], "there is no database in"),
+        (["status", "--home", "HERE"], "there is no database of the mesh that ships in"),
         (["status", "--database", "sqlite:///HERE/none.db"], "there is no file"),
         (["status", "--database", "mysql://x"], "MESHWRIGHT_DATABASE must be"),
         (["purge", "--older-than", "soon", "--home", "HERE"], "'soon' is no age"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from meshwright.cli.app import run
 from meshwright.cli.console import Trouble
 from meshwright.cli.home import Home, Running
 from meshwright.cli.keys import bearer, ensure
@@ -74,6 +75,23 @@ def test_the_operators_token_is_good_for_the_one_it_names(tmp_path: Path) -> Non
     assert Trust.from_document("front", document).caller(header).operator
     with pytest.raises(Unauthenticated):
         Trust.from_document("clerk", document).caller(header)
+
+
+def test_a_token_is_for_the_entry_of_the_mesh_that_runs_where_nobody_else_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home.at(tmp_path)
+    ensure(home, ["front"])
+    document = json.loads(home.trust.read_text())
+
+    def printed() -> str:
+        assert run(["token", "--home", str(tmp_path)]) == 0
+        return f"Bearer {capsys.readouterr().out.strip()}"
+
+    assert Trust.from_document("orchestrator", document).caller(printed()).operator
+    with home.held():
+        home.announce(RUNNING)
+        assert Trust.from_document("front", document).caller(printed()).operator
 
 
 def test_a_broken_key_says_which_file_to_mend(tmp_path: Path) -> None:
