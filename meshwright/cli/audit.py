@@ -69,7 +69,10 @@ def verify(
         seconds = time.perf_counter() - began
         fault = found.fault
         if kept is not None and not where.path.exists():
-            found.notes.append(f"there is no file {where.path}")
+            found.notes.append(
+                f"there is no file {where.path}: a process makes it with its first checkpoint, at most"
+                " MESHWRIGHT_AUDIT_EVERY seconds (60) after the first entry"
+            )
         return {
             "clean": found.clean,
             "entries": found.entries,

@@ -35,6 +35,10 @@ class Missing(Trouble):
     """What was asked for is not there, or not under this name."""
 
 
+class NoSuchPage(Trouble):
+    """Who answers has no such page: an agent and no orchestrator, or no mesh at all."""
+
+
 @contextmanager
 def settings_in_words() -> Iterator[None]:
     """Turn what a process would say about its settings, or a shop about its file, into a Trouble."""

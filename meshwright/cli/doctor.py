@@ -37,7 +37,13 @@ def doctor(
     json_: Json = False,
 ) -> None:
     """What is wrong, one line each: settings, keys, processes, clocks, databases, exporter, model. Changes nothing."""
-    found = asyncio.run(diagnosed(Home.at(home), topology.load(mesh), ports, url, os.environ))
+    place, team = Home.at(home), topology.load(mesh)
+    running = place.running() if not url else None
+    if running and (others := sorted(set(running.urls) - set(team.names))):
+        raise Trouble(
+            f"another mesh runs from {place.path} ({', '.join(others)} of it): name its file with --mesh"
+        )
+    found = asyncio.run(diagnosed(place, team, ports, url, os.environ))
     worst = sum(each.state == "ill" for each in found)
     if json_:
         emit({"well": not worst, "checks": [each.row for each in found]})
@@ -124,7 +130,8 @@ def show(found: list[Diagnosis]) -> None:
     console.print(table)
     counts = {state: sum(each.state == state for each in found) for state in MARKS}
     if counts["ill"]:
-        console.print(f"{counts['ill']} of {len(found)} are wrong", style="red")
+        verb = "is" if counts["ill"] == 1 else "are"
+        console.print(f"{counts['ill']} of {len(found)} {verb} wrong", style="red")
     elif counts["watch"]:
         console.print(f"nothing is wrong; {counts['watch']} of {len(found)} worth a look", style="yellow")
     else:

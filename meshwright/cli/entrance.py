@@ -19,7 +19,7 @@ import typer
 
 from meshwright.cli import keys, topology
 from meshwright.cli.answer import Answer, take_event, take_task
-from meshwright.cli.console import Missing, Trouble
+from meshwright.cli.console import Missing, NoSuchPage, Trouble
 from meshwright.cli.home import Home
 
 if TYPE_CHECKING:
@@ -251,7 +251,8 @@ def _document(url: str, response: httpx.Response) -> dict[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        raise Trouble(f"{url} is not a mesh: it answered {response.status_code} without a JSON object")
+        kind = NoSuchPage if response.status_code == 404 else Trouble
+        raise kind(f"{url} is not a mesh: it answered {response.status_code} without a JSON object")
     return document
 
 

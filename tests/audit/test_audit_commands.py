@@ -84,7 +84,9 @@ def test_without_checkpoints_it_is_not_clean_unless_one_asks_for_the_chain_alone
 ) -> None:
     (home / "audit-orchestrator.checkpoints").unlink()
     assert run(["audit", "verify", "--home", str(home)]) == 1
-    assert "the chain alone proves nothing about its end" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "the chain alone proves nothing about its end" in told
+    assert "at most MESHWRIGHT_AUDIT_EVERY seconds (60) after the first entry" in told
     assert run(["audit", "verify", "--home", str(home), "--chain-only"]) == 0
 
 

@@ -162,6 +162,7 @@ def breaker(state: str) -> dict[str, Any]:
         (("front", "/peers"), {"peers": [{"name": "clerk", "status": "stale"}]}, "peer clerk", "watch", "stale"),
         (("front", "/peers"), httpx.Response(401, json={}), "peers", "ill", "does not let us in"),
         (("front", "/metrics"), httpx.Response(200, text=METRICS.replace("broken 0", "broken 1")), "audit log", "ill", "not what was signed"),
+        (("front", "/peers"), httpx.Response(500, text="oh"), "peers", "ill", "is not a mesh"),
         (("front", "/metrics"), httpx.Response(200, text=METRICS.replace("entries 12\n", "entries 13\n", 1).replace("seconds 4", "seconds 900")), "audit log", "watch", "13 entries when it last looked, 12 signed"),
     ],
 )  # fmt: skip
@@ -173,6 +174,24 @@ async def test_a_process_that_is_not_well_is_named_with_a_way_out_and_the_others
     one = the(found, name)
     assert (one.state, says in one.says, bool(one.way_out)) == (state, True, True)
     assert the(found, "card front").state == "well"
+
+
+async def test_an_entry_that_is_an_agent_and_no_orchestrator_is_well(home: Home, team: Team) -> None:
+    team.answers["front", "/peers"] = httpx.Response(404, text="Not Found")
+    peers = the(await look(home, team), "peers")
+    assert (peers.state, peers.says) == ("well", "all breakers closed")
+    team.answers["clerk", "/readyz"] = breaker("open")
+    assert the(await look(home, team), "breaker clerk").state == "ill"
+
+
+async def test_a_log_that_has_no_checkpoint_yet_has_no_last_one(home: Home, team: Team) -> None:
+    unsigned = METRICS.replace("signed_entries 12", "signed_entries 0")
+    team.answers["front", "/metrics"] = httpx.Response(200, text=unsigned)
+    log = the(await look(home, team), "audit log")
+    assert (log.state, log.says) == (
+        "well",
+        "12 entries when it last looked, 0 signed, no checkpoint yet",
+    )
 
 
 @pytest.mark.parametrize(("off", "state"), [(0.2, "well"), (-4.0, "watch"), (30.0, "ill"), (-3600.0, "ill")])
@@ -449,10 +468,21 @@ def test_one_line_of_json_and_an_exit_code_say_whether_something_is_wrong(
     place.key("orders").unlink()
     assert run(arguments) == 1
     page = json.loads(capsys.readouterr().out)
+    assert run([each for each in arguments if each != "--json"]) == 1
+    assert f"1 of {len(page['checks'])} is wrong" in capsys.readouterr().out
     assert page["well"] is False
     assert [each["says"] for each in page["checks"] if each["state"] == "ill"] == [
         "there is no key for orders"
     ]
+
+
+def test_a_mesh_of_another_file_is_not_measured_by_the_one_that_ships(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["doctor", "--home", str(home.path)]) == 1
+    said = capsys.readouterr().err
+    assert "another mesh runs from" in said
+    assert "(clerk, front, ledger of it): name its file with --mesh" in said
 
 
 async def test_what_a_card_says_cannot_repaint_the_screen(

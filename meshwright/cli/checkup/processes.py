@@ -10,7 +10,7 @@ from importlib.metadata import version as installed
 from typing import Any
 
 from meshwright.cli.checkup.diagnosis import ANSWER, Diagnosis, Patient, ill, watch, well
-from meshwright.cli.console import Trouble
+from meshwright.cli.console import NoSuchPage, Trouble
 from meshwright.inbound.identity import LEEWAY
 
 CARD = "/.well-known/agent-card.json"
@@ -117,13 +117,15 @@ async def _ways(patient: Patient, visits: list[Visit]) -> list[Diagnosis]:
     """Whether each reaches those it calls: what the entry says of its peers, and every process of its breakers."""
     found: list[Diagnosis] = []
     count = 0
+    page: dict[str, Any] | None = None
     try:
         page = await patient.look("/peers")
+    except NoSuchPage:
+        pass  # an agent and no orchestrator: how it stands with others its breakers say
     except Trouble as trouble:
         says, _, way_out = str(trouble).partition(": ")
-        page = {}
         found.append(ill("peers", f"{patient.entry} does not tell of its peers: {says}", way_out))
-    for row in [*_rows(page, "peers"), *_rows(page, "tools")]:
+    for row in [*_rows(page or {}, "peers"), *_rows(page or {}, "tools")]:
         status, name = str(row.get("status") or "unknown"), str(row.get("name") or row.get("url") or "?")
         state = _AGENT.get(status, "ill")
         if state == "well":
@@ -140,7 +142,8 @@ async def _ways(patient: Patient, visits: list[Visit]) -> list[Diagnosis]:
         found += _breakers(visit)
     if found:
         return found
-    return [well("peers", f"{count} within reach of {patient.entry}; all breakers closed")]
+    reached = f"{count} within reach of {patient.entry}; " if page is not None else ""
+    return [well("peers", f"{reached}all breakers closed")]
 
 
 def _breakers(visit: Visit) -> list[Diagnosis]:

@@ -182,7 +182,8 @@ def _signing(patient: Patient, told: dict[str, float]) -> Diagnosis:
             f"it is not what was signed, at {entries} entries",
             "`meshwright audit verify` says which one",
         )
-    says = f"{entries} entries when it last looked, {signed} signed, the last checkpoint {age:.0f} s ago"
+    last = f"the last checkpoint {age:.0f} s ago" if signed else "no checkpoint yet"
+    says = f"{entries} entries when it last looked, {signed} signed, {last}"
     if entries > signed and age > LATE * every:
         return watch("audit log", says, f"it should be at most {every:g} s: see the log of {patient.entry}")
     return well("audit log", says)
