@@ -10,6 +10,7 @@ The agent is named, not imported: the port is open, and the card served, before 
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import socket
@@ -188,10 +189,12 @@ def _listener(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    except OSError:
-        raise SettingsError(
-            f"cannot listen on {settings.host}:{settings.port}: set MESHWRIGHT_PORT to a free port"
-        ) from None
+    except OSError as error:
+        taken = error.errno in (errno.EADDRINUSE, errno.EACCES)
+        way_out = (
+            "MESHWRIGHT_PORT to a free port" if taken else "MESHWRIGHT_HOST to an address of this machine"
+        )
+        raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: set {way_out}") from None
 
 
 def _named(where: str) -> Any:

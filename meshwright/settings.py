@@ -130,7 +130,8 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = PREFIX + str(first["loc"][0]).upper()
-            raise SettingsError(f"{name}: {first['msg']} (it is {str(first['input'])[:80]!r})") from None
+            why = first["msg"].removeprefix("Value error, ")
+            raise SettingsError(f"{name}: {why} (it is {str(first['input'])[:80]!r})") from None
         limited = [name for name in cls.model_fields if name.endswith("_micros") and getattr(settings, name)]
         if settings.model and limited and None in (settings.price_in, settings.price_out):
             raise SettingsError(

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="What may be applied, and what waits for people.")
 
+#: The folder that an orchestrator would be started with: who tries a policy means that one.
+FOLDER_VARIABLE = "MESHWRIGHT_POLICY"
+
 FolderArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="DIR", help="The policy's folder; without it the one that comes along."),
+    typer.Argument(
+        metavar="DIR",
+        envvar=FOLDER_VARIABLE,
+        help="The policy's folder; without it the one that comes along.",
+    ),
 ]
 
 
@@ -72,7 +79,9 @@ def explain(
         ),
     ],
     approvals: Annotated[int, typer.Option(help="How many people have approved.", min=0, max=5)] = 0,
-    folder: Annotated[Path | None, typer.Option("--policy", help="The policy's folder.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--policy", envvar=FOLDER_VARIABLE, help="The policy's folder.")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """What would become of a proposal, by which rules, and where its arguments come from."""

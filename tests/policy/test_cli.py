@@ -53,6 +53,16 @@ def test_a_policy_is_checked_for_people_and_for_machines(
     assert "team.cedar: a rule without an id: it needs @id" in err
 
 
+def test_the_policy_that_the_environment_names_is_meant_where_no_folder_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MESHWRIGHT_POLICY", str(folder))
+    assert run(["policy", "check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["policy"] == str(folder)
+    assert run(["policy", "test", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["cases"] == 2
+
+
 def test_a_rule_that_no_case_has_decided_fails_the_test(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,14 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     )
 
 
+def test_an_address_that_is_not_of_this_machine(tmp_path: Path) -> None:
+    code, said = last_words(tmp_path, MESHWRIGHT_HOST="192.0.2.1", MESHWRIGHT_PORT="0")
+    assert (code, said) == (
+        2,
+        "advisor: cannot listen on 192.0.2.1:0: set MESHWRIGHT_HOST to an address of this machine",
+    )
+
+
 def test_a_console_that_would_stand_open(tmp_path: Path) -> None:
     open_house = {"MESHWRIGHT_HOST": "0.0.0.0", "MESHWRIGHT_PEERS": "http://127.0.0.1:1"}
     code, said = last_words(tmp_path, "console", **open_house)

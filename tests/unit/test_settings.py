@@ -20,7 +20,7 @@ def test_a_wrong_value_names_the_variable() -> None:
 
 @pytest.mark.parametrize("peers", ["127.0.0.1:80", "ftp://x", "http://"])
 def test_a_peer_needs_an_http_address(peers: str) -> None:
-    with pytest.raises(SettingsError, match="MESHWRIGHT_PEERS"):
+    with pytest.raises(SettingsError, match="MESHWRIGHT_PEERS: must be an http:// or https:// address"):
         Settings.from_env({"MESHWRIGHT_PEERS": peers})
 
 
