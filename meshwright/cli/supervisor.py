@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from meshwright.cli.console import Trouble
+from meshwright.cli.console import USAGE, Trouble
 from meshwright.cli.home import Home
 from meshwright.cli.surroundings import environment
 from meshwright.cli.topology import HOST, Mesh, Process
@@ -28,6 +28,8 @@ Watcher = Callable[[str, State, str], None]
 
 _LEASH = str(Path(__file__).with_name("leash.py"))
 _LOG_LIMIT = 10_000_000
+#: Lines of a log that are shown of a process that died. One that exits with USAGE has said in its last line what to do.
+_LINES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ class Supervisor:
             if self._stopping:
                 return
             child.deaths += 1
-            tail = _tail(self._home.log(name), begin)
+            tail = _tail(self._home.log(name), begin, 1 if code == USAGE else _LINES)
             if not child.ready.is_set() and child.deaths >= self._patience.tries:
                 times = f"{_ending(code)}, {child.deaths} times"
                 raise Trouble(f"{name} does not start ({times}): see {self._home.log(name)}{tail}")
@@ -258,7 +260,7 @@ def _ending(code: int) -> str:
     return f"exit code {code}"
 
 
-def _tail(path: Path, begin: int, lines: int = 12) -> str:
+def _tail(path: Path, begin: int, lines: int) -> str:
     """The last lines that the process wrote since `begin`, indented, on lines of their own.
 
     Empty if it said nothing.

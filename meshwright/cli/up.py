@@ -204,18 +204,19 @@ def _say_healthy(mesh: Mesh, home: Home, running: Running, *, as_json: bool, det
     if as_json:
         emit({"healthy_s": running.healthy_s, "processes": len(mesh.processes), "urls": running.urls})
         return
+    from rich.markup import escape
     from rich.table import Table
 
-    at = "" if home.path == Home.at(DEFAULT).path else f" --home {shlex.quote(str(home.path))}"
+    at = "" if home.path == Home.at(DEFAULT).path else escape(f" --home {shlex.quote(str(home.path))}")
     table = Table.grid(padding=(0, 2))
     table.add_row("[green]●[/]", healthy_words(mesh, running))
     for name in mesh.speakers:
         table.add_row(f"[dim]{name}[/]", f"[bold]{running.urls[name]}[/]")
     if running.url:
-        table.add_row("[dim]ask[/]", f"meshwright ask{at} {shlex.quote(_example(mesh, home))}")
+        table.add_row("[dim]ask[/]", f"meshwright ask{at} {escape(shlex.quote(_example(mesh, home)))}")
         table.add_row("[dim]look[/]", f"meshwright agents{at} · meshwright runs{at} · meshwright reviews{at}")
         table.add_row("[dim]card[/]", f"{running.url}/.well-known/agent-card.json")
-    table.add_row("[dim]logs[/]", str(home.log("").parent))
+    table.add_row("[dim]logs[/]", escape(str(home.log("").parent)))
     table.add_row("[dim]stop[/]", f"meshwright down{at}" if detached else "Ctrl-C")
     out().print(table)
 

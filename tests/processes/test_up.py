@@ -36,6 +36,9 @@ import http.server, json, os, signal, sys, threading
 
 if os.environ.get("TOY_MODE") or os.path.exists(os.environ["MESHWRIGHT_HOME"] + "/refuses"):
     sys.exit("toy: I will not start")
+if os.path.exists(os.environ["MESHWRIGHT_HOME"] + "/objects"):
+    print("toy: so far so good\\ntoy: MESHWRIGHT_SHOP: set it", file=sys.stderr)
+    sys.exit(2)
 if os.path.exists(os.environ["MESHWRIGHT_HOME"] + "/deaf"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 else:
@@ -236,6 +239,16 @@ def test_up_in_the_background_and_down(home: Home, team: Path) -> None:
     assert cli("down") == {"stopped": False}
 
 
+def test_the_ways_that_up_names_lead_there_whatever_the_home_is_called(tmp_path: Path, team: Path) -> None:
+    home = tmp_path / "[red] x"
+    command = [sys.executable, "-m", "meshwright.cli", "up", "--detach", "--home", str(home)]
+    command += ["--mesh", str(team), "--ports", str(free_base())]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert run(["down", "--home", str(home)]) == 0
+    assert f"meshwright down --home '{home}'" in said
+    assert f"logs  {home}/logs" in said
+
+
 async def test_a_process_that_dies_is_named_and_started_again(home: Home, team: Path) -> None:
     events = Events()
     async with supervised(load(team), home, events) as supervisor:
@@ -255,6 +268,16 @@ async def test_a_process_that_never_starts_ends_the_start_with_its_last_words(ho
         async with supervised(load(team), home, Events()):
             pass
     assert "toy: I will not start" in str(trouble.value)
+
+
+async def test_of_a_process_that_objects_to_its_settings_the_line_with_the_way_out_is_shown(
+    home: Home, team: Path
+) -> None:
+    (home.path / "objects").touch()
+    with pytest.raises(Trouble, match=r"does not start \(exit code 2, 3 times\)") as trouble:
+        async with supervised(load(team), home, Events()):
+            pass
+    assert str(trouble.value).splitlines()[1:] == ["    toy: MESHWRIGHT_SHOP: set it"]
 
 
 async def test_a_process_that_does_not_hear_sigterm_is_killed_after_the_grace(home: Home, team: Path) -> None:
