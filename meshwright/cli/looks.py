@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+#: Columns of names that are to be copied: they are not broken, however narrow the terminal is.
+_WHOLE = ("agent", "tool server", "run")
 _STATUS = {"ready": "green", "cold": "cyan", "busy": "yellow", "stale": "yellow", "unknown": "dim"}
 
 app = typer.Typer()
@@ -91,7 +93,10 @@ def runs(
         for row in page["runs"]:
             outcome = reports.outcome_mark(str(row.get("outcome") or row.get("state", "")))
             table.add_row(
-                plain(row.get("id", "")), _when(row.get("started")), outcome, _short(row.get("request", ""))
+                _text(plain(row.get("id", ""))),
+                _text(_when(row.get("started"))),
+                outcome,
+                _short(row.get("request", "")),
             )
         out().print(table)
 
@@ -116,7 +121,7 @@ def _table(*columns: str) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
     return table
 
 

@@ -28,17 +28,17 @@ def listed(rows: list[dict[str, Any]]) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for column in ("review", "risk", "what would run", "why it stopped", "stands", "run"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("review", "run"))  # to be copied
     for row in rows:
         risk = plain(row.get("risk") or "")
         policy = f" [{plain(row['policy'])}]" if row.get("policy") else ""
         table.add_row(
-            plain(row.get("id", ""))[:SHORT],
+            Text(plain(row.get("id", ""))[:SHORT]),
             Text(f"{risk} !" if row.get("escalated") else risk, _RISK.get(risk, "")),
             Text.assemble(call(row), ("  odd characters", "red") if row.get("odd") else ""),
             Text(f"{plain(row.get('why', ''))}{policy}"),
             Text(standing(row)),
-            plain(row.get("run", "")),
+            Text(plain(row.get("run", ""))),
         )
     return table
 

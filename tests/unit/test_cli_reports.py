@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from meshwright.cli.reports import explanation, reply
+from meshwright.cli.sheet import listed
 
 REPORT: dict[str, Any] = {
     "id": "r1",
@@ -72,8 +73,8 @@ REPORT: dict[str, Any] = {
 }
 
 
-def shown(*what: Any) -> str:
-    console = Console(width=160, record=True, force_terminal=False, file=open("/dev/null", "w"))  # noqa: SIM115
+def shown(*what: Any, width: int = 160) -> str:
+    console = Console(width=width, record=True, force_terminal=False, file=open("/dev/null", "w"))  # noqa: SIM115
     for each in what:
         console.print(each)
     console.file.close()
@@ -115,6 +116,16 @@ def test_text_from_outside_cannot_repaint_the_screen_or_pass_for_markup() -> Non
     assert "\x07" not in text
     assert "\u202e" not in text
     assert "[bold red]approved[/bold red]" in text
+
+
+def test_what_is_to_be_copied_of_a_review_is_whole_on_a_narrow_terminal_and_no_markup() -> None:
+    arguments = {"order_id": "#W8000000", "reason": "ordered by mistake"}
+    row = {"id": "c350ef93-2595", "run": "1083b1ab17de", "action": "cancel_order", "arguments": arguments}
+    text = shown(listed([{**row, "risk": "medium", "why": "it moves more than 4,000.00"}]), width=60)
+    assert "c350ef93" in text
+    assert "1083b1ab17de" in text
+    assert max(map(len, text.splitlines())) <= 60
+    assert "[/b]" in shown(listed([{**row, "id": "[/b]"}]))
 
 
 @pytest.mark.parametrize("part", ["plan", "steps", "conflicts", "verdicts", "applied", "gaps"])
