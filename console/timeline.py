@@ -27,6 +27,8 @@ PAUSE = 5.0
 #: Seconds by which clocks may differ before anybody is told.
 TOLERANCE = 0.05
 TICKS = 4
+#: Characters that a quarter of the axis has room for.
+QUARTER = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """`ticks` are labels of TICKS + 1 places, evenly from 0 to WIDTH; `left_out` hops are not drawn."""
+    """`ticks` are labels of TICKS + 1 places, evenly from 0 to WIDTH, empty where there is no room; `left_out` hops are not drawn."""
 
     hops: tuple[Hop, ...]
     folds: tuple[Fold, ...]
@@ -71,8 +73,10 @@ def timeline(steps: Sequence[Step]) -> Timeline:
     axis = _Axis(hops)
     chosen = _chosen(hops)
     drawn = tuple(_drawn(hop, axis) for hop in hops if id(hop) in chosen)
-    ticks = tuple(f"+{duration(axis.time_at(WIDTH * n / TICKS))}" for n in range(TICKS + 1))
-    return Timeline(drawn, axis.folds, ticks, len(hops) - len(drawn), axis.began, axis.seconds)
+    ticks = [f"+{duration(axis.time_at(WIDTH * n / TICKS))}" for n in range(TICKS + 1)]
+    if len(ticks[-2]) + len(ticks[-1]) > QUARTER:  # the last one ends where the axis does: they would meet
+        ticks[-2] = ""
+    return Timeline(drawn, axis.folds, tuple(ticks), len(hops) - len(drawn), axis.began, axis.seconds)
 
 
 def _placed(steps: Sequence[Step]) -> list[Hop]:

@@ -122,6 +122,15 @@ def test_a_wait_of_a_day_is_a_fold_of_the_axis_and_not_all_of_it() -> None:
     assert all(0 <= hop.x <= hop.x + hop.width <= WIDTH for hop in drawn.hops)
 
 
+def test_two_long_labels_do_not_stand_on_one_another_at_the_end_of_the_axis() -> None:
+    rows = painted()
+    for later in rows[5:]:  # the person took a minute and a half
+        later["at"] -= 86_400 - 87.5
+    ticks = timeline(outline(rows)).ticks
+    assert (ticks[0], ticks[-2], ticks[-1]) == ("+0 ms", "", "+1 min 29 s")
+    assert "" not in timeline(outline(painted()[:4])).ticks
+
+
 def test_what_a_peer_with_another_clock_did_is_drawn_within_the_call_and_says_so() -> None:
     rows = painted()[:4]
     rows[3]["at"] -= 3600
