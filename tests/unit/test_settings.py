@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from meshwright.inbound.identity import load_identity
@@ -22,6 +25,13 @@ def test_a_wrong_value_names_the_variable() -> None:
 def test_a_peer_needs_an_http_address(peers: str) -> None:
     with pytest.raises(SettingsError, match="MESHWRIGHT_PEERS: must be an http:// or https:// address"):
         Settings.from_env({"MESHWRIGHT_PEERS": peers})
+
+
+def test_every_setting_is_told_of_in_a_document() -> None:
+    root = Path(__file__).parents[2]
+    told = "\n".join(page.read_text() for page in (root / "README.md", *(root / "docs").glob("*.md")))
+    names = [name.upper() for name in Settings.model_fields]
+    assert [each for each in names if not re.search(rf"\bMESHWRIGHT_{each}\b|`{each}`", told)] == []
 
 
 def test_lists_are_split_at_commas_and_other_variables_are_none_of_its_business() -> None:
