@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from meshwright.contradictions import Contradictions
 from meshwright.deadline import Deadline
@@ -37,9 +37,6 @@ GRAPH_VERSION = "1"
 #: How often a request may be planned again with the results of what was applied.
 MAX_ROUNDS = 2
 
-#: How a run ended. `done` without gaps, `degraded` with some, `escalated` when a person has to take over.
-RunOutcome = Literal["done", "degraded", "escalated", "waiting", "failed"]
-
 
 class Work(TypedDict, total=False):
     """Everything that is known of one request. Lists hold the JSON of the models of `meshwright.findings`."""
@@ -65,6 +62,7 @@ class Work(TypedDict, total=False):
     #: The ids of decisions from which later ones follow: `plan`, and under `part:ID` the call that answered a part of the request.
     decided: dict[str, str]
     reply: str
+    #: How it ended: `done` without gaps, `degraded` with some, `escalated` when a person has to take over; empty while it goes on.
     outcome: str
 
 

@@ -7,7 +7,6 @@ for, and our own (mesh.*). None of them holds what somebody said: see docs/obser
 from __future__ import annotations
 
 ERROR_TYPE = "error.type"
-SERVER_ADDRESS = "server.address"
 
 OPERATION = "gen_ai.operation.name"
 AGENT = "gen_ai.agent.name"

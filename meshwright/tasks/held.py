@@ -95,9 +95,8 @@ class Held:
                         break
                     await self._refresh()
                 except LeaseLost:
-                    self.moved = (
-                        True  # as far as one can know here; a cancel calls off what was asked by itself
-                    )
+                    # as far as one can know here; a cancel calls off what was asked by itself
+                    self.moved = True
                     raise
             if ends:
                 self.waiting.popleft()
