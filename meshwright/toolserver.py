@@ -167,9 +167,8 @@ class ToolServer:
     def _written(self, work: asyncio.Task[BaseModel]) -> None:
         self._writing.discard(work)
         if not work.cancelled() and (error := work.exception()) is not None:
-            log.info(
-                "a write ended with %s", type(error).__name__
-            )  # its caller, where there is one, hears more
+            # its caller, where there is one, hears more
+            log.info("a write ended with %s", type(error).__name__)
 
     def _guarded(
         self, tool: Callable[..., Any], writes: bool, access: Access, trust: Trust

@@ -71,9 +71,8 @@ class Checkpoints(BaseCheckpointSaver[int]):
         notes = _json(get_checkpoint_metadata(config, metadata), "the metadata")
         minutes: Minutes | None = config["configurable"].get("minutes")
         decided = minutes.open if minutes is not None else []
-        begun = bool(
-            values.get("round")
-        )  # a run that is not planned yet begins anew each time: that is no progress
+        # a run that is not planned yet begins anew each time: that is no progress
+        begun = bool(values.get("round"))
 
         async def op(tx: Transaction) -> None:
             await check(tx, claim, progress=begun)

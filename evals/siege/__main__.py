@@ -29,9 +29,8 @@ def main() -> None:
     parser.add_argument("--kind", default="", help="only this kind")
     parser.add_argument("--subtle", action="store_true", help="those that are known to get through")
     given = parser.parse_args()
-    logging.disable(
-        logging.ERROR
-    )  # agents that cannot say what they want to say fail, and their servers say so
+    # agents that cannot say what they want to say fail, and their servers say so
+    logging.disable(logging.ERROR)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mesh-siege-") as folder:
         seen = asyncio.run(_siege(Path(folder), given))

@@ -158,7 +158,7 @@ class Entrance:
             raise Trouble(
                 f"{self.url} does not answer ({type(error).__name__}): see its log, or try again"
             ) from None
-        if response.status_code != 403:  # that one says why
+        if response.status_code != 403 or self._token is None:  # whom it knows it tells why
             self._require_welcome(response)
         document = _document(self.url, response)
         if response.status_code == 403 and not _reason(document):

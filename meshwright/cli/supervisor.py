@@ -157,9 +157,8 @@ class Supervisor:
                     return
                 born, begin = time.monotonic(), self._log_end(name)
                 child.spawning = asyncio.create_task(self._spawn(child))
-                await asyncio.shield(
-                    child.spawning
-                )  # a child that is being born is not lost when we are cancelled
+                # a child that is being born is not lost when we are cancelled
+                await asyncio.shield(child.spawning)
                 watching = asyncio.create_task(self._until_ready(child, born))
                 await asyncio.wait({watching}, timeout=self._patience.head_start)
             await watching

@@ -160,6 +160,13 @@ async def test_a_refused_decision_says_why(response: httpx.Response, said: str) 
             await mesh.tell("/reviews/1", {"decision": "approve"})
 
 
+async def test_a_stranger_is_sent_to_the_keys_and_not_to_a_token_that_it_cannot_make() -> None:
+    refused = httpx.Response(403, json={"error": {"message": "this needs an operator's token"}})
+    async with Entrance("http://mesh", None, transport=httpx.MockTransport(lambda _: refused)) as mesh:
+        with pytest.raises(Trouble, match="use the --home whose keys it trusts"):
+            await mesh.look("/peers")
+
+
 async def test_where_nobody_listens_the_way_out_is_to_start_a_mesh() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)
