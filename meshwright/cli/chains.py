@@ -45,7 +45,11 @@ async def of_run(mesh: Entrance, run: str) -> dict[str, Any]:
 
 
 async def _named(mesh: Entrance, name: str) -> str:
-    """The run with this name for its task or correlation, or whose id begins with it; empty for none."""
+    """The run with this name for its task or correlation, or whose id begins with it, or the only one with these words; empty for none.
+
+    Raises Trouble where there is more than one.
+    """
+    alike = 0
     for query in ({"q": name}, {}):
         known = rows(await mesh.look("/runs", limit=MANY, **query), "runs")
         if exact := [row for row in known if name in _ids(row)]:
@@ -55,6 +59,9 @@ async def _named(mesh: Entrance, name: str) -> str:
             raise Trouble(f"{len(begun)} runs begin with {name!r}: give more of the id")
         if begun or (query and len(known) == 1):  # one whose task, or only words, it names
             return word((begun or known)[0], "id")
+        alike = len(known) if query else alike
+    if alike > 1:
+        raise Trouble(f"{alike} requests have {name!r} in them: say more of the words, or an id")
     return ""
 
 

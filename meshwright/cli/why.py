@@ -133,4 +133,5 @@ def _one_of(page: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
     if not known:
         raise Missing(f"run {run} proposed no action: see `meshwright trace {run}`")
     listed = "; ".join(f"{tool or 'an action'} is {key}" for key, tool in known.items())
-    raise Trouble(f"run {run} has {len(chosen) or 'none'} of that: name one by its key ({listed})")
+    what = "of that" if name else "actions"
+    raise Trouble(f"run {run} has {len(chosen) or 'none'} {what}: name one by its key ({listed})")

@@ -77,6 +77,7 @@ async def test_the_last_run_is_traced_and_any_by_its_names(cli: Cli) -> None:
     code, _, wrong = await cli("trace", "nothing-like-it")
     assert (code, wrong.count("\n")) == (1, 1)
     assert "`meshwright runs` lists what is" in wrong
+    assert "2 requests have 'e' in them: say more of the words, or an id" in (await cli("trace", "e"))[2]
     assert "no decisions are known of it" in (await cli("trace", "t-before"))[1]
 
 

@@ -149,6 +149,8 @@ async def test_what_is_not_clear_is_asked_back_with_what_there_is() -> None:
             Trouble, match=r"run run-1 has 2 of that: .*cancel_order is a1; cancel_order is a2"
         ):
             await found(door, "run-1", "cancel_order")
+        with pytest.raises(Trouble, match="run run-1 has 2 actions: name one by its key"):
+            await found(door, "run-1", "")
         with pytest.raises(Trouble, match="has none of that: name one by its key"):
             await found(door, "run-1", "refund")
     async with mesh({**PAGE, "decisions": []}) as door:
