@@ -140,6 +140,8 @@ def list_(
         emit(found)
         return
     for facts in found.values():
+        if not facts["entries"]:
+            out().print("no such entry stands in the log")
         for row in facts["entries"]:
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(row["at"]))
             about = " ".join(part for part in (row["run"], row["action"]) if part)

@@ -161,6 +161,11 @@ def test_an_export_has_every_entry_and_the_last_checkpoint(
     assert lines[-1]["checkpoint"].splitlines()[1] == "10"
 
 
+def test_a_search_that_finds_nothing_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["audit", "list", "--home", str(home), "--run", "none"]) == 0
+    assert capsys.readouterr().out == "no such entry stands in the log\n"
+
+
 def test_the_log_can_be_read(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(["audit", "list", "--home", str(home), "--run", "r1", "--kind", "gate", "--action", "a2"]) == 0
