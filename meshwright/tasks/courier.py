@@ -135,15 +135,16 @@ class Courier:
     async def take(self) -> list[Parcel]:
         """The next rows that are due, ours for a while."""
         kinds = ", ".join("?" * len(self._deliveries))
-        values: list[Value] = [TAKEN, self._book.agent, *self._deliveries, AT_ONCE]
+        values: list[Value] = [self._book.agent, *self._deliveries, AT_ONCE, TAKEN]
 
         async def op(tx: Transaction) -> list[Row]:
-            return await tx.execute(
-                "UPDATE outbox SET due = EPOCH() + ?, attempts = attempts + 1 WHERE id IN ("
-                f"SELECT id FROM outbox o WHERE agent = ? AND state = 'open' AND kind IN ({kinds}) AND due <= EPOCH()"
+            return await tx.execute(  # materialised, as a claim is
+                f"WITH free AS MATERIALIZED (SELECT id FROM outbox o WHERE agent = ? AND state = 'open' AND kind IN ({kinds}) AND due <= EPOCH()"
                 " AND NOT EXISTS (SELECT 1 FROM outbox p WHERE p.task_id = o.task_id AND p.kind = o.kind"
                 " AND p.remote = o.remote AND p.state = 'open' AND p.id < o.id)"
-                f" ORDER BY due LIMIT ?{tx.skip_locked}) RETURNING *",
+                f" ORDER BY due LIMIT ?{tx.skip_locked})"
+                " UPDATE outbox SET due = EPOCH() + ?, attempts = attempts + 1"
+                " WHERE id IN (SELECT id FROM free) RETURNING *",
                 *values,
             )
 

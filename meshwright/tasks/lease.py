@@ -42,13 +42,13 @@ async def next_claim(tx: Transaction, agent: str) -> float | None:
 
 async def claim(tx: Transaction, agent: str, holder: str, lease: float, limit: int) -> list[Claim]:
     """Take up to `limit` tasks that are queued, or whose holder let the lease run out; those count as one more try."""
-    rows = await tx.execute(
-        "UPDATE tasks SET holder = ?, token = token + 1, lease_until = EPOCH() + ?,"
-        " claims = claims + CASE WHEN work = 'running' THEN 1 ELSE 0 END, work = 'running'"
-        " WHERE id IN (SELECT id FROM tasks WHERE agent = ? AND ((work = 'queued' AND due <= EPOCH())"
+    rows = await tx.execute(  # materialised: a subquery that PostgreSQL begins anew passes over what it has taken, to the next ones
+        "WITH free AS MATERIALIZED (SELECT id FROM tasks WHERE agent = ? AND ((work = 'queued' AND due <= EPOCH())"
         f" OR (work = 'running' AND lease_until < EPOCH())) ORDER BY due LIMIT ?{tx.skip_locked})"
-        " RETURNING id, token",
-        *(holder, lease, agent, limit),
+        " UPDATE tasks SET holder = ?, token = token + 1, lease_until = EPOCH() + ?,"
+        " claims = claims + CASE WHEN work = 'running' THEN 1 ELSE 0 END, work = 'running'"
+        " WHERE id IN (SELECT id FROM free) RETURNING id, token",
+        *(agent, limit, holder, lease),
     )
     return [Claim(row["id"], row["token"]) for row in rows]
 

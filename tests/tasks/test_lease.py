@@ -104,6 +104,18 @@ async def test_of_many_who_want_a_task_one_gets_it(start: Any) -> None:
     assert [c for taken in claims for c in taken] == [Claim(task.id, 2)]
 
 
+async def test_no_more_is_taken_than_there_is_room_for_also_where_the_database_expects_few(
+    start: Any,
+) -> None:
+    full, two = await start(at_once=0), await start()
+    await full.send("hold", wait=False)
+    await two.take()
+    await two.database.execute("ANALYZE tasks")  # as it does by itself now and then
+    for _ in range(6):
+        await full.send("hold", wait=False)
+    assert len(await two.database.write(lambda tx: lease.claim(tx, "echo", "two", 60.0, 2))) == 2
+
+
 async def test_a_heartbeat_keeps_the_lease_longer_than_the_lease(start: Any) -> None:
     one = await start(keeping=True, lease=0.3)
     two = await start(keeping=True, lease=0.3)
