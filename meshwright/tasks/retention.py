@@ -32,14 +32,15 @@ _HANGING = ("events", "inbox", "outbox", "push_configs", "notebooks")
 async def purge(database: Database, older_than: float, agent: str | None = None) -> int:
     """Delete the tasks (of `agent`, or all) that ended more than `older_than` seconds ago. Returns how many.
 
-    One that ended lately stays while a notification or word to a peer is not delivered yet.
+    One that ended lately stays while a notification or word to a peer is not delivered yet; one that somebody changes just now, or what
+    they add to it would be left behind.
     """
     whose, values = ("", ()) if agent is None else (" AND agent = ?", (agent,))
 
     async def op(tx: Transaction) -> int:
         rows = await tx.execute(
             f"SELECT id FROM tasks WHERE work = 'ended' AND updated < EPOCH() - ?{whose}"
-            f" AND (updated < EPOCH() - ? OR NOT EXISTS ({_UNSENT})) LIMIT ?",
+            f" AND (updated < EPOCH() - ? OR NOT EXISTS ({_UNSENT})) LIMIT ?{tx.skip_locked}",
             *(older_than, *values, ON_ITS_WAY, BATCH),
         )
         for row in rows:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 from a2a.types import TaskPushNotificationConfig
 from a2a.utils.errors import TaskNotFoundError
 
+from meshwright.database import open_database
 from meshwright.tasks import retention
 from meshwright.tasks.retention import DAY, Sweeper, drop_checkpoints, purge
-from tests.tasks.conftest import Replica, context
+from tests.tasks.conftest import Replica, Work, context
 
 TABLES = ("tasks", "events", "inbox", "outbox", "push_configs")
 
@@ -44,6 +46,21 @@ async def test_an_ended_task_goes_with_all_that_hangs_on_it_and_is_not_known_any
     assert not any((await rows(two, task.id)).values())
     with pytest.raises(TaskNotFoundError):
         await two.get(task.id)
+
+
+async def test_a_task_that_somebody_adds_to_goes_later_with_what_they_have_added(postgres: Any) -> None:
+    one = Replica(await open_database(url := postgres()), Work())
+    task = await one.send("bye")
+    somebody = await asyncpg.connect(url)
+    await somebody.execute("BEGIN; UPDATE tasks SET pushes = pushes + 1")
+    await somebody.execute("INSERT INTO push_configs (task_id, id, body) VALUES ($1, 'h', '')", task.id)
+    async with asyncio.timeout(10):
+        assert await purge(one.database, -1.0) == 0
+    await somebody.execute("COMMIT")
+    await somebody.close()
+    assert await purge(one.database, -1.0) == 1
+    assert not any((await rows(one, task.id)).values())
+    await one.database.close()
 
 
 async def test_what_runs_waits_or_is_young_stays_however_old_the_rest_is(start: Any) -> None:
