@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshwright.clipping import storable
 from meshwright.errors import MeshError, StoreUnavailable
 from meshwright.records.tracing import after
 from meshwright.tasks.accept import trace_of
@@ -186,7 +187,7 @@ class Courier:
     async def _mark(self, parcel: Parcel, state: str, why: str, seconds: float = 0.0) -> None:
         await self._book.database.execute(
             "UPDATE outbox SET state = ?, why = ?, due = EPOCH() + ? WHERE id = ? AND state = 'open'",
-            *(state, why[:400], seconds, parcel.id),
+            *(state, storable(why, 400), seconds, parcel.id),
         )
         if state == "dead":
             log.warning("%s to %s: %s", parcel.kind, parcel.address, why)

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from a2a.types import Task, TaskState
+from a2a.types import Task, TaskPushNotificationConfig, TaskState
 
 from meshwright.errors import CallerError, MeshError, ToolRefused
 from meshwright.extension import URI
@@ -15,6 +15,9 @@ from meshwright.findings import Finding
 from meshwright.inbound.executor import Executor, Incoming, Outcome
 from meshwright.protojson import to_dict
 from meshwright.settings import Settings
+from meshwright.tasks.courier import Courier, Parcel, Undeliverable
+from meshwright.tasks.outbox import Outbox
+from tests.tasks.conftest import context, request
 
 DEEP: dict[str, Any] = {}
 for _ in range(40):
@@ -88,3 +91,31 @@ async def test_an_error_of_an_authors_own_ends_the_task_with_its_words(
     task = await one.send("hello")
     assert told(task)[:2] == (f"TASK_STATE_{state}", code)
     assert told(task)[2].replace("?", "") == "not so"
+
+
+@pytest.mark.parametrize("words", ["nothing\0at all", "half a \ud800"], ids=["a zero", "half a character"])
+async def test_a_peers_words_for_why_it_failed_are_kept_whatever_they_hold(start: Any, words: str) -> None:
+    one = await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    outbox = Outbox(one.database, "echo", one.worker._held[task.id].claim)
+    await outbox.post("letter", "http://peer", {})
+    await outbox.given_up("letter", f"peer: {words}")
+    assert (await outbox.letters())["letter"].why.startswith("peer: ")
+
+
+async def test_a_receivers_words_for_why_it_takes_nothing_are_kept_whatever_they_hold(start: Any) -> None:
+    one = await start()
+    push = TaskPushNotificationConfig(url="https://example.com/hook")
+    asked = request("hi")
+    asked.configuration.task_push_notification_config.CopyFrom(push)
+    await one.handler.on_message_send(asked, context())
+
+    async def refuse(parcel: Parcel) -> None:
+        raise Undeliverable("no\0 and half a \ud800")
+
+    courier = Courier(one.book, {"push": refuse})
+    for parcel in await courier.take():
+        await courier.deliver(parcel)
+    states = await one.database.execute("SELECT DISTINCT state FROM outbox WHERE attempts > 0")
+    assert [row["state"] for row in states] == ["dead"]
