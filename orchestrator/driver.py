@@ -31,6 +31,7 @@ from orchestrator.plan import SPLIT
 from orchestrator.purse import Purse
 from orchestrator.questions import named_in, open_questions, put
 from orchestrator.resume import ready_to_go_on
+from orchestrator.schema import schema_of
 from orchestrator.spoken import decided, decisions_in, notice, the_only, waits
 from orchestrator.word import came_after
 from orchestrator.work import GRAPH_VERSION, Drive, Said, code_of, new_work, report
@@ -179,6 +180,11 @@ class Driver:
         }
         fresh = new_work(key, run["request"])
         finished = False
+
+        async def keep(state: dict[str, Any]) -> None:
+            last = {name: state[name] for name in fresh} | {"schema_version": schema_of(state)}
+            await self.graph.aupdate_state(config, last, as_node="apply")
+
         try:
             begin = None if await ready_to_go_on(self.graph, config) else fresh
             try:
@@ -190,7 +196,7 @@ class Driver:
                 now = await self.graph.aget_state(config)
                 for row in open_questions(now.values).values():  # nobody will answer them any more
                     await drive.outbox.let_go(row["letter"])
-                state = await cut_short(dict(fresh) | now.values, drive)
+                state = await cut_short(dict(fresh) | now.values, drive, keep)
             finished = True
         finally:
             if not finished and incoming.by.expired:

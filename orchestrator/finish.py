@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from langgraph.runtime import Runtime
@@ -12,8 +13,10 @@ from meshwright.findings import Gap, Proposal
 from orchestrator.apply import carry_out, note, note_cut_off
 from orchestrator.explained import final_id, not_known
 from orchestrator.gate import SELF, action_key, judge
-from orchestrator.work import Drive, Work, code_of
+from orchestrator.work import MAX_ROUNDS, Drive, Work, code_of
 
+#: Keeps the state of a run, so that only its last word is left.
+Keep = Callable[[dict[str, Any]], Awaitable[None]]
 #: The share of a run's time that is kept for its last word.
 LAST_WORD = 0.2
 
@@ -53,9 +56,11 @@ def last_word(by: Deadline) -> float:
     return min(max(LAST_WORD * by.remaining, 0.1), 1.0)
 
 
-async def cut_short(state: dict[str, Any], drive: Drive) -> dict[str, Any]:
+async def cut_short(state: dict[str, Any], drive: Drive, keep: Keep | None = None) -> dict[str, Any]:
     """The end of a run whose time is nearly up, wherever it stands: what is not answered is a gap, and what may have been
-    applied or not is said to be unknown, as it is when the tool server does not say."""
+    applied or not is said to be unknown, as it is when the tool server does not say.
+
+    What it comes to is kept before its last word: whoever has to say that again says the same."""
     if state.get("outcome"):
         return state
     why = "the time was up"
@@ -78,9 +83,13 @@ async def cut_short(state: dict[str, Any], drive: Drive) -> dict[str, Any]:
         actions.append(row)
     whole = state | {
         "degraded": [code_of(DeadlineExceeded(why))],
+        "round": MAX_ROUNDS,
+        "questions": {},
         "actions": actions,
         "gaps": [*state["gaps"], *(gap.model_dump(mode="json") for gap in gaps)],
     }
+    if keep is not None:
+        await keep(whole)
     return whole | await finish(cast(Work, whole), Runtime(context=drive))
 
 
