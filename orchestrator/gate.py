@@ -86,6 +86,7 @@ async def _judged(
         follows(state, row, proposal),
     )
     verdict = judgement.verdict
+    asked = verdict.decision == "apply" and await _asked_already(drive, row)
     await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
     if verdict.decision == "review":
         await drive.reviews.open(
@@ -97,7 +98,7 @@ async def _judged(
     judged = {
         **row,
         "verdict": verdict.model_dump(mode="json"),
-        "state": _STATES[verdict.decision],
+        "state": "waiting" if asked else _STATES[verdict.decision],
         "provenance": judgement.provenance,
         "moves": judgement.moves,
         "decision": decision,
@@ -106,6 +107,13 @@ async def _judged(
         names = ", ".join(approvers(row))
         judged["why"] = f"approved by {names}, and then not possible any more: {verdict.why}"
     return judged
+
+
+async def _asked_already(drive: Drive, row: Mapping[str, Any]) -> bool:
+    """Whether people have been asked about an action by whoever died over this step: then they decide it, whatever the verdict is now."""
+    reviews = await drive.reviews.queue(state="all", run=drive.run)
+    stands = next((review["state"] for review in reviews if review["id"] == row["key"]), "withdrawn")
+    return stands == "open" or (row["state"] == "new" and stands != "withdrawn")
 
 
 def approvers(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
 
 from meshwright.agent import Job
 from meshwright.errors import LeaseLost
@@ -257,6 +258,26 @@ async def test_a_grant_that_is_issued_again_before_each_death_is_no_progress(
 async def claims(run: Any) -> int:
     found: int = (await run.database.execute("SELECT claims FROM tasks"))[0]["claims"]
     return found
+
+
+@pytest.mark.parametrize("word", [Word("reject", "no"), Word("approve")], ids=["no", "yes"])
+@pytest.mark.parametrize("early", [True, False], ids=["before it is judged again", "after"])
+async def test_what_people_were_asked_they_decide_also_where_who_asked_died_and_the_verdict_is_another(
+    start_team: Any, run_on: Any, url: str, word: Word, early: bool
+) -> None:
+    async with start_team() as team, run_on(team, url, "paint t2 gold") as run:
+        state = await run.drive(build, before="gate")
+        await gate(state, Runtime(context=run.drive_with))  # and its process dies
+        team.workshop.prices["t2"] = 10
+        (waits,) = await run.reviews.queue()
+        if early:
+            await run.reviews.decide(waits["id"], word, by="ann")
+        else:
+            assert "__interrupt__" in await run.drive(build)
+            assert done(team) == [0, 0, 0]
+            await run.reviews.decide(waits["id"], word, by="ann")
+        await run.drive(build)
+        assert len(team.workshop.actions("paint")) == (word.decision == "approve")
 
 
 async def test_what_is_not_json_is_refused_and_the_channel_named(
