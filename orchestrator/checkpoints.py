@@ -211,6 +211,8 @@ def _read(row: Row, writes: list[Row]) -> CheckpointTuple:
             f"its checkpoint has format {body['format']} and this build reads up to {FORMAT}: it needs a newer build"
         )
     checkpoint = body["checkpoint"]
+    for needed in ("v", "channel_versions", "versions_seen"):
+        checkpoint[needed]  # else LangGraph finds out, in the middle of a step
     checkpoint["channel_values"] = {n: _restored(n, v) for n, v in checkpoint["channel_values"].items()}
     return CheckpointTuple(
         _config(thread, place, row["id"]),

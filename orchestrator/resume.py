@@ -42,7 +42,9 @@ UPCASTS: dict[int, Callable[[Values], Values]] = {0: _with_what_was_added}
 
 def upcast(values: Values, reads: int = NEWEST) -> Values:
     """The state in the schema of a build that reads up to `reads`. Raises Postponed for one that only a newer build can read."""
-    found = int(values.get("schema_version", 0))
+    found = values.get("schema_version", 0)
+    if not isinstance(found, int):
+        raise Postponed(f"its state has the schema {found!r:.40}: it is damaged", UNREAD)
     if found > reads:
         raise Postponed(
             f"its state has schema {found} and this build reads up to {reads}: it needs a newer build", LATER

@@ -356,7 +356,13 @@ async def test_a_run_with_an_older_state_goes_on(start_team: Any, run_on: Any, u
         ("body", "'torn'", "is damaged"),
         ("notes", "'['", "is damaged"),
         ("body", "replace(body, '\"checkpoint\": ', '\"other\": ')", "is damaged"),
+        ("body", "replace(body, '\"versions_seen\": ', '\"other\": ')", "is damaged"),
         ("body", "replace(body, '\"actions\": ', '\"other\": ')", "its state lacks actions"),
+        (
+            "body",
+            "replace(body, '\"schema_version\": 1', '\"schema_version\": null')",
+            "schema None.*damaged",
+        ),
         ("body", "replace(body, '\"format\": 1', '\"format\": 9')", "format 9.*needs a newer build"),
     ],
 )
