@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshwright.notebook import Notebook
-from meshwright.tasks.lease import check
+from meshwright.tasks.lease import UNREAD, check
 from meshwright.tasks.outbox import call_off
+from meshwright.tasks.turn import Postponed
 
 if TYPE_CHECKING:
     from meshwright.database import Database, Transaction
@@ -21,8 +22,15 @@ class Notebooks:
         self._agent = agent
 
     async def find(self, task_id: str) -> Notebook | None:
+        """That of a task, if it has one. Raises Postponed for one that this build cannot read: another may, or a person mends it."""
         rows = await self._database.execute("SELECT body FROM notebooks WHERE task_id = ?", task_id)
-        return Notebook.read(rows[0]["body"]) if rows else None
+        try:
+            return Notebook.read(rows[0]["body"]) if rows else None
+        except (TypeError, ValueError) as error:
+            why = (
+                f"its notebook cannot be read ({type(error).__name__}): it needs a newer build, or is damaged"
+            )
+            raise Postponed(why, UNREAD) from error
 
     async def keep(self, claim: Claim, notebook: Notebook) -> None:
         """Write it down, and with it whose tasks wait for an answer through us: a cancel is passed on to them. Raises LeaseLost."""

@@ -254,6 +254,27 @@ async def test_of_two_answers_the_first_counts_and_the_second_is_refused_in_word
         assert "completed" in (await said(team, task, "m4", answers[1]))["error"]["message"]
 
 
+@pytest.mark.parametrize("body", ['{"text": "x", "of_tomorrow": 1}', "torn", "[]"])
+async def test_who_cannot_read_the_notebook_puts_the_answer_back_for_a_build_that_can(
+    start_team: Any, body: str
+) -> None:
+    async with start_team(orders=curious) as team:
+        task, _ = await waiting(team)
+        database = await open_database(team.settings.database_of("orders"))
+        (kept,) = await database.execute("SELECT body FROM notebooks")
+        await database.execute("UPDATE notebooks SET body = ?", body)
+        answer = asyncio.ensure_future(said(team, task, "m2", {"text": "red"}))
+        found: Any = []
+        while not found and not answer.done():
+            await asyncio.sleep(0)
+            found = await database.execute("SELECT why FROM tasks WHERE work = 'queued'")
+        assert "its notebook cannot be read" in found[0]["why"]
+        await database.execute("UPDATE notebooks SET body = ?", kept["body"])
+        await database.execute("UPDATE tasks SET due = 0.0")
+        assert (await answer)["task"]["artifacts"][0]["parts"][0]["text"] == "colour=red"
+        await database.close()
+
+
 async def test_a_proposal_is_not_settled_by_words(start_team: Any, propose: Any) -> None:
     async def playbook(subtask: Subtask, job: Job) -> Finding:
         return Finding(reply=(await job.propose(propose("t1", "red"))).state)
