@@ -113,7 +113,9 @@ class Driver:
         if not self.is_operator(caller):
             raise Forbidden("only an operator decides reviews")
         document = the_only(decisions)
-        return await self.decide(str(document["review"]), Word.read(document), caller)
+        key = str(document["review"])
+        # what cannot be an id is found as little as one that is not there
+        return await self.decide(key if key.isprintable() else "", Word.read(document), caller)
 
     async def _answer(self, run: dict[str, Any], incoming: Incoming) -> Said | None:
         """What a message says to the question that was put to the client; None where it is no answer to that."""

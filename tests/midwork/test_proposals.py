@@ -324,6 +324,22 @@ async def test_what_a_person_rejects_is_told_to_the_agent_with_their_reason(
     assert report["outcome"] == "escalated"
 
 
+async def test_a_decision_about_what_cannot_be_a_review_leaves_the_task_waiting(
+    start_team: Any, propose: Any, url: str
+) -> None:
+    async def playbook(subtask: Subtask, job: Job) -> Finding:
+        return Finding(reply=(await job.propose(propose("t2", "gold"))).state)
+
+    async with start_team(database=url, orders=playbook) as team:
+        message = {"messageId": "m1", "role": "ROLE_USER", "parts": [{"text": "orders paint it"}]}
+        sent = await team.rpc("orchestrator", "SendMessage", {"message": message}, who="operator")
+        word = {"review": "a\0b", "decision": "reject", "reason": "no"}
+        message |= {"messageId": "m2", "taskId": sent["task"]["id"], "parts": [{"data": word}]}
+        told = await team.rpc("orchestrator", "SendMessage", {"message": message}, who="operator")
+        assert told["task"]["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        assert "there is no review" in told["task"]["status"]["message"]["parts"][0]["text"]
+
+
 async def test_a_client_that_cancels_while_a_proposal_waits_ends_the_agents_task_too(
     start_team: Any, propose: Any
 ) -> None:
