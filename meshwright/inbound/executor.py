@@ -175,8 +175,7 @@ class Executor:
         """What the work came to, or the error in its place; DeadlineExceeded when time ran out first."""
         try:
             incoming = self._incoming(turn)
-            left = max(incoming.by.remaining, self._revive if incoming.follow_up else 0.0)
-            if left <= 0:
+            if (left := max(incoming.by.remaining, self._revive if incoming.follow_up else 0.0)) <= 0:
                 incoming.by.require()  # else work that is quick is done for a caller that has gone
         except MeshError as error:
             return error
