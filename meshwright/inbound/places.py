@@ -172,7 +172,7 @@ class Places:
         elif self.taken >= int(self.limit):
             grown = self.limit * FASTER if busy < IDLE and self.waiting else self.limit + MORE
             self.limit = min(self.most, grown)
-            self._call()
+        self._call()  # also for who queued although there was room, because one who had left was counted twice
         self._send_away()
 
     def _take(self) -> None:

@@ -203,6 +203,21 @@ async def test_where_all_who_work_wait_for_others_those_who_wait_here_need_not()
     assert [guest.look() for guest in guests].count("in") == int(places.limit) - FULL - 1
 
 
+async def test_who_leaves_the_queue_while_it_is_looked_through_keeps_nobody_from_a_free_place() -> None:
+    places = Places(10, 1)
+    await places.enter(long(), NORMAL)
+    leaving = asyncio.ensure_future(places.enter(long(), NORMAL))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    places.seen(0.0)  # before the one who leaves has woken
+    await asyncio.wait({leaving})
+    places.leave(0.01)
+    async with asyncio.timeout(10):
+        await places.enter(long(), NORMAL)
+    places.leave(0.01)
+    assert places.waiting == 0
+
+
 def test_a_server_that_is_not_full_keeps_its_limit() -> None:
     places = Places(1, MOST)
     places.seen(0.0)
