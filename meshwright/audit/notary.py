@@ -19,6 +19,7 @@ from meshwright.audit.log import GENESIS, TOPIC
 from meshwright.audit.merkle import Tree
 from meshwright.audit.note import Notesigner, seed_of, signer_of
 from meshwright.audit.privacy import derive, hold
+from meshwright.chore import Chore
 from meshwright.errors import StoreUnavailable
 from meshwright.records.metrics import Sample, of_log
 from meshwright.settings import Settings, SettingsError
@@ -67,21 +68,21 @@ class Notary:
         #: When the first entry came that has no checkpoint yet, as far as one can know; else None.
         self._since: float | None = None
         self._bell, self._full = asyncio.Event(), asyncio.Event()
-        self._keeping: asyncio.Task[None] | None = None
+        self._keeping: Chore | None = None
         self._deaf: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         self._deaf = self._database.listen(self._hear)
         self._bell.set()  # for what was appended while nobody was here
-        self._keeping = asyncio.ensure_future(self._keep())
+        self._keeping = Chore("the notary", self._keep)
+        self._keeping.start()
 
     async def aclose(self) -> None:
         """Stop, after a checkpoint of what is new."""
         self._deaf()
         if self._keeping is None:
             return
-        self._keeping.cancel()
-        await asyncio.wait({self._keeping})
+        await self._keeping.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST):
                 await self._sign_or_tell()

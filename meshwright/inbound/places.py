@@ -50,12 +50,13 @@ KNOWN, WEIGHT, WEIGHT_OF_PACE = 5, 0.1, 0.2
 
 @dataclass(order=True, slots=True)
 class Guest:
-    """Somebody who waits. `latest` is the instant by which its work should end."""
+    """Somebody who waits. `latest` is the instant by which its work should end; `listed` says that it stands in the heap."""
 
     rank: int
     number: int
     turn: asyncio.Future[None] = field(compare=False)
     latest: float = field(compare=False)
+    listed: bool = field(default=True, compare=False)
 
 
 def rank_of(headers: Mapping[str, str]) -> int:
@@ -147,7 +148,7 @@ class Places:
         except BaseException:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._free()  # the place came together with the cancellation
-            elif turn.cancelled():
+            elif turn.cancelled() and guest.listed:
                 self._gone += 1
             raise
         finally:
@@ -172,7 +173,7 @@ class Places:
         elif self.taken >= int(self.limit):
             grown = self.limit * FASTER if busy < IDLE and self.waiting else self.limit + MORE
             self.limit = min(self.most, grown)
-        self._call()  # also for who queued although there was room, because one who had left was counted twice
+            self._call()
         self._send_away()
 
     def _take(self) -> None:
@@ -196,8 +197,10 @@ class Places:
     def _send_away(self) -> None:
         """Tell those whose work would not end in time, as things go now."""
         end, pace, stay = self._clock() + self.usual, self.pace, list[Guest]()
-        for guest in sorted(guest for guest in self._waiting if not guest.turn.done()):
-            if end + (len(stay) + 1) * pace < guest.latest - GRAIN:
+        for guest in sorted(self._waiting):
+            if guest.turn.done():
+                guest.listed = False
+            elif end + (len(stay) + 1) * pace < guest.latest - GRAIN:
                 stay.append(guest)
             else:
                 self.shed["late"] += 1

@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from meshwright.chore import Chore
 from meshwright.errors import StoreUnavailable
 from meshwright.outbound.breaker import Breaker, Standing
 from meshwright.records import decisions
@@ -65,7 +66,8 @@ class Switchboard:
         self._bell = asyncio.Event()
         self._bell.set()
         self._stop = database.listen(self._heard)
-        self._work = asyncio.ensure_future(self._keep_up())
+        self._work = Chore("the switchboard", self._keep_up)
+        self._work.start()
         for breaker in self._breakers.values():
             breaker.board = self
 
@@ -74,8 +76,7 @@ class Switchboard:
         for breaker in self._breakers.values():
             breaker.board = None
         self._stop()
-        self._work.cancel()
-        await asyncio.wait({self._work})
+        await self._work.stop()
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(CLAIM):
                 await self._tell()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from meshwright.chore import Chore
 from meshwright.errors import StoreUnavailable
 from meshwright.reviews.store import ReviewStore
 
@@ -21,15 +22,13 @@ class Watch:
 
     def __init__(self, reviews: ReviewStore) -> None:
         self._reviews = reviews
-        self._watching: asyncio.Task[None] | None = None
+        self._watching = Chore("the watch for reviews", self._watch)
 
     def start(self) -> None:
-        self._watching = asyncio.ensure_future(self._watch())
+        self._watching.start()
 
     async def aclose(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait({self._watching})
+        await self._watching.stop()
 
     async def look(self) -> float:
         """Do what is due. Returns the seconds until the next look."""

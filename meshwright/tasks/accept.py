@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Met(Exception):
-    """Two replicas accepted the same follow-up at this moment: undo this one, and look again."""
+    """Somebody else accepted the same follow-up at this moment, or removed the task of this message: undo this one, and look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +244,8 @@ async def _again(tx: Transaction, desk: Desk, ask: Ask, about: str, digest: byte
         "SELECT digest, task_id, turn FROM inbox WHERE agent = ? AND owner = ? AND message_id = ? AND about = ?",
         *(desk.agent, ask.owner, ask.message.message_id, about),
     )
+    if not rows:
+        raise Met  # purged in this very moment
     if bytes(rows[0]["digest"]) != digest:
         raise InvalidRequest(
             f"messageId {ask.message.message_id!r} was used before, with another content; a new message needs a new id"

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from meshwright.chore import Chore
 from meshwright.errors import StoreUnavailable
 from meshwright.ledger import used_of
 from meshwright.records.metrics import Sample
@@ -45,15 +46,13 @@ class Census:
         self._database, self._agent, self._every = database, agent, every
         self._accounts = [account for account in accounts if account.kind == "agent"]
         self._known: list[Sample] = []
-        self._looking: asyncio.Task[None] | None = None
+        self._looking = Chore("the census", self._look_on)
 
     def start(self) -> None:
-        self._looking = asyncio.ensure_future(self._look_on())
+        self._looking.start()
 
     async def aclose(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait({self._looking})
+        await self._looking.stop()
 
     def samples(self) -> Iterator[Sample]:
         """As it was at the last look; nothing before the first."""

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshwright.chore import Chore
 from meshwright.clipping import storable
 from meshwright.errors import MeshError, StoreUnavailable
 from meshwright.records.tracing import after
@@ -74,19 +75,19 @@ class Courier:
         self._deliveries = dict(deliveries)
         self._chance = chance
         self._carrying: set[asyncio.Task[None]] = set()
-        self._working: asyncio.Task[None] | None = None
+        self._working = Chore("the courier", self._work)
 
     def start(self) -> None:
         if self._deliveries:
-            self._working = asyncio.ensure_future(self._work())
+            self._working.start()
 
     async def aclose(self) -> None:
         """Stop; what is on its way is taken again by others, when its time is over."""
-        tasks = [*self._carrying, *([self._working] if self._working else [])]
-        for task in tasks:
+        await self._working.stop()
+        for task in self._carrying:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if self._carrying:
+            await asyncio.wait(self._carrying)
 
     async def _work(self) -> None:
         with self._book.feed.bell(f"{self._book.agent}:outbox") as bell:

@@ -11,6 +11,7 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
+from meshwright.chore import Chore
 from meshwright.errors import StoreUnavailable
 from meshwright.ledger import sweep
 from meshwright.records import decisions
@@ -80,15 +81,13 @@ class Sweeper:
 
     def __init__(self, database: Database, agent: str, days: float) -> None:
         self._database, self._agent, self._days = database, agent, days
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweeping = Chore("the sweeper", self._sweep)
 
     def start(self) -> None:
-        self._sweeping = asyncio.ensure_future(self._sweep())
+        self._sweeping.start()
 
     async def aclose(self) -> None:
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.wait({self._sweeping})
+        await self._sweeping.stop()
 
     async def _sweep(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from a2a.types import Task
 
+from meshwright.chore import Chore
 from meshwright.errors import LeaseLost, StoreUnavailable
 from meshwright.extension import HEADER_RUN
 from meshwright.records.metrics import Decided
@@ -68,7 +69,7 @@ class Worker:
         self._strays: dict[str, int] = {}
         self._put_off: list[Claim] = []  # stopped because the database was away, by no fault of theirs
         self._accepting = Errands()
-        self._keeping: asyncio.Task[None] | None = None
+        self._keeping = Chore("the heartbeat", self._keep, lease / 3)
         self._taking = asyncio.Lock()
         self._looks = 0.0
         self._idle = asyncio.Event()
@@ -80,13 +81,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin to keep leases and to take what is queued."""
-        self._keeping = asyncio.ensure_future(self._keep())
-        self._keeping.add_done_callback(self._kept)
-
-    def _kept(self, keeping: asyncio.Task[None]) -> None:
-        if not keeping.cancelled() and (error := keeping.exception()):
-            log.critical("the heartbeat stopped; it begins again", exc_info=error)
-            asyncio.get_running_loop().call_later(self._lease / 3, self.start)
+        self._keeping.start()
 
     async def accept(self, ask: Ask) -> Accepted:
         """Store a message, and begin to work on it here if there is room. See `accept.accept` for what it raises.
@@ -152,9 +147,7 @@ class Worker:
     async def aclose(self) -> None:
         """Stop at once what `drain` has not stopped."""
         await self.drain(0)
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait({self._keeping})
+        await self._keeping.stop()
         self.book.feed.close()
 
     async def _keep(self) -> None:

@@ -142,8 +142,7 @@ class Replica:
     async def crash(self) -> None:
         """Gone without a word: nothing is released, no heartbeat any more, and the lease is over."""
         worker = self.worker
-        if worker._keeping is not None:
-            worker._keeping.cancel()
+        await worker._keeping.stop()
         for run in list(worker._runs.values()):
             run.cancel()
         await asyncio.wait([*worker._runs.values(), asyncio.ensure_future(asyncio.sleep(0))])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import pytest
 from a2a.types import TaskPushNotificationConfig
 from a2a.utils.errors import TaskNotFoundError
 
-from meshwright.database import open_database
+from meshwright.database import Database, Transaction, open_database
 from meshwright.tasks import retention
 from meshwright.tasks.retention import DAY, Sweeper, drop_checkpoints, purge
 from tests.tasks.conftest import Replica, Work, context
@@ -61,6 +61,39 @@ async def test_a_task_that_somebody_adds_to_goes_later_with_what_they_have_added
     assert await purge(one.database, -1.0) == 1
     assert not any((await rows(one, task.id)).values())
     await one.database.close()
+
+
+class GoneMeanwhile:
+    """A database that finds the message of a task, once, which is removed before anybody looks at it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self._found = database, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def write(self, op: Any) -> Any:
+        async def after(tx: Transaction) -> Any:
+            if not self._found:
+                self._found = True
+                return await op(Found(tx))
+            return await op(tx)
+
+        return await self._database.write(after)
+
+
+class Found:
+    def __init__(self, tx: Transaction) -> None:
+        self.execute = tx.execute
+
+    async def conclude(self, *_: Any, **__: Any) -> bool:
+        return False
+
+
+async def test_a_message_whose_task_is_purged_in_this_very_moment_makes_a_new_one(start: Any) -> None:
+    one = Replica(cast("Database", GoneMeanwhile((await start()).database)), Work())
+    assert (await one.send("hi")).artifacts[0].parts[0].text == "echo hi"
+    await one.worker.aclose()
 
 
 async def test_what_runs_waits_or_is_young_stays_however_old_the_rest_is(start: Any) -> None:

@@ -130,7 +130,7 @@ async def test_who_could_not_be_served_in_time_is_told_at_once() -> None:
 async def test_who_waits_is_told_while_there_is_time_left_to_say_so() -> None:
     places = Places(100, FULL)
     assert {Guest(places).state for _ in range(FULL)} == {"in"}
-    by = Deadline.after(0.03)
+    by = Deadline.after(0.5)
     with pytest.raises(Overloaded, match="turn would not come"):
         await places.enter(by, NORMAL)
     assert not by.expired
