@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshwright.audit.notary import notarized
 from meshwright.card import card_of, offered
+from meshwright.chore import Chore
 from meshwright.contradictions import Contradictions
 from meshwright.errors import Overloaded
 from meshwright.inbound.executor import Incoming, Outcome
@@ -64,16 +65,17 @@ def orchestrator_app(
         watch = Watch(reviews)
         watch.start()
         board = Switchboard(handler.book.database, NAME, [*directory.breakers, *toolbox.breakers])
-        refreshing = asyncio.create_task(refresh())
+        refreshing = Chore("the look at peers", refresh)
+        refreshing.start()
         async with notarized(handler.book.database, NAME, settings) as notary:
             api.audit.notary = notary
             readiness.metrics += [notary.samples] if notary else []
             async with warming(readiness, settings.warm, directory.greet, toolbox.schemas):
                 yield
-        for task in (starting, refreshing):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        await refreshing.stop()
         await api.mesh.aclose()
         await api.audit.aclose()
         await watch.aclose()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from meshwright.card import card_of, offered, stamped
+from meshwright.chore import Chore
 from meshwright.database import open_database
 from meshwright.inbound.activityroute import activity_routes
 from meshwright.inbound.admission import Admission
@@ -77,12 +79,13 @@ def agent_app(
         specialist.notebooks = Notebooks(handler.book.database, agent.name)
         breakers = [*toolbox.breakers, *(directory.breakers if directory else ())]
         board = Switchboard(handler.book.database, agent.name, breakers)
-        meeting = asyncio.create_task(meet(directory)) if directory else None
+        meeting = Chore("the look at peers", partial(meet, directory)) if directory else None
+        if meeting is not None:
+            meeting.start()
         async with warming(readiness, settings.warm, toolbox.schemas):
             yield
         if meeting is not None:
-            meeting.cancel()
-            await asyncio.wait({meeting})
+            await meeting.stop()
         await board.aclose()
         await specialist.ledger.aclose()
         if settings.model:
