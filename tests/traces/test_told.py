@@ -44,7 +44,7 @@ async def test_a_mesh_at_work_and_in_trouble_tells_every_family(
     key.write_text(json.dumps(new_key("orchestrator")[0]))
     telemetry = Telemetry("mesh", backend.exporter(), scores=Scores.from_env(backend.environment()))
     telemetry.start()
-    tight = {"at_once": 3, "queue": 1, "budget_day_tokens": 1_000, "audit_key": key}
+    tight = {"at_once": 3, "queue": 1, "budget_day_tokens": 1, "audit_key": key}
     try:
         async with besieged(tmp_path, **tight) as town:
             readiness = town.mesh.apps["http://orchestrator"].state.readiness  # type: ignore[attr-defined]
