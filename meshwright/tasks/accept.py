@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
 from pydantic_core import to_json
 
-from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound
+from meshwright.errors import AlreadyDecided, InvalidRequest, NotFound, Overloaded
 from meshwright.records.correlation import followed, of_trace
 from meshwright.tasks.events import WORKING, fold, instant, stamp, state_name, status, store, stored
 from meshwright.tasks.ids import new_id
@@ -25,6 +25,10 @@ from meshwright.tasks.snapshot import COLUMNS, LAG, Claim, Envelope, Snapshot, W
 
 if TYPE_CHECKING:
     from meshwright.database import Statement, Transaction
+
+
+#: Messages that may wait for one task, which whoever works on it has in memory; and seconds after which to send the next one again.
+WAITING, SOON = 1_000, 5.0
 
 
 class Met(Exception):
@@ -72,7 +76,7 @@ class Desk:
 
 
 async def accept(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
-    """Raises InvalidRequest (messageId used for something else, other context), NotFound, AlreadyDecided."""
+    """Raises InvalidRequest (messageId used for something else, other context), NotFound, AlreadyDecided, Overloaded."""
     if ask.message.task_id:
         return await _follow_up(tx, desk, ask)
     return await _first(tx, desk, ask)
@@ -126,6 +130,8 @@ async def _follow_up(tx: Transaction, desk: Desk, ask: Ask) -> Accepted:
             raise NotFound(f"there is no task {about!r}")
         raise AlreadyDecided(f"the task {about} is {state_name(found.task.status.state)}; send a new message")
     row = rows[0]
+    if row["asked"] - row["answered"] > WAITING:
+        raise Overloaded(f"{WAITING} messages wait for the task {about} already", SOON)
     before = await load(tx, row)
     if desk.answers_only and before.work != "parked":
         raise AlreadyDecided(f"the task {about} asks nothing now: what it asked is answered, and it goes on")

@@ -16,7 +16,7 @@ from a2a.types import (
     TaskStatusUpdateEvent,
 )
 
-from meshwright.errors import NotFound
+from meshwright.errors import InvalidRequest, NotFound
 from meshwright.protojson import to_dict
 from meshwright.tasks.events import Event
 from meshwright.tasks.ids import new_id
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: The name under which it stands among the headers of a message that it came in A2A 0.3. No header of a request is kept under it.
 LEGACY = "mesh-a2a-0.3"
+#: Configurations of one task: each costs the transaction that ends a turn a row for each of its events.
+MOST = 32
 #: What a notification holds.
 Told = TaskStatusUpdateEvent | TaskArtifactUpdateEvent | Task
 #: Says why no notification may go to an address; an empty string lets it.
@@ -35,17 +37,22 @@ Screen = Callable[[str], Awaitable[str]]
 
 
 async def keep(tx: Transaction, task_id: str, config: TaskPushNotificationConfig) -> int:
-    """Store a configuration under its id (the task's, if it has none). Returns 1 if it is a new one, else 0."""
+    """Store a configuration under its id (the task's, if it has none). Returns 1 if it is a new one, else 0.
+
+    Raises InvalidRequest for one too many.
+    """
     config = named(config, task_id)
-    known = await tx.execute(
-        "SELECT 1 AS there FROM push_configs WHERE task_id = ? AND id = ?", task_id, config.id
-    )
+    known = {row["id"] for row in await tx.execute("SELECT id FROM push_configs WHERE task_id = ?", task_id)}
+    if config.id not in known and len(known) >= MOST:
+        raise InvalidRequest(
+            f"a task has at most {MOST} push configurations: delete one, or replace it by its id"
+        )
     await tx.execute(
         "INSERT INTO push_configs (task_id, id, body) VALUES (?, ?, ?)"
         " ON CONFLICT (task_id, id) DO UPDATE SET body = excluded.body",
         *(task_id, config.id, config.SerializeToString()),
     )
-    return 0 if known else 1
+    return 0 if config.id in known else 1
 
 
 def kept_first(task_id: str, config: TaskPushNotificationConfig) -> Statement:

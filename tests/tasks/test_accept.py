@@ -14,6 +14,8 @@ from a2a.utils.errors import (
     UnsupportedOperationError,
 )
 
+from meshwright.inbound.busy import Busy
+from meshwright.tasks import accept
 from meshwright.tasks.snapshot import LAG
 
 DONE, ASKS = TaskState.TASK_STATE_COMPLETED, TaskState.TASK_STATE_INPUT_REQUIRED
@@ -50,6 +52,24 @@ async def test_however_many_messages_wait_the_next_one_does_not_read_them_all_fr
     end = await one.rest(task.id)
     assert [m.parts[0].text for m in end.history] == ["hold", *(f"more {n}" for n in range(LAG * 3))]
     assert len(end.artifacts) == 1 + LAG * 3
+
+
+async def test_only_so_many_messages_wait_for_one_task_and_the_next_is_to_come_back_later(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept, "WAITING", 3)
+    one, two = await start(), await start()
+    task = await one.send("hold", wait=False)
+    await one.work.began.wait()
+    for number in range(2):
+        await two.send(f"more {number}", wait=False, task_id=task.id)
+    with pytest.raises(Busy, match="3 messages wait for the task") as refused:
+        await two.send("too much", message_id="later", wait=False, task_id=task.id)
+    assert (refused.value.status, refused.value.retry_after) == (429, 5)
+    await two.send("more 1", message_id="later", wait=False)  # of another task it is no concern
+    one.work.gate.set()
+    await one.rest(task.id)
+    assert one.work.heard == ["hold", "more 0", "more 1"]
 
 
 async def test_the_same_id_with_other_words_is_refused_and_says_so(start: Any) -> None:

@@ -28,6 +28,7 @@ from a2a.utils.errors import InvalidParamsError, TaskNotFoundError, UnsupportedO
 from meshwright.database import open_database
 from meshwright.inbound.busy import Busy
 from meshwright.tasks.events import Event, decode, fold, since, status
+from meshwright.tasks.pushes import MOST
 from meshwright.tasks.snapshot import COLUMNS, load
 from meshwright.tasks.turn import Turn
 from tests.tasks.conftest import Replica, Work, text_of
@@ -256,6 +257,24 @@ async def test_push_configurations_are_kept_with_the_task(start: Any) -> None:
         await handler.on_get_task_push_notification_config(
             GetTaskPushNotificationConfigRequest(task_id=task.id, id="mine"), who
         )
+
+
+async def test_a_task_has_so_many_push_configurations_and_no_more(start: Any) -> None:
+    one, who = await start(), _context()
+    task = await one.send("ask")
+    push = TaskPushNotificationConfig(task_id=task.id, url="https://example.com/hook")
+    for number in range(MOST):
+        push.id = f"{number}"
+        await one.handler.on_create_task_push_notification_config(push, who)
+    push.id = "one more"
+    with pytest.raises(InvalidParamsError, match="at most 32 push configurations: delete one"):
+        await one.handler.on_create_task_push_notification_config(push, who)
+    push.id, push.url = "0", "https://example.com/another"
+    await one.handler.on_create_task_push_notification_config(push, who)
+    forget = DeleteTaskPushNotificationConfigRequest(task_id=task.id, id="1")
+    await one.handler.on_delete_task_push_notification_config(forget, who)
+    push.id = "one more"
+    await one.handler.on_create_task_push_notification_config(push, who)
 
 
 async def test_whatever_cannot_be_written_now_is_answered_as_busy(tmp_path: Path) -> None:
