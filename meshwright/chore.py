@@ -44,6 +44,8 @@ class Chore:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:
             return
+        if self._stopped:
+            log.error("%s broke as it was stopped", self._name, exc_info=error)
+            return
         log.critical("%s stopped; it begins again", self._name, exc_info=error)
-        if not self._stopped:
-            self._again = asyncio.get_running_loop().call_later(self._pause, self.start)
+        self._again = asyncio.get_running_loop().call_later(self._pause, self.start)

@@ -1,4 +1,4 @@
-"""A text that a peer says of itself, cut to what people can read: names, versions, reasons, of any length and with anything in them."""
+"""Texts of others, of any length and with anything in them, as what people can read, or what a database takes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ def clipped(value: Any, most: int = NAME) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def storable(text: str, most: int) -> str:
-    """The beginning of a text, without what a database does not take as one: a NUL, or half a character."""
-    return text[:most].replace("\0", "\ufffd").encode(errors="replace").decode()
+def storable(text: str) -> str:
+    """A text without what a database does not take as one: a NUL, or half a character."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -56,7 +56,7 @@ def last_word(by: Deadline) -> float:
     return min(max(LAST_WORD * by.remaining, 0.1), 1.0)
 
 
-async def cut_short(state: dict[str, Any], drive: Drive, keep: Keep | None = None) -> dict[str, Any]:
+async def cut_short(state: dict[str, Any], drive: Drive, keep: Keep) -> dict[str, Any]:
     """The end of a run whose time is nearly up, wherever it stands: what is not answered is a gap, and what may have been
     applied or not is said to be unknown, as it is when the tool server does not say.
 
@@ -88,8 +88,7 @@ async def cut_short(state: dict[str, Any], drive: Drive, keep: Keep | None = Non
         "actions": actions,
         "gaps": [*state["gaps"], *(gap.model_dump(mode="json") for gap in gaps)],
     }
-    if keep is not None:
-        await keep(whole)
+    await keep(whole)
     return whole | await finish(cast(Work, whole), Runtime(context=drive))
 
 

@@ -13,6 +13,7 @@ from langgraph.runtime import Runtime
 
 from meshwright.audit import privacy
 from meshwright.audit.log import Entry
+from meshwright.errors import NotFound
 from meshwright.extension import canonical
 from meshwright.findings import Conflict, Proposal, Verdict
 from meshwright.policy import Judgement, Policy
@@ -111,8 +112,10 @@ async def _judged(
 
 async def _asked_already(drive: Drive, row: Mapping[str, Any]) -> bool:
     """Whether people have been asked about an action by whoever died over this step: then they decide it, whatever the verdict is now."""
-    reviews = await drive.reviews.queue(state="all", run=drive.run)
-    stands = next((review["state"] for review in reviews if review["id"] == row["key"]), "withdrawn")
+    try:
+        stands: str = (await drive.reviews.one(row["key"]))["state"]
+    except NotFound:
+        return False
     return stands == "open" or (row["state"] == "new" and stands != "withdrawn")
 
 

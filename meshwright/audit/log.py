@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshwright.audit.privacy import keyed
+from meshwright.clipping import storable
 
 if TYPE_CHECKING:
     from meshwright.database import Transaction
@@ -93,7 +94,7 @@ def _text(value: str) -> str:
     """A short text that every database takes as it is."""
     if len(value) > FIELD:
         value = f"{value[:FIELD]}…{keyed(value)}"
-    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return storable(value)
 
 
 async def _write(tx: Transaction, lines: Sequence[_Line]) -> None:

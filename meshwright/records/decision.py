@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticSerializationError
 
+from meshwright.clipping import storable
 from meshwright.records import semconv
 from meshwright.records.correlation import as_id
 
@@ -43,15 +44,12 @@ Withheld = Literal["budget", "relevance", "permission", "personal", "stale", "du
 
 
 def _cut(most: int) -> BeforeValidator:
-    """At most so many characters, and nothing that a database does not take as text: half a letter, or a NUL."""
+    """At most so many characters, and nothing that a database does not take."""
 
     def cut(value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        text = value if len(value) <= most else f"{value[: most - 1]}…"
-        if text.isascii() and "\0" not in text:
-            return text
-        return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+        return storable(value if len(value) <= most else f"{value[: most - 1]}…")
 
     return BeforeValidator(cut)
 

@@ -188,7 +188,7 @@ class Courier:
     async def _mark(self, parcel: Parcel, state: str, why: str, seconds: float = 0.0) -> None:
         await self._book.database.execute(
             "UPDATE outbox SET state = ?, why = ?, due = EPOCH() + ? WHERE id = ? AND state = 'open'",
-            *(state, storable(why, 400), seconds, parcel.id),
+            *(state, storable(why[:400]), seconds, parcel.id),
         )
         if state == "dead":
             log.warning("%s to %s: %s", parcel.kind, parcel.address, why)

@@ -109,7 +109,7 @@ class Outbox:
 
     async def given_up(self, letter_id: str, why: str, along: Along | None = None) -> None:
         """No answer will be waited for any more. Raises LeaseLost."""
-        await self._mark(letter_id, "state = 'off', why = ?", storable(why, 400), along, over=True)
+        await self._mark(letter_id, "state = 'off', why = ?", storable(why[:400]), along, over=True)
 
     async def _mark(
         self,

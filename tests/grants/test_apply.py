@@ -82,6 +82,10 @@ async def drive_on(url: str, counter: Any, who: str = "orchestrator") -> AsyncIt
         await store.close()
 
 
+async def unkept(state: dict[str, Any]) -> None:
+    """Here nobody takes the run over."""
+
+
 async def test_intent_and_outcome_stand_in_the_log_with_who_allowed_it(url: str, counter: Any) -> None:
     async with drive_on(url, counter) as (drive, log, _):
         done = await carry_out(drive, open_row(people=["ann", "bea"], approvals=2), drive.by)
@@ -177,7 +181,7 @@ async def test_a_run_whose_time_is_up_says_of_what_it_began_that_it_is_not_known
 
     async with drive_on(url, counter) as (drive, log, _):
         state = {**new_work(RUN, "cancel it"), "actions": [open_row()]}
-        ended = await cut_short(state, replace(drive, policy=Closed()))
+        ended = await cut_short(state, replace(drive, policy=Closed()), unkept)
         kinds = [kind for kind, _ in await log()]
     assert ended["actions"][0]["state"] == "unknown"
     assert kinds == ["effect.unknown"]
@@ -196,7 +200,7 @@ async def test_a_write_that_the_end_of_the_time_cuts_off_is_not_known_to_the_log
             async with asyncio.timeout(0.3):
                 await carry_out(drive, open_row(), drive.by)
         # as a closing effect is: it is no action of the state that was kept
-        await cut_short({**new_work(RUN, "cancel it")}, replace(drive, policy=Closed()))
+        await cut_short({**new_work(RUN, "cancel it")}, replace(drive, policy=Closed()), unkept)
         kinds, [(_, issued), (_, unknown)] = [kind for kind, _ in await log()], await log()
         rows = await store.execute("SELECT outcome, action FROM decisions WHERE kind = 'effect'")
     assert kinds == ["grant.issued", "effect.unknown"]

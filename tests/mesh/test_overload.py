@@ -40,6 +40,10 @@ class Held:
         return Finding(reply="done")
 
 
+async def unkept(state: dict[str, Any]) -> None:
+    """Here nobody takes the run over."""
+
+
 async def test_a_request_whose_turn_cannot_come_is_answered_in_time_and_handed_to_a_person(
     start_team: Any,
 ) -> None:
@@ -121,12 +125,12 @@ async def test_a_run_that_is_cut_short_says_what_is_missing_and_what_is_not_know
         "actions": [{"key": "k", "proposal": paint, "verdict": {"why": ""}, "state": "open"}],
     }
     drive: Any = Drive()
-    ended = await cut_short(state, drive)
+    ended = await cut_short(state, drive, unkept)
     assert ended["outcome"] == "degraded"
     assert [gap["what"] for gap in ended["gaps"]] == ["do two", "the final check of the answers", "paint"]
     assert ended["actions"][0]["state"] == "unknown"
     assert told == ["effect.unknown", "effect unknown"]
-    assert await cut_short(ended, drive) is ended
+    assert await cut_short(ended, drive, unkept) is ended
     assert report(ended)["degraded"] == ["deadline-exceeded"]
 
 

@@ -20,11 +20,15 @@ class Drive:
     minutes = Minutes("orchestrator")
 
 
+async def unkept(state: dict[str, Any]) -> None:
+    """Here nobody takes the run over."""
+
+
 @pytest.mark.parametrize("stands", ["waiting", "approved"])
 async def test_what_was_not_decided_and_applied_in_time_is_named(stands: str) -> None:
     paint = {"action": "paint", "arguments": {}, "subtask": ""}
     row = {"key": "k", "proposal": paint, "verdict": {"why": "large"}, "state": stands}
     drive: Any = Drive()
-    ended = await cut_short({**new_work("run", "paint it"), "plan": [], "actions": [row]}, drive)
+    ended = await cut_short({**new_work("run", "paint it"), "plan": [], "actions": [row]}, drive, unkept)
     assert (ended["outcome"], ended["actions"][0]["state"]) == ("degraded", "rejected")
     assert "before it could be decided and applied" in ended["reply"]
