@@ -179,6 +179,26 @@ async def test_whose_task_came_in_0_3_is_told_of_it_in_its_form(start: Any) -> N
     assert {headers["content-type"] for headers, _ in receiver.came} == {"application/json"}
 
 
+async def test_a_courier_that_breaks_begins_again_and_delivers(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, take = asyncio.Event(), Courier.take
+
+    async def breaks_once(courier: Courier) -> list[Parcel]:
+        if broken.is_set():
+            return await take(courier)
+        broken.set()
+        courier._working._pause = 0.0
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(Courier, "take", breaks_once)
+    one, receiver = await start(), Receiver()
+    async with receiver.serving(), carrying(one):
+        await asked(one, receiver.url)
+        await receiver.had(1)
+    assert broken.is_set()
+
+
 async def test_a_failed_delivery_is_tried_again_and_holds_its_followers_back(start: Any) -> None:
     one, receiver = await start(), Receiver()
     receiver.answers = [500]
