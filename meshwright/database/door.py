@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from meshwright.errors import StoreUnavailable
 from meshwright.settings import SettingsError
 
 Value = str | int | float | bytes | None
@@ -137,15 +138,17 @@ class Database(Protocol):
 async def open_database(url: str) -> Database:
     """From `sqlite:///path`, `postgresql://…`, or `memory:` (nothing lasts), with its schema made or brought up to date.
 
-    Raises SettingsError for anything else, if it cannot be opened, or if its schema is of a build too new for this one.
+    Raises SettingsError for anything else, if it cannot be opened or used, or if its schema is of a build too new for this one.
     """
     from meshwright.database.migrations import upgrade
 
     database = await connect(url)
     try:
         await upgrade(database)
-    except BaseException:
+    except BaseException as error:
         await database.close()
+        if isinstance(error, StoreUnavailable):
+            raise SettingsError(f"MESHWRIGHT_DATABASE: its schema cannot be looked at: {error}") from error
         raise
     return database
 
