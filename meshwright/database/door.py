@@ -35,6 +35,8 @@ class Transaction(Protocol):
 
     #: Ends a SELECT that takes rows for itself and passes over those that others hold.
     skip_locked: str
+    #: Seconds that each statement may take from here on; None for as long as is usual.
+    limit: float | None
 
     async def execute(self, sql: str, *values: Value) -> list[Row]: ...
 

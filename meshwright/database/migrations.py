@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 #: Any number, as long as it is ours alone among the advisory locks of one database.
 LOCK = 7_301_001
+#: Seconds that a statement of an upgrade may take, or wait for the upgrade of another replica: an index of a large table is not made in
+#: the time that is enough for any statement of ours.
+PATIENCE = 3_600.0
 
 _TABLE = """CREATE TABLE IF NOT EXISTS schema_versions (
     version BIGINT PRIMARY KEY, title TEXT NOT NULL, oldest BIGINT NOT NULL, applied DOUBLE PRECISION NOT NULL)"""
@@ -85,6 +88,7 @@ async def upgrade(database: Database) -> int:
     """
 
     async def op(tx: Transaction) -> int:
+        tx.limit = PATIENCE
         if (
             tx.skip_locked
         ):  # CREATE TABLE IF NOT EXISTS is no protection against another replica doing the same

@@ -57,6 +57,7 @@ class PostgresTransaction:
     """
 
     skip_locked = " FOR UPDATE SKIP LOCKED"
+    limit: float | None = None
 
     def __init__(
         self, connection: asyncpg.Connection[Any], *, alone: bool = False, reads: bool = False
@@ -70,7 +71,7 @@ class PostgresTransaction:
 
     async def execute(self, sql: str, *values: Value) -> list[Row]:
         await self._begin()
-        rows: list[Row] = await self._connection.fetch(translated(sql), *values)
+        rows: list[Row] = await self._connection.fetch(translated(sql), *values, timeout=self.limit)
         return rows
 
     async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> bool:

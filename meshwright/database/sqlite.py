@@ -53,6 +53,7 @@ class SqliteTransaction:
     """Statements on the connection that holds the transaction. Nothing here ever suspends."""
 
     skip_locked = ""
+    limit: float | None = None  # nobody is on the way who could be waited for
 
     def __init__(self, cursor: sqlite3.Cursor, *, reads: bool = False) -> None:
         self._cursor = cursor
