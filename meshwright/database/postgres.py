@@ -156,7 +156,8 @@ class Postgres:
     async def _reader(self) -> AsyncIterator[asyncpg.Connection[Any]]:
         if self._closed:
             raise StoreUnavailable("the database is closed")
-        async with self._readers:
+        await self._place()
+        try:
             connection = await self._live()
             try:
                 yield connection
@@ -165,6 +166,19 @@ class Postgres:
                     await _close(connection)
                 else:
                     self._idle.append(connection)
+        finally:
+            self._readers.release()
+
+    async def _place(self) -> None:
+        """Among those that read. Where nothing is answered each of them takes its time, and whoever comes after would wait for them all."""
+        if not self._readers.locked():
+            await self._readers.acquire()
+            return
+        try:
+            async with asyncio.timeout(STATEMENT):
+                await self._readers.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("the database does not answer in time") from None
 
     async def _live(self) -> asyncpg.Connection[Any]:
         while self._idle:

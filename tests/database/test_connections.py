@@ -57,8 +57,9 @@ class Relay:
         folder = Path(parse_qs(urlsplit(url).query)["host"][0])
         self._socket = next(path for path in folder.glob(".s.PGSQL.*") if path.suffix != ".lock")
         self.url = ""
-        #: Those that are open now pass nothing on any more, in either direction.
+        #: Those that are open now pass nothing on any more, in either direction; nor do, while it is `dead`, any others.
         self.forgotten: set[asyncio.StreamWriter] = set()
+        self.dead = False
         #: The answer to the first message that holds this never comes: the connection breaks in its place, once word of the
         #: commit has come to whoever listens.
         self.cut: bytes | None = None
@@ -71,6 +72,8 @@ class Relay:
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         theirs, ours = await asyncio.open_unix_connection(self._socket)
         self._writers.add(writer)
+        if self.dead:
+            self.forgotten.add(writer)
         doomed = asyncio.Event()
 
         async def up() -> None:
@@ -190,6 +193,22 @@ async def test_who_listens_on_a_connection_that_a_network_has_forgotten_finds_ou
         await admin.write(note(2))
         async with asyncio.timeout(10):
             await bells["news"].wait()
+
+
+async def test_who_reads_where_nothing_is_answered_waits_for_no_more_than_a_statement_may_take(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with relayed(postgres_url) as relay, door_to(relay.url) as door:
+        relay.forget()
+        relay.dead = True
+        monkeypatch.setattr(postgres, "STATEMENT", 0.1)
+        reads = [asyncio.ensure_future(door.execute("SELECT 1")) for _ in range(postgres.READERS + 1)]
+        done, others = await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+        for read in others:
+            read.cancel()
+        await asyncio.wait(reads)
+        assert done == {reads[-1]}
+        assert isinstance(reads[-1].exception(), StoreUnavailable)
 
 
 async def test_who_may_not_listen_at_a_standby_says_so_and_listens_once_it_is_promoted(standby: str) -> None:
