@@ -142,15 +142,16 @@ async def open_database(url: str) -> Database:
 
     Raises SettingsError for anything else, if it cannot be opened or used, or if its schema is of a build too new for this one.
     """
-    from meshwright.database.migrations import upgrade
+    from meshwright.database.migrations import require_rights, upgrade
 
     database = await connect(url)
     try:
         await upgrade(database)
+        await require_rights(database)
     except BaseException as error:
         await database.close()
         if isinstance(error, StoreUnavailable):
-            raise SettingsError(f"MESHWRIGHT_DATABASE: its schema cannot be looked at: {error}") from error
+            raise SettingsError(f"MESHWRIGHT_DATABASE: it cannot be looked at: {error}") from error
         raise
     return database
 

@@ -6,6 +6,7 @@ as long as that version says it may (`oldest`), and refuses to start otherwise.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,15 @@ PATIENCE = 3_600.0
 
 _TABLE = """CREATE TABLE IF NOT EXISTS schema_versions (
     version BIGINT PRIMARY KEY, title TEXT NOT NULL, oldest BIGINT NOT NULL, applied DOUBLE PRECISION NOT NULL)"""
+
+#: The tables that every process reads, and writes into. The audit log is for its own; what may be done with it is said in `docs/audit.md`.
+_WORKED_WITH = [
+    found[1]
+    for version in VERSIONS
+    for statement in version.statements
+    if (found := re.match(r"CREATE TABLE (?:IF NOT EXISTS )?(\w+)", statement))
+    and not found[1].startswith("audit_")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,25 @@ def require_ours(there: Status) -> None:
         raise SettingsError(
             f"the database has schema {there.found}, which needs a build that knows schema {there.oldest}; "
             f"this one knows {there.known}: start a newer build"
+        )
+
+
+async def require_rights(database: Database) -> None:
+    """Raises SettingsError where there are tables that this user may not use: those that an upgrade by their owner has added, if nobody
+    has granted them. Else that would be found out in the middle of each task."""
+
+    async def op(tx: Transaction) -> list[Any]:
+        if not tx.skip_locked:
+            return []
+        return await tx.execute(
+            "SELECT name FROM regexp_split_to_table(?, ' ') AS name WHERE NOT has_table_privilege(to_regclass(name), 'SELECT')"
+            " OR NOT has_table_privilege(to_regclass(name), 'INSERT') ORDER BY name",
+            " ".join(_WORKED_WITH),
+        )
+
+    if closed := [row["name"] for row in await database.read(op)]:
+        raise SettingsError(
+            f"MESHWRIGHT_DATABASE: its user may not use {', '.join(closed)}: let the owner of the tables grant it"
         )
 
 

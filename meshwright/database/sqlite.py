@@ -56,8 +56,7 @@ class SqliteTransaction:
     limit: float | None = None  # nobody is on the way who could be waited for
 
     def __init__(self, cursor: sqlite3.Cursor, *, reads: bool = False) -> None:
-        self._cursor = cursor
-        self._reads = reads
+        self._cursor, self._reads = cursor, reads
         self.endings = Endings()
         self.topics: set[str] = set()
         self.concluded = False

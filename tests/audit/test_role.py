@@ -12,8 +12,9 @@ import pytest
 
 from meshwright.audit import Entry, append
 from meshwright.audit.inspection import inspect
-from meshwright.database import Database, open_database
+from meshwright.database import open_database
 from meshwright.database.door import connect
+from meshwright.settings import SettingsError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit.md"
 
@@ -47,14 +48,12 @@ class Restricted:
             await session.close()
 
 
-async def as_mesh(url: str) -> Database:
-    return await connect(
-        f"{url}&options=-c%20role%3Dmesh" if "?" in url else f"{url}?options=-c%20role%3Dmesh"
-    )
+def mesh_of(url: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}options=-c%20role%3Dmesh"
 
 
 async def test_such_a_role_can_append_and_read(url: str) -> None:
-    database = await as_mesh(url)
+    database = await connect(mesh_of(url))
     assert (await database.execute("SELECT current_user AS me"))[0]["me"] == "mesh"
     for number in range(3):
         await database.write(
@@ -65,6 +64,19 @@ async def test_such_a_role_can_append_and_read(url: str) -> None:
     found = await inspect(database, None)
     assert (found.clean, found.entries) == (True, 6)
     await database.close()
+
+
+async def test_such_a_role_may_use_what_a_later_upgrade_adds_and_no_process_starts_where_it_may_not(
+    url: str,
+) -> None:
+    owner = await connect(url)
+    await owner.execute("CREATE TABLE later (id BIGINT PRIMARY KEY)")
+    await Restricted(url).run("INSERT INTO later (id) VALUES (1)")
+    await (await open_database(mesh_of(url))).close()
+    await owner.execute("REVOKE ALL ON notebooks, decisions FROM mesh")
+    with pytest.raises(SettingsError, match="may not use decisions, notebooks"):
+        await open_database(mesh_of(url))
+    await owner.close()
 
 
 @pytest.mark.parametrize(
