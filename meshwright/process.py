@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -173,7 +174,8 @@ def _serve(
         leaving(sig, frame)
 
     server.handle_exit = handle_exit  # type: ignore[method-assign]
-    server.run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # it has stopped, and only tells of the signal once more
+        server.run(sockets=[listener])
     if front.failure is not None:
         raise front.failure
 
