@@ -37,7 +37,8 @@ RUNS = (
 )
 
 #: `work` is queued (has a place in the queue: `due`), running (has a holder and a lease), parked (waits for a message) or ended.
-#: `body` is the task as it stood at `body_version`; what came after is in `events`. Messages up to `answered` are worked off.
+#: `body` is the task as it stood at `body_version`; what came after is in `events`. Messages up to `answered` are worked off. `updated` is the
+#: time of its status, by the clock of the process that said it.
 TASKS = (
     """CREATE TABLE tasks (
         id TEXT PRIMARY KEY, agent TEXT NOT NULL, owner TEXT NOT NULL, context_id TEXT NOT NULL, state TEXT NOT NULL,

@@ -34,15 +34,17 @@ async def purge(database: Database, older_than: float, agent: str | None = None)
     """Delete the tasks (of `agent`, or all) that ended more than `older_than` seconds ago. Returns how many.
 
     One that ended lately stays while a notification or word to a peer is not delivered yet; one that somebody changes just now, or what
-    they add to it would be left behind.
+    they add to it would be left behind. When it ended is said by the clock of whoever ended it, which may be far behind: so what is younger
+    than that by the database's clock stays, too.
     """
     whose, values = ("", ()) if agent is None else (" AND agent = ?", (agent,))
 
     async def op(tx: Transaction) -> int:
         rows = await tx.execute(
-            f"SELECT id FROM tasks WHERE work = 'ended' AND updated < EPOCH() - ?{whose}"
-            f" AND (updated < EPOCH() - ? OR NOT EXISTS ({_UNSENT})) LIMIT ?{tx.skip_locked}",
-            *(older_than, *values, ON_ITS_WAY, BATCH),
+            f"SELECT id FROM tasks WHERE work = 'ended' AND updated < EPOCH() - ? AND created < EPOCH() - ?{whose}"
+            " AND (updated < EPOCH() - ? AND created < EPOCH() - ?"
+            f" OR NOT EXISTS ({_UNSENT})) LIMIT ?{tx.skip_locked}",
+            *(older_than, older_than, *values, ON_ITS_WAY, ON_ITS_WAY, BATCH),
         )
         for row in rows:
             for table in _HANGING:

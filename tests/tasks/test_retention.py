@@ -31,7 +31,8 @@ async def rows(replica: Replica, task_id: str) -> dict[str, int]:
 
 
 async def aged(replica: Replica, days: float) -> None:
-    await replica.database.execute("UPDATE tasks SET updated = EPOCH() - ?", days * DAY)
+    await replica.database.execute("UPDATE tasks SET created = EPOCH() - ?", days * DAY)
+    await replica.database.execute("UPDATE tasks SET updated = created")
 
 
 async def test_an_ended_task_goes_with_all_that_hangs_on_it_and_is_not_known_any_more(start: Any) -> None:
@@ -109,6 +110,14 @@ async def test_what_runs_waits_or_is_young_stays_however_old_the_rest_is(start: 
         assert (await one.get(task.id)).id == task.id
     with pytest.raises(TaskNotFoundError):
         await one.get(old.id)
+
+
+async def test_what_a_process_ended_whose_clock_is_far_behind_is_no_older_for_that(start: Any) -> None:
+    one = await start()
+    task = await one.send("hi")
+    await one.database.execute("UPDATE tasks SET updated = 5.0")
+    assert await purge(one.database, 30 * DAY) == 0
+    assert (await one.get(task.id)).id == task.id
 
 
 async def test_more_than_a_batch_goes_and_another_agents_tasks_stay(

@@ -31,7 +31,9 @@ def fill(url: str) -> None:
             if name != "running":
                 await book.cancel(made.task_id, "")
             if name == "old":
-                await database.execute("UPDATE tasks SET updated = 5.0 WHERE id = ?", made.task_id)
+                await database.execute(
+                    "UPDATE tasks SET created = 4.0, updated = 5.0 WHERE id = ?", made.task_id
+                )
         book.feed.close()
         await database.close()
 
