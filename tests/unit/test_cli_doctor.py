@@ -297,6 +297,11 @@ async def test_a_database_that_cannot_be_read_is_one_line_and_an_older_one_is_no
     harm(database, b"")
     empty = the(await look(home, team), "database front")
     assert (empty.state, "db upgrade" in empty.way_out) == ("watch", True)
+    assert size(database) == 0, "it changes nothing"
+
+
+def size(database: Path) -> int:
+    return database.stat().st_size
 
 
 def harm(database: Path, content: bytes) -> None:

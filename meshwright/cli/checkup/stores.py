@@ -77,7 +77,7 @@ def _log_of(patient: Patient) -> str:
 async def _connect(url: str) -> Database:
     from meshwright.database.door import connect
 
-    return await connect(url)
+    return await connect(url, looks=True)
 
 
 async def _database(url: str) -> list[Diagnosis]:
