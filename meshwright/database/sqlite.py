@@ -17,18 +17,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from meshwright.database.door import (
-    AFTER_THE_END,
-    READING,
-    Endings,
-    Finish,
-    Listener,
-    Operation,
-    Row,
-    Statement,
-    Value,
-    Verdict,
-)
+from meshwright.database.door import Listener, Operation, Row, Value, Verdict
+from meshwright.database.sqlitetransaction import SqliteTransaction
 from meshwright.errors import StoreUnavailable
 from meshwright.settings import SettingsError
 
@@ -47,46 +37,6 @@ IN_A_FILE = ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
 IN_MEMORY = ("SAVEPOINT op", "RELEASE op", ("ROLLBACK TO op", "RELEASE op"))
 #: Operations that share one commit, at most.
 BATCH = 256
-
-
-class SqliteTransaction:
-    """Statements on the connection that holds the transaction. Nothing here ever suspends."""
-
-    skip_locked = ""
-    limit: float | None = None  # nobody is on the way who could be waited for
-
-    def __init__(self, cursor: sqlite3.Cursor, *, reads: bool = False) -> None:
-        self._cursor, self._reads = cursor, reads
-        self.endings = Endings()
-        self.topics: set[str] = set()
-        self.concluded = False
-
-    async def execute(self, sql: str, *values: Value) -> list[Row]:
-        if self.concluded:
-            raise RuntimeError(AFTER_THE_END)
-        return self._cursor.execute(sql, values).fetchall()
-
-    async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> bool:
-        if self.concluded:
-            raise RuntimeError(AFTER_THE_END)
-        if not self._cursor.execute(*first).rowcount:
-            return False
-        for statement in then:
-            self._cursor.execute(*statement)
-        if wake is not None:
-            self.topics.add(wake)
-        self.concluded = True
-        return True
-
-    def wake(self, topic: str) -> None:
-        if self.concluded:
-            raise RuntimeError(AFTER_THE_END)
-        self.topics.add(topic)
-
-    def at_last(self, finish: Finish, *what: Any) -> None:
-        if self.concluded or self._reads:
-            raise RuntimeError(READING if self._reads else AFTER_THE_END)
-        self.endings.add(finish, what)
 
 
 class _Job:
@@ -220,10 +170,22 @@ class Sqlite:
                         break
                     batch.append(more)
             topics = self._commit(batch)
+            if _is_locked_out(batch[0].error):
+                last |= self._turned_away(batch)
             with contextlib.suppress(RuntimeError):  # the loop has gone: nobody waits for this any more
                 batch[0].loop.call_soon_threadsafe(self._settled, batch, topics)
             if last:
                 return
+
+    def _turned_away(self, batch: list[_Job]) -> bool:
+        """Add to those who waited for another process in vain all that came meanwhile: else each batch would wait as long for itself,
+        one after the other. Says whether there is nothing more to come."""
+        with contextlib.suppress(queue.Empty):
+            while (more := self._jobs.get_nowait()) is not None:
+                more.error = batch[0].error
+                batch.append(more)
+            return True
+        return False
 
     def _commit(self, jobs: list[_Job]) -> set[str]:
         """Run the jobs in one transaction; if one of them fails, each in one of its own."""
@@ -311,10 +273,16 @@ def _is_lasting(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _ENVIRONMENT
 
 
+def _is_locked_out(error: Exception | None) -> bool:
+    """Whether it says that another process kept writing."""
+    return error is not None and getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def _unavailable(error: Exception) -> Exception:
     """What cannot be had is said so; what is wrong with a statement is a bug and stays one."""
-    if _is_lasting(error):
-        return StoreUnavailable(
-            f"the database cannot be used right now ({getattr(error, 'sqlite_errorname', '')})"
-        )
-    return error
+    if not _is_lasting(error):
+        return error
+    name = getattr(error, "sqlite_errorname", "")
+    unavailable = StoreUnavailable(f"the database cannot be used right now ({name})")
+    unavailable.__cause__ = error
+    return unavailable

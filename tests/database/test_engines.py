@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from meshwright.database import Database, Transaction, open_database
+from meshwright.database import Database, Transaction, open_database, sqlite
 from meshwright.database.door import connect
 from meshwright.database.migrations import status
 from meshwright.database.schema import VERSIONS
@@ -131,6 +133,27 @@ async def test_a_full_disk_is_said_loses_nothing_and_passes(tmp_path: Any) -> No
     await door.write(note(2, "x" * 100_000))
     assert await notes(door) == [1, 2]
     await door.close()
+
+
+async def test_however_many_wait_for_another_process_that_writes_they_wait_for_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY", 0.2)
+    monkeypatch.setattr(sqlite, "BATCH", 2)
+    async with contextlib.AsyncExitStack() as stack:
+        door = await connect(f"sqlite:///{tmp_path}/locked.db")
+        stack.push_async_callback(door.close)
+        await door.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY, text TEXT NOT NULL)")
+        backup = stack.enter_context(
+            contextlib.closing(sqlite3.connect(tmp_path / "locked.db", isolation_level=None))
+        )
+        backup.execute("BEGIN IMMEDIATE")
+        writes = [asyncio.ensure_future(door.write(note(number))) for number in range(20)]
+        done, _ = await asyncio.wait(writes, return_when=asyncio.FIRST_EXCEPTION)
+        assert len(done) == len(writes)
+        assert all(isinstance(write.exception(), StoreUnavailable) for write in writes)
+        backup.execute("ROLLBACK")
+        assert await door.write(note(1)) == 1
 
 
 async def test_a_lost_connection_is_an_error_once_and_then_there_is_another(postgres: Any) -> None:
