@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a task that cannot be read is offered again.
 UNREAD = 60.0
+#: More processes than ever die over one task.
+NEVER = 2**31
+#: Over how many in a row one has died, with who holds it now where that one's lease is over.
+_DEATHS = "claims + CASE WHEN work = 'running' THEN 1 ELSE 0 END"
 #: What damaged bytes raise, and an event of a kind that only a newer build has.
 _UNREADABLE = (DecodeError, ValueError, KeyError)
 
@@ -40,15 +44,34 @@ async def next_claim(tx: Transaction, agent: str) -> float | None:
     return max(min(times) - float(rows[0]["now"]), 0.0) if times else None
 
 
-async def claim(tx: Transaction, agent: str, holder: str, lease: float, limit: int) -> list[Claim]:
-    """Take up to `limit` tasks that are queued, or whose holder let the lease run out; those count as one more try."""
-    rows = await tx.execute(  # materialised: a subquery that PostgreSQL begins anew passes over what it has taken, to the next ones
-        "WITH free AS MATERIALIZED (SELECT id FROM tasks WHERE agent = ? AND ((work = 'queued' AND due <= EPOCH())"
-        f" OR (work = 'running' AND lease_until < EPOCH())) ORDER BY due LIMIT ?{tx.skip_locked})"
-        " UPDATE tasks SET holder = ?, token = token + 1, lease_until = EPOCH() + ?,"
-        " claims = claims + CASE WHEN work = 'running' THEN 1 ELSE 0 END, work = 'running'"
-        " WHERE id IN (SELECT id FROM free) RETURNING id, token",
-        *(agent, limit, holder, lease),
+async def claim(
+    tx: Transaction,
+    agent: str,
+    holder: str,
+    lease: float,
+    limit: int,
+    *,
+    doubt: int = NEVER,
+    doubted: bool = False,
+) -> list[Claim]:
+    """Take up to `limit` tasks that are queued, or whose holder let the lease run out; those count as one more try.
+
+    Of those over which `doubt` processes or more have died only one is taken, and none by whoever has one in hand (`doubted`): what kills
+    its process would take the others along each time, until they are given up with it.
+    """
+    rows = await tx.execute(
+        f"SELECT id, {_DEATHS} AS deaths FROM tasks WHERE agent = ? AND ((work = 'queued' AND due <= EPOCH())"
+        f" OR (work = 'running' AND lease_until < EPOCH())) AND {_DEATHS} < ? ORDER BY due LIMIT ?{tx.skip_locked}",
+        *(agent, doubt if doubted else NEVER, limit),
+    )
+    doubtful = [row["id"] for row in rows if row["deaths"] >= doubt]
+    chosen = [row["id"] for row in rows if row["id"] not in doubtful[1:]]
+    if not chosen:
+        return []
+    rows = await tx.execute(
+        f"UPDATE tasks SET holder = ?, token = token + 1, lease_until = EPOCH() + ?, claims = {_DEATHS}, work = 'running'"
+        f" WHERE id IN ({', '.join('?' * len(chosen))}) RETURNING id, token",
+        *(holder, lease, *chosen),
     )
     return [Claim(row["id"], row["token"]) for row in rows]
 

@@ -63,6 +63,8 @@ class Worker:
         self._perform = perform
         self._lease = lease
         self._claims = claims
+        self._doubt = max(1, claims // 2)
+        self._doubted: Held | None = None  # over which half as many have died as may: at most one is in hand
         self._at_once = at_once
         self._held: dict[str, Held] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
@@ -216,8 +218,9 @@ class Worker:
 
         while (soon := await database.read(look)) == 0 and len(self._runs) < self._at_once:
             room = min(TAKE, self._at_once - len(self._runs))
+            about = {"doubt": self._doubt, "doubted": self._doubted is not None}
             claims = await database.write(
-                lambda tx, room=room: lease.claim(tx, agent, self.holder, self._lease, room)  # type: ignore[misc]
+                lambda tx, n=room, of=about: lease.claim(tx, agent, self.holder, self._lease, n, **of)  # type: ignore[misc]
             )
             if not claims:
                 break
@@ -246,6 +249,8 @@ class Worker:
     def _begin(self, held: Held) -> None:
         task_id = held.claim.task_id
         self._held[task_id] = held
+        if held.claims >= self._doubt:
+            self._doubted = held
         loop = asyncio.get_running_loop()
         if self._looks > loop.time() + self._lease / 3:
             # we held nothing, and rested longer than a lease can wait for its heartbeat
@@ -262,8 +267,10 @@ class Worker:
         if self._held.get(task_id) is held:
             del self._held[task_id]
         held.lose()
-        if len(self._runs) == self._at_once - 1:
-            self.book.feed.ring(self.book.agent)  # we were full: what was queued meanwhile has room now
+        if doubted := self._doubted is held:
+            self._doubted = None
+        if doubted or len(self._runs) == self._at_once - 1:
+            self.book.feed.ring(self.book.agent)  # there was no room: what was queued meanwhile has some now
         if not self._runs:
             self._idle.set()
         if not run.cancelled() and (error := run.exception()):

@@ -163,6 +163,23 @@ async def test_a_task_over_which_one_process_after_the_other_dies_ends_with_the_
     assert last.work.heard == []
 
 
+async def test_what_kills_its_processes_takes_none_along_of_those_that_were_in_hand_each_time(
+    start: Any,
+) -> None:
+    one = await start(claims=4)
+    tasks = {text: (await one.send(text, wait=False)).id for text in ("hold poison", "hold a", "hold b")}
+    for _ in range(4):
+        await one.crash()
+        one = await start(claims=4)
+        await one.take()
+        assert tasks["hold poison"] in one.worker._held
+    await one.crash()
+    last = await start(claims=4, keeping=True)
+    last.work.gate.set()
+    ends = {text: (await last.rest(task_id)).status.state for text, task_id in tasks.items()}
+    assert ends == {"hold poison": TaskState.TASK_STATE_FAILED, "hold a": DONE, "hold b": DONE}
+
+
 async def test_progress_clears_what_earlier_deaths_said_against_a_task(start: Any) -> None:
     one = await start()
     task = await one.send("hold", wait=False)
