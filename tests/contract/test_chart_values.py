@@ -308,6 +308,7 @@ def test_a_wrong_value_is_refused_by_name(render: Render, values: Document, comp
             "minReplicas (9) is above maxReplicas (6)",
         ),
         ("orders", {"drain": {"preStopSeconds": 20}}, "drain.graceSeconds (30) must be at least"),
+        ("orders", {"settings": {"GRACE": "59.5"}}, "at least preStopSeconds + 62 for what is in flight"),
         ("orders", {"gateway": {"enabled": True, "parentRefs": [{"name": "edge"}]}}, "publicUrl"),
         ("orderbook", {"gateway": {"enabled": True}}, "a tool server is never exposed"),
         ("orchestrator", {"replicas": 2}, "set secrets.DATABASE"),

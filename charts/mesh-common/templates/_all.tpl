@@ -44,9 +44,10 @@
 {{- if and (eq $v.protocol "a2a") (not $v.secrets.DATABASE) (include "mesh.many" .) -}}
 {{- fail "more than one replica needs a database that all can reach: set secrets.DATABASE, or stay with one replica" -}}
 {{- end -}}
-{{- $needed := add (int $v.drain.preStopSeconds) 15 -}}
+{{- $inFlight := $v.settings.GRACE | default 8 | float64 | ceil | int | add 2 -}}
+{{- $needed := add (int $v.drain.preStopSeconds) $inFlight 5 -}}
 {{- if lt (int $v.drain.graceSeconds) (int $needed) -}}
-{{- fail (printf "drain.graceSeconds (%d) must be at least preStopSeconds + 10 for what is in flight + 5 (%d)" (int $v.drain.graceSeconds) $needed) -}}
+{{- fail (printf "drain.graceSeconds (%d) must be at least preStopSeconds + %d for what is in flight + 5 (%d)" (int $v.drain.graceSeconds) $inFlight $needed) -}}
 {{- end -}}
 {{- if $v.gateway.enabled -}}
 {{- if eq $v.protocol "mcp" -}}
