@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DAY, HOUR = 86_400.0, 3_600.0
+#: Seconds until the first time: a process that never lives for an hour has to do it, too.
+SOON = 300.0
 #: Tasks that go in one transaction: a purge must not keep others from writing.
 BATCH = 200
 #: Seconds after a task's end for which word of it may still be on its way: as long as a courier tries.
@@ -79,7 +81,7 @@ async def drop_checkpoints(database: Database, older_than: float = HOUR) -> int:
 
 
 class Sweeper:
-    """Does all of it once an hour, for one agent's tasks. `days` is how long an ended task is kept."""
+    """Does all of it soon after a start, and then once an hour, for one agent's tasks. `days` is how long an ended task is kept."""
 
     def __init__(self, database: Database, agent: str, days: float) -> None:
         self._database, self._agent, self._days = database, agent, days
@@ -92,8 +94,10 @@ class Sweeper:
         await self._sweeping.stop()
 
     async def _sweep(self) -> None:
+        pause = SOON
         while True:
-            await asyncio.sleep(HOUR * (0.5 + random.random()))  # replicas share a database: not all at once
+            await asyncio.sleep(pause * (0.5 + random.random()))  # replicas share a database: not all at once
+            pause = HOUR
             try:
                 tasks = await purge(self._database, self._days * DAY, self._agent)
                 checkpoints = await drop_checkpoints(self._database)

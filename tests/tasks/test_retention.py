@@ -149,8 +149,10 @@ async def test_checkpoints_of_runs_that_ended_go_and_those_of_others_stay(start:
     assert [row["thread"] for row in left] == ["open"]
 
 
-async def test_a_server_sweeps_by_itself(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "HOUR", 0.01)
+async def test_a_server_sweeps_by_itself_and_not_only_after_an_hour(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "SOON", 0.01)
     one = await start()
     task = await one.send("hi")
     await aged(one, 31)
