@@ -26,6 +26,8 @@ WRITERS, READERS = 3, 4
 BATCH = 128
 #: For our connections, whatever is usual there. Each statement sees what was committed before it: who has waited for another looks again.
 _SETTINGS = {"jit": "off", "default_transaction_isolation": "read committed"}
+#: The encodings that lack no character: in another a task whose text has one would fail, however often it is tried.
+_WHOLE = ("UTF8", "SQL_ASCII")
 #: Seconds a statement may take before the server gives it up; a lock that is held longer is a fault.
 STATEMENT = 20.0
 #: Seconds for which nothing is heard before a connection that only listens is asked whether it is still one, and for the answer: a network
@@ -75,11 +77,16 @@ class Postgres:
         """Raises SettingsError when there is no answer."""
         database = cls(url)
         try:
-            database._idle.append(await database._connect())
+            database._idle.append(connection := await database._connect())
         except (*_SHUT, ValueError) as error:
             raise SettingsError(
                 f"MESHWRIGHT_DATABASE: no use of PostgreSQL ({type(error).__name__}: {error})"
             ) from None
+        if (encoding := connection.get_settings().server_encoding) not in _WHOLE:
+            await database.close()
+            raise SettingsError(
+                f"MESHWRIGHT_DATABASE: its encoding is {encoding}, which lacks what people write: make one with ENCODING 'UTF8'"
+            )
         database._writers = [asyncio.ensure_future(database._write_jobs()) for _ in range(WRITERS)]
         return database
 
