@@ -242,3 +242,15 @@ def test_a_refund_never_exceeds_what_the_order_still_holds() -> None:
     )
     with pytest.raises(ToolRefused, match=r"\$25\.00 left to refund, \$25\.01 is more"):
         decide("refund", on, amount_cents=2501, payment_method_id="card", reason="late")
+
+
+def test_what_went_back_to_a_gift_card_is_not_there_a_second_time() -> None:
+    history = [paid("payment", 3500, "card"), paid("refund", 3000, "gift")]
+    on = order("delivered", payments=history)
+    for method in ("gift", "card"):
+        assert decide("refund", on, amount_cents=500, payment_method_id=method, reason="late")
+        with pytest.raises(ToolRefused, match=r"\$5\.00 left to refund, \$5\.01 is more"):
+            decide("refund", on, amount_cents=501, payment_method_id=method, reason="late")
+    assert decide("cancel_order", order(payments=history), reason="no longer needed").payments == (
+        paid("refund", 500, "card"),
+    )

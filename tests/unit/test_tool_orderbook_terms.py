@@ -91,6 +91,12 @@ def test_what_is_promised_to_somebody_is_not_there_to_refund(db: Connection) -> 
     assert (found.held_cents, found.refundable_cents) == (6000, 5000)
 
 
+def test_what_went_to_a_gift_card_is_held_no_more(db: Connection) -> None:
+    fulfil(db, "refund", Refund(order_id="#W2", amount_cents=4000, payment_method_id=GIFT, reason="sorry"))
+    found = terms_of(db, "#W2", [], [], CARD)
+    assert (found.held_cents, found.refundable_cents, found.method_pays_now) == (2000, 2000, True)
+
+
 def test_an_order_that_is_not_there_has_no_terms(db: Connection) -> None:
     with pytest.raises(ToolRefused, match="there is no order"):
         terms_of(db, "#W9", [], [], CARD)

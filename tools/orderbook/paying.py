@@ -28,7 +28,7 @@ def must_cover(method: PaymentMethod, amount_cents: int) -> None:
 
 
 def must_be_refundable(order: Order, method: PaymentMethod) -> None:
-    if method.kind != "gift_card" and method.id not in held(order):
+    if method.kind != "gift_card" and _balances(order)[method.id] <= 0:
         raise ToolRefused(
             f"{method.id} did not pay for order {order.order_id}: a refund goes to the original payment"
             " method or to a gift card on the profile"
@@ -36,11 +36,27 @@ def must_be_refundable(order: Order, method: PaymentMethod) -> None:
 
 
 def held(order: Order) -> dict[str, int]:
-    """What the shop still holds for the order, in cents by payment method."""
+    """What the shop still holds for the order, in cents by payment method.
+
+    What went back to a method that had not paid, as a refund to a gift card does, is no more with those that had: the first first.
+    """
+    balances = _balances(order)
+    gone = -sum(amount for amount in balances.values() if amount < 0)
+    left: dict[str, int] = {}
+    for method, amount in balances.items():
+        taken = min(max(amount, 0), gone)
+        gone -= taken
+        if amount > taken:
+            left[method] = amount - taken
+    return left
+
+
+def _balances(order: Order) -> Counter[str]:
+    """What each method has paid for the order, less what it got back, in cents."""
     sums: Counter[str] = Counter()
     for payment in order.payments:
         sums[payment.payment_method_id] += payment.amount_cents * (1 if payment.kind == "payment" else -1)
-    return {method: amount for method, amount in sums.items() if amount > 0}
+    return sums
 
 
 def pay(kind: Literal["payment", "refund"], amount_cents: int, method: str) -> Payment:
