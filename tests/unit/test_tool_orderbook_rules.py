@@ -254,3 +254,13 @@ def test_what_went_back_to_a_gift_card_is_not_there_a_second_time() -> None:
     assert decide("cancel_order", order(payments=history), reason="no longer needed").payments == (
         paid("refund", 500, "card"),
     )
+
+
+def test_goods_that_come_back_do_not_take_what_was_given_as_goodwill_a_second_time() -> None:
+    on = order("delivered", payments=[paid("payment", 3500, "card"), paid("refund", 3000, "card")])
+    for method in ("card", "gift"):
+        with pytest.raises(ToolRefused, match=r"\$5\.00 left to refund, \$10\.00 is more"):
+            decide("return_items", on, item_ids=["blue"], payment_method_id=method)
+    assert swap("exchange_items", on, ["blue"], ["green"]).amount_cents == 200
+    with pytest.raises(ToolRefused, match=r"\$5\.00 left to refund, \$9\.00 is more"):
+        swap("exchange_items", on, ["blue", "red"], ["green", "green"])

@@ -135,6 +135,7 @@ def return_items(order: Order, customer: Customer, wish: ReturnItems, catalogue:
     method = method_of(customer, wish.payment_method_id)
     must_be_refundable(order, method)
     amount = sum(item.price_cents for item in items)
+    _require_left(order, amount)
     return Change(
         status="return requested",
         summary=f"Order {order.order_id}: return of {', '.join(item.name for item in items)} is requested."
@@ -155,6 +156,7 @@ def exchange_items(order: Order, customer: Customer, wish: ExchangeItems, catalo
     difference = sum(new.price_cents - old.price_cents for old, new in pairs)
     method = method_of(customer, wish.payment_method_id)
     must_cover(method, difference)
+    _require_left(order, -difference)
     later = " when the items are back" if difference < 0 else ""
     return Change(
         status="exchange requested",
@@ -178,12 +180,7 @@ def refund(order: Order, customer: Customer, wish: Refund, catalogue: Catalogue)
         raise ToolRefused(_not_in_state(order, "delivered", "refunded"))
     method = method_of(customer, wish.payment_method_id)
     must_be_refundable(order, method)
-    left = sum(held(order).values()) - (order.request.due_cents if order.request else 0)
-    if wish.amount_cents > left:
-        raise ToolRefused(
-            f"order {order.order_id} has {said(max(left, 0))} left to refund,"
-            f" {said(wish.amount_cents)} is more"
-        )
+    _require_left(order, wish.amount_cents)
     return Change(
         status=order.status,
         summary=f"{said(wish.amount_cents)} of order {order.order_id} goes back"
@@ -211,6 +208,15 @@ RULES: dict[str, Callable[[Order, Customer, Any, Catalogue], Change]] = {
 def _require(order: Order, status: OrderStatus, done: str) -> None:
     if order.status != status:
         raise ToolRefused(_not_in_state(order, status, done))
+
+
+def _require_left(order: Order, amount_cents: int) -> None:
+    """Never more goes back than the order holds and has not promised."""
+    left = sum(held(order).values()) - (order.request.due_cents if order.request else 0)
+    if amount_cents > max(left, 0):
+        raise ToolRefused(
+            f"order {order.order_id} has {said(max(left, 0))} left to refund, {said(amount_cents)} is more"
+        )
 
 
 def _not_in_state(order: Order, status: str, done: str) -> str:
