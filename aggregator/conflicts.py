@@ -12,8 +12,10 @@ from meshwright.contradictions import PERSON, distinct, folded, side_of
 from meshwright.evidence import weight
 from meshwright.findings import Claim, Conflict, Finding, Proposal, Side
 
-#: Of each kind of conflict, how many are written down one by one; and of one subject, how many values.
+#: Of each kind of conflict, how many are written down; and of one subject, how many values.
 MOST = 32
+#: Said of a conflict in which there is more than that: who says enough could else have a contradiction forgotten.
+TOO_MUCH = "more stands against each other than can be weighed: a person decides"
 
 
 @dataclass(slots=True)
@@ -41,12 +43,16 @@ class Option:
 
 @dataclass(slots=True)
 class Dispute:
-    """A contradiction before anybody has settled it. `proposals` are the fingerprints of what depends on it."""
+    """A contradiction before anybody has settled it. `proposals` are the fingerprints of what depends on it.
+
+    One that is not `whole` has more sides than are looked at, so nobody settles it.
+    """
 
     about: str
     kind: Literal["claims", "actions"]
     options: list[Option]
     proposals: list[str]
+    whole: bool = True
 
     def settled(self, strategy: str, chosen: Option | None, why: str) -> Conflict:
         """The dispute as it is written down; without a chosen option a person has to decide."""
@@ -62,7 +68,7 @@ class Dispute:
 
 
 def disputed_claims(case: Case, proposals: Sequence[Proposal]) -> list[Dispute]:
-    """A dispute for each subject that is given two values."""
+    """A dispute for each subject that is given two values; the last one stands for all for which there is no room."""
     said: dict[str, list[tuple[Finding, Claim]]] = {}
     for finding in case.findings:
         for claim in finding.claims:
@@ -71,10 +77,12 @@ def disputed_claims(case: Case, proposals: Sequence[Proposal]) -> list[Dispute]:
     disputes = []
     for subject, claims in said.items():
         options: list[Option] = []
+        whole = True
         for finding, claim in claims:
             option = next((o for o in options if same(o.key, claim.value)), None)
             if option is None:
                 if len(options) == MOST:
+                    whole = False
                     continue
                 options.append(option := Option(claim.value, subject.partition(":")[0]))
             option.skills.add(case.skill_of(finding.subtask))
@@ -82,8 +90,15 @@ def disputed_claims(case: Case, proposals: Sequence[Proposal]) -> list[Dispute]:
             option.sides.append(side.model_copy(update={"evidence": claim.evidence}))
         if len(options) > 1:
             hit = [p.fingerprint for p in proposals if _touches(case, subject, p)]
-            disputes.append(Dispute(claims[0][1].about, "claims", options, hit))
-    return disputes[:MOST]
+            disputes.append(Dispute(claims[0][1].about, "claims", options, hit, whole))
+    return disputes if len(disputes) <= MOST else [*disputes[: MOST - 1], _rest(disputes[MOST - 1 :])]
+
+
+def _rest(disputes: Sequence[Dispute]) -> Dispute:
+    """Many disputes as one, which everything waits for that waits for any of them."""
+    options = [option for dispute in disputes for option in dispute.options]
+    hit = dict.fromkeys(proposal for dispute in disputes for proposal in dispute.proposals)
+    return Dispute(f"{len(disputes)} more subjects", "claims", options, list(hit), whole=False)
 
 
 def _touches(case: Case, subject: str, proposal: Proposal) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from aggregator.conflicts import Dispute, Option
+from aggregator.conflicts import TOO_MUCH, Dispute, Option
 from meshwright.contradictions import Contradictions
 from meshwright.findings import Conflict
 
@@ -17,6 +17,8 @@ Judge = Callable[[Dispute, list[Option]], Awaitable[tuple[Option | None, str]]]
 
 async def settle(dispute: Dispute, table: Contradictions, judge: Judge | None) -> Conflict:
     """The conflict, with what was chosen, by which strategy, and why."""
+    if not dispute.whole:
+        return dispute.settled("person", None, TOO_MUCH)
     left, asked = dispute.options, ""
     for strategy in table.claims if dispute.kind == "claims" else table.actions:
         if strategy == "judge":

@@ -114,6 +114,32 @@ async def test_a_claim_that_nobody_settles_holds_the_proposals_about_it(merge: A
     assert resolution.conflicts[0].proposals == [resolution.proposals[0].fingerprint]
 
 
+async def test_a_contradiction_is_not_forgotten_among_many_others(merge: Any, say: Any) -> None:
+    noise = [say.claim(f"thing:{n // 2}", f"value {n}") for n in range(64)]
+    cancel = say.propose("cancel", order_id="1")
+    resolution = await merge(
+        say.finding("advisor", claims=noise),
+        say.finding("orders", claims=[say.claim("order:1", "pending")], proposals=[cancel]),
+        say.finding("returns", claims=[say.claim("order:1", "gone")]),
+    )
+    held = {name for conflict in resolution.conflicts if not conflict.chosen for name in conflict.proposals}
+    assert held == {cancel.fingerprint}
+    assert resolution.conflicts[-1].about == "2 more subjects"
+
+
+async def test_who_says_very_much_about_a_thing_does_not_get_the_word_of_others_forgotten(
+    merge: Any, say: Any
+) -> None:
+    noise = [say.claim("order:1", f"value {n}", 0.1) for n in range(31)]
+    cancel = say.propose("cancel", order_id="1")
+    resolution = await merge(
+        say.finding("orders", claims=[say.claim("order:1", "pending"), *noise], proposals=[cancel]),
+        say.finding("returns", claims=[say.claim("order:1", "gone")]),
+    )
+    (conflict,) = resolution.conflicts
+    assert (conflict.chosen, conflict.proposals) == ("", [cancel.fingerprint])
+
+
 async def test_the_say_over_an_action_settles_who_may_do_it_and_what_was_lost_is_said(
     merge: Any, say: Any
 ) -> None:
