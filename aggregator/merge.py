@@ -99,7 +99,9 @@ def _call(proposal: Proposal) -> str:
 
 
 def _first(case: Case, gaps: Sequence[Gap]) -> list[Gap]:
-    """Each gap once, those of critical subtasks first, so that these are not the ones that there is no room for."""
+    """Each gap once: that a part is open before how much of it, and what is critical first, so that this is not what there is no room for."""
     unique = list({(gap.what, gap.why): gap for gap in gaps}.values())
     critical = {name for name, part in case.asked.items() if part.critical}
-    return sorted(unique, key=lambda gap: gap.subtask not in critical)[:MAX_GAPS]
+    opening = {gap.subtask: gap for gap in reversed(unique)}
+    unique.sort(key=lambda gap: (gap is not opening[gap.subtask], gap.subtask not in critical))
+    return unique[:MAX_GAPS]

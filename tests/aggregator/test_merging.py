@@ -78,6 +78,17 @@ async def test_what_nobody_answered_is_said_and_what_is_critical_first(merge: An
     ]
 
 
+async def test_who_leaves_much_open_does_not_get_forgotten_what_others_left_open(
+    merge: Any, say: Any
+) -> None:
+    asked = [{"id": "advisor", "skill": "a"}, {"id": "orders", "skill": "b", "instruction": "change it"}]
+    gaps = [Gap(what=f"part {n}", why="unclear", subtask="advisor") for n in range(32)]
+    bare = [say.propose("paint", thing_id=str(n)).model_copy(update={"evidence": []}) for n in range(32)]
+    much = say.finding("advisor", gaps=gaps, proposals=bare)
+    resolution = await merge(much, say.finding("orders", tools=()), asked=asked)
+    assert "change it" in [gap.what for gap in resolution.gaps]
+
+
 async def test_the_whole_is_as_sure_as_its_least_sure_part_and_as_complete_as_it_is(
     merge: Any, say: Any
 ) -> None:
