@@ -100,7 +100,7 @@ def _call(proposal: Proposal) -> str:
 
 def _first(case: Case, gaps: Sequence[Gap]) -> list[Gap]:
     """Each gap once: that a part is open before how much of it, and what is critical first, so that this is not what there is no room for."""
-    unique = list({(gap.what, gap.why): gap for gap in gaps}.values())
+    unique = list({(gap.what, gap.why, gap.subtask): gap for gap in gaps}.values())
     critical = {name for name, part in case.asked.items() if part.critical}
     opening = {gap.subtask: gap for gap in reversed(unique)}
     unique.sort(key=lambda gap: (gap is not opening[gap.subtask], gap.subtask not in critical))

@@ -152,4 +152,5 @@ async def _record(drive: Drive, state: Work, true: Believed) -> None:
 def _gaps(state: Work, resolution: Resolution) -> list[dict[str, Any]]:
     """All gaps so far, each once."""
     fresh = [gap.model_dump(mode="json") for gap in resolution.gaps]
-    return list({(gap["what"], gap["why"]): gap for gap in [*state["gaps"], *fresh]}.values())
+    both = [*state["gaps"], *fresh]
+    return list({(gap["what"], gap["why"], gap["subtask"]): gap for gap in both}.values())

@@ -101,7 +101,7 @@ def _silently_lost(made: Mapping[str, Proposal], heard: Resolution) -> list[Gap]
 
 
 def _once(gaps: Iterable[Gap]) -> list[Gap]:
-    return list({(gap.what, gap.why): gap for gap in gaps}.values())
+    return list({(gap.what, gap.why, gap.subtask): gap for gap in gaps}.values())
 
 
 def contested(state: Work, proposal: Proposal) -> dict[str, Any] | None:

@@ -121,6 +121,15 @@ def test_no_gap_is_taken_away(say: Any) -> None:
     assert result.resolution.gaps == [gap]
 
 
+async def test_the_same_words_about_another_part_take_no_gap_away(merge: Any, say: Any) -> None:
+    mine, other = (Gap(what="the order", why="unclear", subtask=part) for part in ("change", "advice"))
+    findings = [made("orders", gaps=[mine]), made("advisor", gaps=[other])]
+    merged = await merge(*findings)
+    assert {gap.subtask for gap in merged.gaps} == {"change", "advice"}
+    result = believed(merged, findings, WORDS, TABLE)
+    assert {gap.subtask for gap in result.resolution.gaps} == {"change", "advice"}
+
+
 def state_with(*conflicts: Conflict) -> Work:
     work = new_work("r", WORDS)
     work["resolution"] = {"conflicts": [conflict.model_dump(mode="json") for conflict in conflicts]}
