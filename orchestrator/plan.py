@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -59,7 +61,7 @@ async def plan(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         "decided": {"plan": this},
         "topic": split.topic,
         "urgency": split.urgency,
-        "subject": _said(split.subject, state["request"]),
+        "subject": stated(split.subject, state["request"]),
         "unread": split.unread,
         "plan": [s.model_dump(mode="json") for s in subtasks],
         "gaps": [g.model_dump() for g in gaps],
@@ -98,10 +100,20 @@ def _matched(subtasks: list[Subtask], drive: Drive) -> tuple[list[Subtask], list
     return ordered, gaps
 
 
-def _said(subject: dict[str, str], request: str) -> dict[str, str]:
-    """Only what really stands in the customer's words: nobody else may say who the customer is."""
+def stated(subject: Mapping[str, str], request: str) -> dict[str, str]:
+    """What of a subject really stands in the customer's words, whole words: nobody else may say who the customer is."""
     words = request.casefold()
-    return {k: v for k, v in subject.items() if v and all(piece in words for piece in v.casefold().split())}
+    return {
+        name: value
+        for name, value in subject.items()
+        if value and all(_stands(piece, words) for piece in value.casefold().split())
+    }
+
+
+def _stands(piece: str, words: str) -> bool:
+    """Whether `piece` stands in `words`, and not only as a part of another word. The end of an e-mail address is somebody else's."""
+    before, after = (r"(?<!\w[.+%'-])", r"(?![.-]\w)") if "@" in piece else ("", "")
+    return re.search(rf"(?<![\w@]){before}{re.escape(piece)}(?![\w@]){after}", words) is not None
 
 
 def _again(state: Work, drive: Drive) -> dict[str, Any]:
