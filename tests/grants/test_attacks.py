@@ -153,6 +153,18 @@ async def test_arguments_that_mean_two_things_are_refused_before_anybody_reads_t
     assert await counter.untouched()
 
 
+@pytest.mark.parametrize("left", ["1e999", "-1e999", "-1", '"5000"', "[5000]"])
+async def test_a_time_that_is_none_is_refused_in_words(counter: Any, left: str) -> None:
+    meta = (
+        '{"io.modelcontextprotocol/protocolVersion": "2026-07-28",'
+        f' "io.modelcontextprotocol/clientCapabilities": {{}}, "meshwright/deadline-ms": {left}}}'
+    )
+    call = f'{{"name": "cancel_order", "arguments": {json.dumps(CANCEL)}, "_meta": {meta}}}'
+    body = f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {call}}}'
+    said = (await counter.post(None, body=body)).json()["result"]["content"][0]["text"]
+    assert "must be the milliseconds that remain" in said
+
+
 async def test_what_is_no_grant_is_refused(counter: Any, refused: Any) -> None:
     claims = counter.claims()
     header = {"typ": "grant+jwt", "kid": "orchestrator"}
