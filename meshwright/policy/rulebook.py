@@ -135,7 +135,7 @@ def _checked(file: Path, schema: Schema, actions: set[str]) -> list[Rule]:
         raise SettingsError(f"{file}: {name}: {wrong.error}")
     for _, policy in numbered:
         if policy["effect"] == "permit":
-            actions.update(_named(file, policy))
+            actions.update(_named(file, policy, schema))
     return rules
 
 
@@ -155,11 +155,21 @@ def _rule(file: Path, policy: Mapping[str, Any]) -> Rule:
     return Rule(name, policy["effect"] == "permit", said["source"], said["why"], risk, file.name)
 
 
-def _named(file: Path, policy: Mapping[str, Any]) -> list[str]:
-    """The actions that a permit names. One that names none would permit what nobody has thought of yet."""
-    scope = policy["action"]
+def _named(file: Path, policy: Mapping[str, Any], schema: Schema) -> list[str]:
+    """The actions that a permit names. One that names none, or a kind of them, would permit what nobody has thought of yet."""
+    import cedarpy
+
+    scope, rule = policy["action"], policy["annotations"]["id"]
     entities = scope.get("entities") or ([scope["entity"]] if "entity" in scope else [])
     if not entities:
-        name = policy["annotations"]["id"]
-        raise SettingsError(f"{file}: {name}: a permit must name its actions")
-    return [str(entity["id"]) for entity in entities]
+        raise SettingsError(f"{file}: {rule}: a permit must name its actions")
+    names = [str(entity["id"]) for entity in entities]
+    alone = "\n".join(
+        f"permit (principal, action == Action::{json.dumps(name)}, resource);" for name in names
+    )
+    for wrong in cedarpy.validate_policies(alone, schema).errors:
+        name = names[int(wrong.policy_id.removeprefix("policy"))]
+        raise SettingsError(
+            f"{file}: {rule}: {name} is a kind of action: a permit must name its actions one by one"
+        )
+    return names

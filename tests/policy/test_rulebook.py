@@ -74,6 +74,18 @@ def test_a_folder_without_a_policy_is_refused(tmp_path: Path, write: Callable[..
         Policy.load(folder)
 
 
+def test_a_permit_for_a_kind_of_action_is_refused(write: Callable[..., Path]) -> None:
+    """Whoever joins that kind later would be permitted too; and the gate would know none of its actions."""
+    for scope in ('action in Action::"change"', 'action in [Action::"paint", Action::"change"]'):
+        folder = write(rules=f"{SAID} permit (principal, {scope}, resource);")
+        schema = folder / "team.cedarschema"
+        schema.write_text(
+            schema.read_text().replace("action paint ", "action change;\naction paint in change ")
+        )
+        with pytest.raises(SettingsError, match="a: change is a kind of action"):
+            Policy.load(folder)
+
+
 def test_rules_keep_their_names_over_several_files(write: Callable[..., Path]) -> None:
     folder = write()
     later = "".join(f'@id("z{n}") @source("s") @why("w") {PAINT} when {{ false }};\n' for n in range(12))
