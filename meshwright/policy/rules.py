@@ -63,6 +63,7 @@ class Policy:
             raise SettingsError(f"MESHWRIGHT_POLICY: {folder} is no folder with a policy in it")
         try:
             rulebook, lookups = Rulebook.read(folder), Lookups.read(folder / "facts.toml")
+            _require_known(folder / "facts.toml", lookups, rulebook)
         except SettingsError as error:
             raise SettingsError(f"MESHWRIGHT_POLICY: {error}") from None
         files = sorted(
@@ -121,6 +122,16 @@ class Policy:
             why = f"{action}: the arguments or the facts about them do not have the shape that the rules know"
             return _rejected("shape", why), errors
         return _verdict(approvals, rulings, told), ()
+
+
+def _require_known(file: Path, lookups: Lookups, rulebook: Rulebook) -> None:
+    """Raises SettingsError for an action that no rule permits: what is misspelt here would be found with the first customer."""
+    for action in lookups.needs:
+        if action not in rulebook.actions:
+            raise SettingsError(f"{file}: needs.{action}: no rule permits it")
+    for step, action in lookups.closing or ():
+        if action not in rulebook.actions:
+            raise SettingsError(f"{file}: closing.{step}: no rule permits {action}")
 
 
 def shipped_policy() -> Path:

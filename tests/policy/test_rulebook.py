@@ -54,11 +54,20 @@ def test_a_rule_that_is_wrong_is_named(write: Callable[..., Path], rules: str, w
             "[needs]\npaint = ['b']\n[facts.a]\ntool = 't'\narguments = {}\n[facts.b]\ntool = 't'\narguments = { x = 'a.x' }",
             "needs.paint: b is asked with a",
         ),
+        ("[needs]\npiant = []", "facts.toml: needs.piant: no rule permits it"),
     ],
 )
 def test_a_lookup_that_is_wrong_is_named(write: Callable[..., Path], facts: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         Policy.load(write(facts=facts))
+
+
+def test_a_request_that_no_rule_lets_end_is_refused(write: Callable[..., Path]) -> None:
+    folder = write()
+    facts = folder / "facts.toml"
+    facts.write_text(facts.read_text().replace("[closing]", "[closing]\nreply = 'repli'"))
+    with pytest.raises(SettingsError, match=r"facts\.toml: closing\.reply: no rule permits repli"):
+        Policy.load(folder)
 
 
 def test_a_folder_without_a_policy_is_refused(tmp_path: Path, write: Callable[..., Path]) -> None:
