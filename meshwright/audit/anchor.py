@@ -94,13 +94,13 @@ def line_of(note: str, size: int) -> str:
 
 
 def _notes(text: str) -> tuple[list[str], int]:
-    """The notes in a file of them, and how many pieces are left over; or those in the collected output of a process."""
+    """The notes in a file of them, or in the collected output of a process, or both; and how many pieces of notes are left over."""
     lines = [line for line in text.splitlines() if f'"event": "{EVENT}"' in line]
     found: list[str] = []
     for line in lines:
         with suppress(ValueError, KeyError, TypeError):
             found.append(str(json.loads(line[line.index("{") :])["note"]))
-    if lines:
-        return found, len(lines) - len(found)
-    left = len(re.findall(r"(?:.+\n?)+", NOTE.sub("\n", text)))
-    return [match[0] for match in NOTE.finditer(text)], left
+    plain = [match[0] for match in NOTE.finditer(text)]
+    # what else a process says is no piece of a note
+    left = len(lines) - len(found) if lines else len(re.findall(r"(?:.+\n?)+", NOTE.sub("\n", text)))
+    return [*plain, *found], left

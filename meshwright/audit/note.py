@@ -22,7 +22,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 _ED25519 = b"\x01"
 #: A whole note: origin, size and root of the checkpoint, and the lines with the signatures.
-NOTE = re.compile(r"(\S+)\n(0|[1-9]\d{0,17})\n([A-Za-z0-9+/]{43}=)\n\n((?:— [^\s+]+ [A-Za-z0-9+/=]+\n)+)")
+NOTE = re.compile(
+    r"(?m:^)(\S+)\n(0|[1-9]\d{0,17})\n([A-Za-z0-9+/]{43}=)\n\n((?:— [^\s+]+ [A-Za-z0-9+/=]+\n)+)"
+)
 
 
 class NoteError(Exception):

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from meshwright.audit import Entry, append
-from meshwright.audit.anchor import Anchor, Kept
+from meshwright.audit.anchor import Anchor, Kept, line_of
 from meshwright.audit.inspection import Inspection, inspect
 from meshwright.audit.log import COLUMNS, GENESIS, entry_hash
 from meshwright.audit.notary import Notary
-from meshwright.audit.note import Notesigner, Verifier, verifier_of
+from meshwright.audit.note import NOTE, Notesigner, Verifier, verifier_of
 from meshwright.database import Database, open_database
 from meshwright.inbound.identity import new_key
 
@@ -408,6 +408,20 @@ async def test_an_edited_note_is_not_believed(scene: Scene) -> None:
     found = await scene.verify()
     assert not found.clean
     assert "note 3 of log.checkpoints is not to be believed: its signature is wrong" in found.wrong[0]
+
+
+async def test_what_is_added_to_an_anchor_takes_nothing_out_of_it(scene: Scene) -> None:
+    """An anchor that can only be appended to, and somebody who does: the first checkpoint again, in the other form that is read."""
+    [first, *_] = NOTE.finditer(scene.anchor.path.read_text())
+    with scene.anchor.path.open("a") as file:
+        file.write(line_of(first[0], SIGNED[0]) + "\n")
+    async with Owner(scene.url) as owner:
+        await owner.put((await owner.rows())[: SIGNED[0]])
+    found = await scene.verify()
+    assert found.fault is not None
+    assert found.fault.kind == "truncated"
+    with pytest.raises(Exception, match="24 were signed"):
+        await scene.notary().sign()
 
 
 async def test_a_checkpoint_by_another_key_is_not_believed(scene: Scene) -> None:
