@@ -23,6 +23,7 @@ from typing import Any
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from meshwright.errors import Unauthenticated
 from meshwright.settings import Settings, SettingsError
@@ -231,13 +232,52 @@ def load_identity(name: str, settings: Settings, *, open_to_strangers: bool = Tr
             f"{settings.host} can be reached from other machines: set MESHWRIGHT_KEY and MESHWRIGHT_TRUST "
             "(`meshwright keys` makes both), or bind 127.0.0.1"
         )
-    signer = Signer.from_jwk(name, _read(settings.key, "MESHWRIGHT_KEY")) if settings.key else None
+    signer = _signer(name, settings.key) if settings.key else None
     strangers = open_to_strangers and settings.is_loopback
     if settings.trust is None:
         return Identity(name, signer, Trust(name, {}, open_to_strangers=strangers))
-    document = _read(settings.trust, "MESHWRIGHT_TRUST")
+    document = _trusted(settings.trust)
     trust = Trust.from_document(name, document, open_to_strangers=strangers)
     return Identity(name, signer, trust)
+
+
+class _Trusted(BaseModel):
+    """What a trust file holds. A table that this build does not know is a newer build's."""
+
+    model_config = ConfigDict(strict=True)
+
+    agents: dict[str, dict[str, Any]] = {}
+    operators: list[str] = []
+    speakers: dict[str, list[str]] = {}
+    readers: list[str] = []
+
+
+def _trusted(path: Path) -> dict[str, Any]:
+    """The trust file. Raises SettingsError, also for a text where names are listed: its letters are names, too."""
+    try:
+        found = _Trusted.model_validate(_read(path, "MESHWRIGHT_TRUST"))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SettingsError(f"MESHWRIGHT_TRUST: {path}: {where}: {first['msg']}") from None
+    for name, jwk in found.agents.items():
+        if not _usable(jwk):
+            raise SettingsError(f"MESHWRIGHT_TRUST: {path}: agents.{name} is no Ed25519 key")
+    return found.model_dump()
+
+
+def _signer(name: str, path: Path) -> Signer:
+    jwk = _read(path, "MESHWRIGHT_KEY")
+    if "d" not in jwk or not _usable(jwk):
+        raise SettingsError(f"MESHWRIGHT_KEY: {path} is no private Ed25519 key")
+    return Signer.from_jwk(name, jwk)
+
+
+def _usable(jwk: Mapping[str, Any]) -> bool:
+    try:
+        return OKPKey.import_key(dict(jwk)).curve_name == "Ed25519"
+    except (JoseError, ValueError, TypeError):
+        return False
 
 
 def _read(path: Path, variable: str) -> dict[str, Any]:

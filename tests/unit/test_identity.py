@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
 from meshwright.errors import Unauthenticated
-from meshwright.inbound.identity import Signer, Trust, new_key
+from meshwright.inbound.identity import Signer, Trust, load_identity, new_key
+from meshwright.settings import Settings, SettingsError
 from meshwright.testing import Keyring
 
 RING = Keyring("orders", "orderbook")
+KEY = new_key("orders")[1]
 
 
 def trust() -> Trust:
@@ -161,3 +165,41 @@ def test_a_key_has_a_secret_for_each_purpose_and_the_same_after_a_restart() -> N
     assert one.secret("sessions") == again.secret("sessions")
     assert one.secret("sessions") != one.secret("forms")
     assert one.secret("sessions") != SPEAKING.signer("console").secret("sessions")
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"operators": "ann"}, "operators"),  # not a, n and n
+        ({"operators": None}, "operators"),
+        ({"speakers": {"console": "ann"}}, "speakers.console"),
+        ({"speakers": ["console"]}, "speakers"),
+        ({"readers": "console"}, "readers"),
+        ({"agents": ["orders"]}, "agents"),
+        ({"agents": {"orders": "x"}}, "agents.orders"),
+        ({"agents": {"orders": {}}}, "agents.orders is no Ed25519 key"),
+        ({"agents": {"orders": {**KEY, "x": "x"}}}, "agents.orders is no Ed25519 key"),
+        ({"agents": {"orders": {**KEY, "crv": "X25519"}}}, "agents.orders is no Ed25519 key"),
+    ],
+)
+def test_a_trust_file_of_another_shape_keeps_a_process_from_starting(
+    tmp_path: Path, changes: dict[str, object], where: str
+) -> None:
+    path = tmp_path / "trust.json"
+    path.write_text(json.dumps({**RING.document, **changes}))
+    with pytest.raises(SettingsError, match=rf"MESHWRIGHT_TRUST: .*trust\.json: {where}"):
+        load_identity("orderbook", Settings(trust=path))
+
+
+def test_what_a_newer_build_writes_into_a_trust_file_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    path.write_text(json.dumps({**RING.document, "auditors": ["ann"]}))
+    assert load_identity("orderbook", Settings(trust=path)).trust.is_operator("operator")
+
+
+@pytest.mark.parametrize("key", [{}, KEY, {"kty": "oct", "k": "AAAA"}, {**KEY, "crv": "X25519", "d": "x"}])
+def test_a_key_that_cannot_sign_keeps_a_process_from_starting(tmp_path: Path, key: object) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(key))
+    with pytest.raises(SettingsError, match=r"MESHWRIGHT_KEY: .*key\.json is no private Ed25519 key"):
+        load_identity("orders", Settings(key=path))
