@@ -90,8 +90,10 @@ async def _judged(
     asked = verdict.decision == "apply" and await _asked_already(drive, row)
     await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
     if verdict.decision == "review":
+        # people see what moves by the facts, as far as these say it; an agent's word is none
+        seen = proposal.model_copy(update={"amount": judgement.moves or proposal.amount})
         await drive.reviews.open(
-            *(row["key"], state["id"], proposal, verdict, drive.claim),
+            *(row["key"], state["id"], seen, verdict, drive.claim),
             provenance=judgement.provenance,
             conflict=row.get("conflict"),
             decision=decision,

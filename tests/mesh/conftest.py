@@ -56,6 +56,7 @@ forbid (principal, action == Action::"paint", resource)
 unless { context.approvals >= 2 || (context has thing.price && context.thing.price <= 1000) };
 """
 FACTS = """
+moves = "thing.price"
 [needs]
 paint = ["thing"]
 [facts.thing]

@@ -102,6 +102,15 @@ async def test_only_different_people_count_and_not_who_proposed_it(
         assert (found["state"], found["verdict"]["approvals"]) == ("waiting", 2)
 
 
+@pytest.mark.parametrize("said", [None, 1, 500])
+async def test_people_see_what_moves_as_the_gate_has_seen_it_and_not_as_an_agent_says(
+    start_team: Any, run_on: Any, where: str, said: int | None
+) -> None:
+    async with start_team() as team, run_on(team, where, "paint t2 red") as run:
+        (found,) = await judged(run, state_of(run, paint("t2", amount=said)))
+        assert (await run.drive_with.reviews.one(found["key"]))["amount"] == 500
+
+
 @pytest.mark.parametrize("before", ["open", "waiting", "applied", "refused", "unknown", "rejected"])
 async def test_what_has_its_verdict_is_not_judged_again(
     start_team: Any, run_on: Any, where: str, before: str
