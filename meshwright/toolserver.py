@@ -89,15 +89,17 @@ class Access:
     def load(cls, path: Path) -> Access:
         """From a TOML file with the tables `[read]` and `[grant]`. Raises SettingsError, naming the file."""
         try:
-            document = tomllib.loads(path.read_text())
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise SettingsError(f"MESHWRIGHT_ACCESS: cannot read {path}: {error.strerror}") from None
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"MESHWRIGHT_ACCESS: {path}: {error}") from None
         if unknown := set(document) - {"read", "grant"}:
             raise SettingsError(f"{path}: there is no [{min(unknown)}], only [read] and [grant]")
         tables = {name: document.get(name, {}) for name in ("read", "grant")}
         for name, table in tables.items():
+            if not isinstance(table, dict):
+                raise SettingsError(f"{path}: {name} must be a table [{name}], with a list for each caller")
             for caller, patterns in table.items():
                 if not (isinstance(patterns, list) and all(isinstance(p, str) for p in patterns)):
                     raise SettingsError(f"{path}: [{name}] {caller} must be a list of 'server.tool' patterns")

@@ -97,3 +97,20 @@ def test_the_old_table_of_who_may_write_is_an_error_and_not_a_silence(tmp_path: 
     (tmp_path / "access.toml").write_text('[read]\n[write]\norchestrator = ["*"]\n')
     with pytest.raises(SettingsError, match=r"there is no \[write\], only \[read\] and \[grant\]"):
         Access.load(tmp_path / "access.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"grant = ['*']", r"grant must be a table \[grant\]"),
+        (b"read = 'all'", r"read must be a table \[read\]"),
+        (b"[grant]\ngate = '*'", r"\[grant\] gate must be a list"),
+        (b"[grant", "access.toml: "),
+        (b"# caf\xe9", "access.toml: .*utf-8"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_where(tmp_path: Path, text: bytes, words: str) -> None:
+    path = tmp_path / "access.toml"
+    path.write_bytes(text)
+    with pytest.raises(SettingsError, match=words):
+        Access.load(path)
