@@ -126,14 +126,20 @@ class ToolServer:
         self._writing: set[asyncio.Task[BaseModel]] = set()
 
     def read(self, tool: Tool) -> Tool:
-        """Register a tool that changes nothing."""
-        self._tools.append((tool, False))
+        """Register a tool that changes nothing. Raises ValueError where there is one of that name."""
+        self._register(tool, writes=False)
         return tool
 
     def write(self, tool: Tool) -> Tool:
-        """Register a tool with an effect. It gets its idempotency key through a parameter annotated `Call`."""
-        self._tools.append((tool, True))
+        """Register a tool with an effect. It gets its idempotency key through a parameter annotated `Call`. Raises ValueError like `read`."""
+        self._register(tool, writes=True)
         return tool
+
+    def _register(self, tool: Callable[..., Any], *, writes: bool) -> None:
+        if any(known.__name__ == tool.__name__ for known, _ in self._tools):
+            # the first would be served in its place, and a read needs no grant
+            raise ValueError(f"{self.name} has a tool {tool.__name__} already")
+        self._tools.append((tool, writes))
 
     def mcp(self, access: Access, trust: Trust) -> MCPServer[Any]:
         """The MCP server with all tools registered, each behind `access`; `trust` has the keys that grants are verified with."""

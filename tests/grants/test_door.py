@@ -48,6 +48,19 @@ class Naive:
         return Toolbox(["http://naive"], self.mesh.client(), identity or self.ring.identity("gate"))
 
 
+def test_no_tool_takes_the_place_of_another() -> None:
+    """A read that is called like a write would be served without a grant, with no more than a line in the log."""
+    server = ToolServer("naive", version="1")
+
+    @server.read
+    async def paint(thing: str) -> Done:
+        return Done(painted=thing)
+
+    for register in (server.read, server.write):
+        with pytest.raises(ValueError, match="naive has a tool paint already"):
+            register(paint)
+
+
 async def test_a_tool_is_told_what_allowed_its_call() -> None:
     naive = Naive()
     grant = Grant.of("paint", BOX, key="key-1", ticket="run-1", policy="colours", approvers=("ann",))
