@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -19,6 +20,8 @@ from orchestrator.work import SHARES, Drive, Work
 
 #: The skill that splits a request. Any agent may offer it; none needs to be called triage.
 SPLIT = "split-request"
+#: How many marks of who is writing are looked at, and characters of each: whoever splits may say what it likes, and each is searched for.
+MARKS, MARK = 16, 200
 
 
 async def plan(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
@@ -105,8 +108,8 @@ def stated(subject: Mapping[str, str], request: str) -> dict[str, str]:
     words = request.casefold()
     return {
         name: value
-        for name, value in subject.items()
-        if value and all(_stands(piece, words) for piece in value.casefold().split())
+        for name, value in islice(subject.items(), MARKS)
+        if 0 < len(value) <= MARK and all(_stands(piece, words) for piece in value.casefold().split())
     }
 
 

@@ -41,3 +41,9 @@ def test_what_the_customer_says_of_themselves_is_heard(name: str, value: str, wo
 )
 def test_a_part_of_what_they_say_is_not_what_they_say(name: str, value: str, words: str) -> None:
     assert stated({name: value}, words) == {}
+
+
+def test_more_than_anybody_says_of_themselves_is_not_searched_for() -> None:
+    words = "a " * 200
+    assert stated({"name": words[:201], "zip": "a"}, words) == {"zip": "a"}
+    assert len(stated({f"mark {number}": "a" for number in range(1000)}, words)) == 16
