@@ -13,9 +13,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from meshwright.policy.facts import Lookups
+from meshwright.reviews.visible import BLANK
 
 CUSTOMER, PERSON, AGENT = "customer", "person", "agent"
 _WORD = re.compile(r"\w+")
+#: Categories of characters that nobody sees, or that end a line where no other does.
+_UNSEEN = frozenset(("Cf", "Co", "Cn", "Cs", "Cc", "Zl", "Zp"))
 
 
 def provenance(
@@ -74,9 +77,9 @@ def plain(text: str, *, fold: bool = True) -> str:
 
 
 def hidden(value: Any) -> bool:
-    """Whether a text in it holds what a person cannot see: format, private, unassigned characters, controls but for line ends."""
+    """Whether a text in it holds what a person cannot see: format, private, unassigned characters, controls but for line ends, blanks."""
     return any(
-        unicodedata.category(char) in ("Cf", "Co", "Cn", "Cs", "Cc") and char not in "\n\r\t"
+        (unicodedata.category(char) in _UNSEEN and char not in "\n\r\t") or char in BLANK
         for kind, text in leaves(value)
         if kind == "str"
         for char in text

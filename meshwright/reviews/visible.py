@@ -23,7 +23,7 @@ _LOOKALIKES = (
 )  # fmt: skip
 _PLAIN = {ord(letter): plain for letters, plain in _LOOKALIKES for letter in letters}
 #: Blank, or invisible, though their category does not say so.
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 _VARIATION = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 #: Scripts whose words are read beside ours without anybody noticing the change.
 _NEIGHBOURS = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
@@ -123,7 +123,7 @@ def _in_ascii(word: str) -> str:
 
 def _is_hidden(c: str) -> bool:
     kind = unicodedata.category(c)
-    if kind[0] == "C" or kind in ("Zl", "Zp") or (kind == "Zs" and c != " ") or c in _BLANK:
+    if kind[0] == "C" or kind in ("Zl", "Zp") or (kind == "Zs" and c != " ") or c in BLANK:
         return True
     return any(ord(c) in block for block in _VARIATION)
 

@@ -81,7 +81,7 @@ def test_wide_characters_of_the_customer_are_read_as_what_they_mean(policy: Poli
     assert sources(policy, "ｐａｉｎｔ ｔ１", thing_id="t1") == {"thing_id": "customer"}
 
 
-@pytest.mark.parametrize("char", ["\u200b", "\u202e", "\u2066", "\ufeff", "\U000e0041", "\x00", "\x1b", "\ue000", "\ud800"])  # fmt: skip
+@pytest.mark.parametrize("char", ["\u200b", "\u202e", "\u2066", "\ufeff", "\U000e0041", "\x00", "\x1b", "\ue000", "\ud800", "\u2800", "\u3164", "\u034f", "\u2028"])  # fmt: skip
 def test_what_a_person_cannot_see_is_found_however_deep(char: str) -> None:
     assert hidden({"a": [{"b": f"x{char}y"}]})
     assert not hidden({"a": ["x\ny\t", 1, None, "é", "東京", "🎁"]})
