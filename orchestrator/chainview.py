@@ -31,7 +31,7 @@ class ChainView:
         """The newest runs: `?limit=` (1 to 500) `before=` (the `next` of a page) `state=` `q=` (words, or an id)."""
         query = request.query_params
         limit, state = query.get("limit", "20"), query.get("state", "")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= 500):
+        if not (limit.isascii() and limit.isdigit() and len(limit) < 9 and 1 <= int(limit) <= 500):
             raise InvalidRequest("limit must be a number from 1 to 500")
         if not state.isprintable():
             raise InvalidRequest("state must be that of a run")

@@ -46,7 +46,7 @@ class ReviewQueue:
         if risk and risk not in get_args(Risk):
             raise InvalidRequest(f"risk must be one of {', '.join(get_args(Risk))}")
         if (
-            not (limit.isascii() and limit.isdecimal() and 1 <= int(limit[:9]) <= 1000)
+            not (limit.isascii() and limit.isdecimal() and len(limit) < 9 and 1 <= int(limit) <= 1000)
             or not run.isprintable()
         ):
             raise InvalidRequest("limit must be a number from 1 to 1000, and run the id of one")

@@ -167,10 +167,16 @@ async def test_what_is_no_decision_is_refused_with_a_reason(queue: Any, kind: st
 
 
 @pytest.mark.parametrize(
-    "query", ["state=maybe", "risk=huge", "limit=0", "limit=x", "limit=9999999999999", "run=%00", "limit=٣"]
+    "query",
+    [
+        *("state=maybe", "risk=huge", "limit=0", "limit=x", "limit=9999999999999", "run=%00", "limit=٣"),
+        *("limit=0000000019999999999999999999", f"limit={'0' * 4000}1{'0' * 1000}"),
+    ],
 )
 async def test_a_look_at_nonsense_is_refused(queue: Any, query: str) -> None:
     assert (await queue.http("ann", "GET", f"/reviews?{query}")).status_code == 400
+    if query.startswith("limit"):
+        assert (await queue.http("ann", "GET", f"/runs?{query}")).status_code == 400
 
 
 async def test_fifty_times_two_reviewers_at_once_are_one_decision_each(queue: Any) -> None:
