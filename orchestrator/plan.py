@@ -20,6 +20,8 @@ from orchestrator.work import SHARES, Drive, Work
 
 #: The skill that splits a request. Any agent may offer it; none needs to be called triage.
 SPLIT = "split-request"
+#: Characters of a request that whoever splits it reads: an instruction has no more.
+READ = 8_000
 #: How many marks of who is writing are looked at, and characters of each: whoever splits may say what it likes, and each is searched for.
 MARKS, MARK = 16, 200
 
@@ -30,7 +32,7 @@ async def plan(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     if state["round"] > 0:
         return _again(state, drive)
     await drive.say("reading the request")
-    part = Subtask(id="split", skill=SPLIT, instruction=state["request"][:8000])
+    part = Subtask(id="split", skill=SPLIT, instruction=state["request"][:READ])
     this = plan_id(drive.minutes, 1)
     try:
         asked = await ask(
@@ -54,6 +56,9 @@ async def plan(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
         return {"round": 1, "steps": [asked.step], "decided": {"plan": this}, **unread}
     split = asked.answer
     assert isinstance(split, Split)
+    if rest := state["request"][READ:].strip():
+        # nobody has read it, and it may take back what was
+        split = split.model_copy(update={"unread": [*split.unread, rest[:READ]]})
     subtasks, gaps = _matched(split.subtasks, drive)
     planned(drive.minutes, began, asked.agent, split, subtasks, gaps)
     parts = {part.id: part for part in split.subtasks}

@@ -34,6 +34,17 @@ async def test_what_is_not_understood_is_not_applied_and_goes_to_a_person(start_
         assert "sing me a song" in team.workshop.actions("escalate")[0]["reason"]
 
 
+async def test_what_is_too_long_to_be_read_is_not_understood(start_team: Any) -> None:
+    """Whoever splits a request reads its first 8,000 characters; the end of it may take back the beginning."""
+    async with start_team() as team:
+        report = await team.report("paint t1 red" + " " * 8000 + "no, leave it as it is")
+        assert report["unread"] == ["no, leave it as it is"]
+        assert report["outcome"] == "escalated"
+        assert team.workshop.actions("paint") == []
+        await team.report("paint t1 red" + " " * 7980 + "\n" * 200)
+        assert len(team.workshop.actions("paint")) == 1
+
+
 async def test_a_lost_specialist_leaves_a_named_gap_and_the_stand_in_answers(start_team: Any) -> None:
     async with start_team() as team:
         await team.report("paint t1 red")
