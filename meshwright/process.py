@@ -155,6 +155,7 @@ def _serve(
     config = uvicorn.Config(
         watched(front, settings.watchdog),
         http=Connection,
+        ws="none",
         access_log=False,
         log_config=None,
         log_level=settings.log_level.lower(),

@@ -1,10 +1,11 @@
-"""How answers leave: in one piece where they can, and never later than they could."""
+"""How requests come, and how answers leave: in one piece where they can, and never later than they could."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -40,7 +41,8 @@ class Wire(asyncio.Transport):
 def connected(app: Any) -> tuple[Connection, Wire]:
     config = uvicorn.Config(app, http=Connection, log_config=None, date_header=False, server_header=False)
     config.load()
-    connection, wire = Connection(config=config, server_state=ServerState(), app_state={}), Wire()
+    connection = Connection(config=config, server_state=ServerState(), app_state={})
+    wire = Wire()
     connection.connection_made(wire)
     return connection, wire
 
@@ -117,5 +119,58 @@ async def test_what_was_said_before_a_connection_is_closed_leaves_first() -> Non
     async with asyncio.timeout(10):
         connection.data_received(GET)
         assert (await wire.written.get()).endswith(b"hello")
+    assert wire.closed
+    connection.connection_lost(None)
+
+
+async def heard(scope: Any, receive: Any, send: Any) -> None:
+    """Answers with what it was sent."""
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message["more_body"]
+    said = scope["method"].encode() + b" " + body
+    await send(start(content_length=str(len(said))))
+    await send({"type": "http.response.body", "body": said})
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "websocket", "smtp"])
+@pytest.mark.parametrize("cut", [1, 40, 100_000])
+async def test_who_asks_for_another_protocol_is_answered_in_this_one(protocol: str, cut: int) -> None:
+    asked = (
+        "POST / HTTP/1.1\r\nhost: here\r\nconnection: Upgrade, HTTP2-Settings\r\ncontent-length: 4\r\n"
+        f"http2-settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nupgrade: {protocol}\r\n\r\nping"
+    ).encode()
+    connection, wire = connected(heard)
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            for at in range(0, len(asked), cut):
+                connection.data_received(asked[at : at + cut])
+            assert (await wire.written.get()).endswith(b"\r\n\r\nPOST ping")
+    connection.connection_lost(None)
+
+
+async def test_several_who_ask_for_another_protocol_at_once_are_answered_in_their_order() -> None:
+    asked = b"GET /%d HTTP/1.1\r\nhost: here\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    seen = []
+
+    async def path(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["path"])
+        await hello(scope, receive, send)
+
+    connection, wire = connected(path)
+    async with asyncio.timeout(10):
+        connection.data_received(b"".join(asked % number for number in range(50)))
+        for _ in range(50):
+            assert (await wire.written.get()).endswith(b"hello")
+    assert seen == [f"/{number}" for number in range(50)]
+    connection.connection_lost(None)
+
+
+async def test_a_request_for_a_proxy_is_refused() -> None:
+    connection, wire = connected(hello)
+    connection.data_received(b"CONNECT here:80 HTTP/1.1\r\nhost: here:80\r\n\r\n")
+    assert (await wire.written.get()).startswith(b"HTTP/1.1 400 ")
     assert wire.closed
     connection.connection_lost(None)
