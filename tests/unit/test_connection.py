@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from meshwright.inbound.connection import Connection
+from meshwright.inbound.connection import HEAD_SECONDS, MAX_HEAD, Connection
 
 GET = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
 HEAD = GET.replace(b"GET", b"HEAD")
@@ -38,10 +39,33 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-def connected(app: Any) -> tuple[Connection, Wire]:
+class Clock:
+    """The loop, with timers that ring when a test says so."""
+
+    def __init__(self) -> None:
+        self.create_task = asyncio.get_running_loop().create_task
+        self._timers: list[tuple[float, asyncio.Handle]] = []
+
+    def call_later(self, seconds: float, callback: Callable[..., Any], *arguments: Any) -> asyncio.Handle:
+        timer = asyncio.Handle(callback, arguments, asyncio.get_running_loop())
+        self._timers.append((seconds, timer))
+        return timer
+
+    def waits(self, seconds: float) -> bool:
+        return any(due == seconds and not timer.cancelled() for due, timer in self._timers)
+
+    def ring(self, seconds: float) -> None:
+        """The timers that are due after so many seconds."""
+        ringing, self._timers = self._timers, [each for each in self._timers if each[0] != seconds]
+        for due, timer in ringing:
+            if due == seconds and not timer.cancelled():
+                timer._run()
+
+
+def connected(app: Any, clock: Any = None) -> tuple[Connection, Wire]:
     config = uvicorn.Config(app, http=Connection, log_config=None, date_header=False, server_header=False)
     config.load()
-    connection = Connection(config=config, server_state=ServerState(), app_state={})
+    connection = Connection(config=config, server_state=ServerState(), app_state={}, _loop=clock)
     wire = Wire()
     connection.connection_made(wire)
     return connection, wire
@@ -172,5 +196,72 @@ async def test_a_request_for_a_proxy_is_refused() -> None:
     connection, wire = connected(hello)
     connection.data_received(b"CONNECT here:80 HTTP/1.1\r\nhost: here:80\r\n\r\n")
     assert (await wire.written.get()).startswith(b"HTTP/1.1 400 ")
+    assert wire.closed
+    connection.connection_lost(None)
+
+
+async def test_a_head_without_an_end_is_refused() -> None:
+    connection, wire = connected(hello)
+    connection.data_received(b"GET / HTTP/1.1\r\nhost: here\r\nlong: ")
+    sent = 0
+    while not wire.closed:
+        connection.data_received(b"a" * 1_000)
+        sent += 1_000
+    assert (await wire.written.get()).startswith(b"HTTP/1.1 431 ")
+    assert MAX_HEAD < sent <= MAX_HEAD + 1_000
+    connection.connection_lost(None)
+
+
+async def test_many_long_heads_on_one_connection_are_many_heads() -> None:
+    connection, wire = connected(hello)
+    async with asyncio.timeout(10):
+        for _ in range(5):
+            connection.data_received(b"GET / HTTP/1.1\r\nhost: here\r\nlong: ")
+            connection.data_received(b"a" * (MAX_HEAD // 2))
+            connection.data_received(b"\r\n\r\n")
+            assert (await wire.written.get()).endswith(b"hello")
+    assert not wire.closed
+    connection.connection_lost(None)
+
+
+async def test_a_head_that_does_not_come_to_its_end_in_time_is_refused() -> None:
+    clock = Clock()
+    connection, wire = connected(hello, clock)
+    connection.data_received(b"GET / HTTP/1.1\r\n")
+    clock.ring(HEAD_SECONDS)
+    assert (await wire.written.get()).startswith(b"HTTP/1.1 408 ")
+    assert wire.closed
+    connection.connection_lost(None)
+    assert not clock.waits(HEAD_SECONDS)
+
+
+async def test_the_head_of_the_next_request_may_wait_for_the_end_of_an_answer() -> None:
+    gate, clock = asyncio.Event(), Clock()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await gate.wait()
+        await hello(scope, receive, send)
+
+    connection, wire = connected(slow, clock)
+    async with asyncio.timeout(10):
+        connection.data_received(GET + b"GET / HTTP/1.1\r\n")
+        clock.ring(HEAD_SECONDS)
+        assert not wire.closed
+        gate.set()
+        assert (await wire.written.get()).endswith(b"hello")
+        connection.data_received(b"host: here\r\n\r\n")
+        assert (await wire.written.get()).endswith(b"hello")
+    assert not clock.waits(HEAD_SECONDS)
+    connection.connection_lost(None)
+
+
+async def test_who_connects_and_says_nothing_is_let_go() -> None:
+    clock = Clock()
+    connection, wire = connected(hello, clock)
+    for said in (b"", b"\r\n"):
+        if said:
+            connection.data_received(said)
+        assert clock.waits(connection.timeout_keep_alive)
+    clock.ring(connection.timeout_keep_alive)
     assert wire.closed
     connection.connection_lost(None)
