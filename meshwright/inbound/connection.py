@@ -28,6 +28,8 @@ _UPGRADE = (b"upgrade", b"http2-settings")
 class Connection(HttpToolsProtocol):
     """uvicorn's connection, with a limit for each head, and an envelope for each answer."""
 
+    #: What is being answered: of several requests that came at once uvicorn tells only the last that the client has gone.
+    _answered: RequestResponseCycle | None = None
     _head_begun = False
     _head_size = 0
     _head_due: asyncio.TimerHandle | None = None
@@ -39,6 +41,9 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ended()
         super().connection_lost(exc)
+        if (answered := self._answered) is not None and not answered.response_complete:
+            answered.disconnected = True
+            answered.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -122,6 +127,7 @@ class Connection(HttpToolsProtocol):
             self._head_due = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
         cycle.transport = Whole(self.transport)  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)
 

@@ -265,3 +265,21 @@ async def test_who_connects_and_says_nothing_is_let_go() -> None:
     clock.ring(connection.timeout_keep_alive)
     assert wire.closed
     connection.connection_lost(None)
+
+
+async def test_who_has_gone_has_gone_for_each_of_the_requests_that_it_sent_at_once() -> None:
+    began, gone = asyncio.Event(), asyncio.Event()
+
+    async def follow(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        began.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    connection, _ = connected(follow)
+    async with asyncio.timeout(10):
+        connection.data_received(GET * 2)
+        await began.wait()
+        connection.connection_lost(None)
+        await gone.wait()
