@@ -7,7 +7,7 @@ what was raised inside.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 from a2a.auth.user import User
@@ -27,6 +27,7 @@ from google.protobuf.json_format import MessageToDict
 from meshwright import deadline
 from meshwright.errors import Unauthenticated
 from meshwright.extension import TRAILING_CODE
+from meshwright.inbound.admission import MAX_DEPTH
 from meshwright.inbound.busy import Busy
 from meshwright.inbound.context import VERSION, is_current, require_extensions, required_extensions
 from meshwright.inbound.extensions import activated
@@ -164,8 +165,16 @@ def shorten(headers: dict[str, str], left: float | None) -> None:
 
 
 def require_json_values(request: SendMessageRequest) -> None:
-    """Raises InvalidParamsError for NaN and infinities, which protobuf carries and the JSON bindings cannot give back."""
+    """Raises InvalidParamsError for NaN and infinities, which protobuf carries and the JSON bindings cannot give back, and for
+    what is nested deeper than they take: with a list of tasks around it, it could not be read."""
     try:
-        MessageToDict(request)
+        content = MessageToDict(request)
     except (NotJson, ValueError):
         raise InvalidParamsError(message="the message holds a number that JSON does not know") from None
+    if _levels(content) > MAX_DEPTH:
+        raise InvalidParamsError(message=f"the message is nested deeper than {MAX_DEPTH} levels")
+
+
+def _levels(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(_levels, inner), default=0)

@@ -38,7 +38,7 @@ from starlette.middleware import Middleware
 
 import agent_cards
 from meshwright.card import offered, parse_card, stamped, to_json
-from meshwright.inbound.admission import Admission
+from meshwright.inbound.admission import MAX_DEPTH, Admission
 from meshwright.inbound.bindings import http_bindings, refusal
 from meshwright.inbound.doorman import Doorman
 from meshwright.inbound.executor import Incoming, Outcome
@@ -333,6 +333,27 @@ async def test_a_number_that_json_does_not_know_is_refused_over_grpc_too(open_do
     with pytest.raises(grpc.aio.AioRpcError, match="JSON does not know") as refused:
         await open_doors.call("SendMessage", request, **V1)
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """Metadata of a message that make it one of so many levels, itself and what it stands in counted."""
+    inner: dict[str, Any] = {}
+    for _ in range(levels - 3):
+        inner = {"in": inner}
+    return inner
+
+
+async def test_what_is_nested_too_deep_to_be_told_again_is_refused_over_grpc_too(open_doors: Doors) -> None:
+    fits, deep = words(), words()
+    fits.message.metadata.update(nested(MAX_DEPTH))
+    deep.message.metadata.update(nested(MAX_DEPTH + 1))
+    with pytest.raises(grpc.aio.AioRpcError, match="deeper than 32 levels") as refused:
+        await open_doors.call("SendMessage", deep, **V1)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    task, _ = await open_doors.call("SendMessage", fits, **V1)
+    listed = ListTasksResponse(tasks=[Task(history=[fits.message])])
+    assert task.task.id
+    assert ListTasksResponse.FromString(listed.SerializeToString()) == listed
 
 
 @pytest.mark.parametrize("binding", BINDINGS)
