@@ -50,13 +50,13 @@ class GrpcDoor:
         import grpc.aio
         from a2a.types.a2a_pb2_grpc import add_A2AServiceServicer_to_server
 
-        from meshwright.inbound.grpcservice import GrpcContexts, GrpcService
+        from meshwright.inbound.grpcservice import GrpcContexts, GrpcService, Reading
 
         options = (
             ("grpc.max_receive_message_length", self._settings.max_body),
             ("grpc.so_reuseport", 0),  # or a second process would get half of our calls, and nobody an error
         )
-        server = grpc.aio.server(options=options)
+        server = grpc.aio.server(interceptors=[Reading()], options=options)
         service = GrpcService(self._handler, GrpcContexts(self._card, self._trust), self._card)
         add_A2AServiceServicer_to_server(service, server)  # type: ignore[no-untyped-call]
         host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host

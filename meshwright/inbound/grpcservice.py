@@ -7,6 +7,7 @@ what was raised inside.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -23,6 +24,7 @@ from a2a.utils.errors import (
 )
 from google.protobuf.json_format import Error as NotJson
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
 
 from meshwright import deadline
 from meshwright.errors import Unauthenticated
@@ -49,6 +51,29 @@ _EXTENSIONS = HTTP_EXTENSION_HEADER.lower()
 
 class Stranger(A2AError):
     """The caller did not say who it is, or is not believed. A2A has no error of its own for that; gRPC has a status."""
+
+
+class Unread:
+    """In the place of a request that protobuf cannot read: gRPC would answer with what was raised, and fill our log with it."""
+
+    tenant = ""
+
+
+class Reading(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Lets a request that cannot be read get as far as the service, which has an answer to it."""
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        return handler._replace(request_deserializer=partial(_read, handler.request_deserializer))
+
+
+def _read(parse: Callable[[bytes], Message], body: bytes) -> Message | Unread:
+    try:
+        return parse(body)
+    except DecodeError:
+        return Unread()
 
 
 class Known(User):
@@ -124,6 +149,10 @@ class GrpcService(GrpcHandler):
 
     def _build_call_context(self, context: grpc.aio.ServicerContext, request: Message) -> ServerCallContext:
         built = super()._build_call_context(context, request)
+        if isinstance(request, Unread):
+            raise InvalidParamsError(
+                message="the request is not what this operation takes, or nested too deep"
+            )
         if isinstance(request, SendMessageRequest):
             require_json_values(request)
             if not request.configuration.return_immediately:  # else the call ends, and the work goes on

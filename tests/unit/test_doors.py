@@ -356,6 +356,25 @@ async def test_what_is_nested_too_deep_to_be_told_again_is_refused_over_grpc_too
     assert ListTasksResponse.FromString(listed.SerializeToString()) == listed
 
 
+@pytest.mark.parametrize("operation", ["SendMessage", "SendStreamingMessage", "GetTask", "ListTasks"])
+async def test_what_is_no_message_of_the_operation_is_refused_over_grpc(
+    open_doors: Doors, operation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = f"/lf.a2a.v1.A2AService/{operation}"
+    for metadata, code in ((V1, grpc.StatusCode.INVALID_ARGUMENT), ({}, grpc.StatusCode.FAILED_PRECONDITION)):
+        if operation == "SendStreamingMessage":
+            reading = aiter(open_doors.channel.unary_stream(path)(b"\xff" * 20, metadata=[*metadata.items()]))
+            refusal = anext(reading)
+        else:
+            refusal = open_doors.channel.unary_unary(path)(b"\xff" * 20, metadata=[*metadata.items()])
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await refusal
+        assert refused.value.code() == code
+        assert "protobuf" not in str(refused.value.details())
+    assert open_doors.behind.calls == []
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("binding", BINDINGS)
 @pytest.mark.parametrize("length", [37, 128])
 async def test_a_context_id_may_be_longer_than_a_uuid(open_doors: Doors, binding: str, length: int) -> None:
