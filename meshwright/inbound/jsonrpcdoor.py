@@ -16,6 +16,7 @@ from a2a.server.request_handlers.response_helpers import build_error_response
 from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from a2a.types import (
     GetTaskRequest,
+    ListTasksRequest,
     Message,
     SendMessageRequest,
     SubscribeToTaskRequest,
@@ -44,6 +45,7 @@ from meshwright.inbound.busy import RetryAfter
 from meshwright.inbound.context import is_current, is_legacy, require_json, version_of
 from meshwright.inbound.eventstream import EventStream, event
 from meshwright.inbound.legacy import LegacyDoor
+from meshwright.inbound.listed import listed
 from meshwright.inbound.seen import noted
 from meshwright.inbound.unreadable import ENVELOPE, TEXT, unreadable
 from meshwright.inbound.wellformed import require_state
@@ -52,6 +54,7 @@ from meshwright.protojson import from_dict, to_dict
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
+    from a2a.server.context import ServerCallContext
     from a2a.server.jsonrpc_models import JSONRPCError
     from a2a.server.request_handlers import RequestHandler
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -128,6 +131,12 @@ class JsonRpcDoor(JsonRpcDispatcher):
                     yield event(to_json(build_error_response(call_id, error)), "error")
 
         return EventStream(chunks())
+
+    async def _handle_list_tasks(
+        self, request_obj: ListTasksRequest, context: ServerCallContext
+    ) -> dict[str, Any]:
+        page = await self.request_handler.on_list_tasks(request_obj, context)
+        return listed(page, artifacts=request_obj.include_artifacts)
 
     def _wrong(self, body: Any, version: str) -> A2AError | None:
         if not isinstance(body, dict):

@@ -11,9 +11,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from a2a.server.routes import create_rest_routes
-from a2a.utils.constants import A2A_JSON_MEDIA_TYPE
-from a2a.utils.error_handlers import build_rest_error_payload
+from a2a.server.routes.rest_dispatcher import RestDispatcher
+from a2a.types import ListTasksRequest
+from a2a.utils.constants import A2A_JSON_MEDIA_TYPE, PROTOCOL_VERSION_1_0
+from a2a.utils.error_handlers import build_rest_error_payload, rest_error_handler
 from a2a.utils.errors import InvalidParamsError, MethodNotFoundError
+from a2a.utils.proto_utils import parse_params
+from a2a.utils.version_validator import validate_version
 from sse_starlette.sse import EventSourceResponse
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Mount, Route
@@ -21,6 +25,7 @@ from starlette.routing import Match, Mount, Route
 from meshwright.inbound.admission import PARSED
 from meshwright.inbound.context import HttpContexts
 from meshwright.inbound.legacy import LegacyRest
+from meshwright.inbound.listed import listed
 from meshwright.inbound.seen import numbered
 from meshwright.inbound.unreadable import unreadable
 from meshwright.inbound.wellformed import require_state
@@ -43,12 +48,31 @@ def rest_routes(handler: RequestHandler, card: AgentCard, *, legacy: bool) -> li
     """The routes below the endpoint's address. `legacy`: whether 0.3 is served there too."""
     contexts = RestContexts(card)
     routes = [each for each in create_rest_routes(handler, contexts) if isinstance(each, Route)]
-    operations = [Route(each.path, _told(each.endpoint), methods=list(each.methods or ())) for each in routes]
+    lists = {"/tasks": Lists(handler, contexts).list_tasks}
+    operations = [
+        Route(each.path, _told(lists.get(each.path, each.endpoint)), methods=list(each.methods or ()))
+        for each in routes
+    ]
     old = LegacyRest(handler, contexts).routes() if legacy else {}
     before = [Route(path, endpoint, methods=[method]) for (path, method), endpoint in old.items()]
     elsewhere = Route("/{path:path}", _elsewhere(operations), methods=METHODS)
     tenants = Mount("/{tenant}", routes=[*operations, elsewhere])
     return [*before, *operations, tenants, elsewhere]
+
+
+class Lists(RestDispatcher):
+    """The list of tasks, as it is told over JSON-RPC."""
+
+    @rest_error_handler
+    async def list_tasks(self, request: Request) -> Response:
+        @validate_version(PROTOCOL_VERSION_1_0)
+        async def page(context: ServerCallContext) -> dict[str, Any]:
+            params = ListTasksRequest()
+            parse_params(request.query_params, params)
+            found = await self.request_handler.on_list_tasks(params, context)
+            return listed(found, artifacts=params.include_artifacts)
+
+        return JSONResponse(await self._handle_non_streaming(request, page), media_type=A2A_JSON_MEDIA_TYPE)
 
 
 class RestContexts(HttpContexts):

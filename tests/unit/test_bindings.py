@@ -57,14 +57,14 @@ def card() -> AgentCard:
 
 
 async def perform(turn: Turn) -> Sequence[Event]:
-    """Says it back; asks when it is told to."""
+    """Says it back; asks, or says nothing, when it is told to."""
     task, text = turn.task, turn.envelope.message.parts[0].text
     artifact = TaskArtifactUpdateEvent(task_id=task.id, context_id=task.context_id)
     artifact.artifact.artifact_id = "answer"
     artifact.artifact.parts.append(text_part(text))
     asks = TaskState.TASK_STATE_INPUT_REQUIRED
-    end = asks if text == "ask" else TaskState.TASK_STATE_COMPLETED
-    return [artifact, status(task.id, task.context_id, end)]
+    end = status(task.id, task.context_id, asks if text == "ask" else TaskState.TASK_STATE_COMPLETED)
+    return [end] if text == "nothing" else [artifact, end]
 
 
 class Client:
@@ -393,3 +393,41 @@ async def test_the_bytes_of_a_file_of_0_3_over_http_are_encoded_once_or_twice(
     task = json.loads(answer.text.splitlines()[0].removeprefix("data: "))["task"]["id"]
     kept = (await client.rpc("GetTask", {"id": task}))["result"]["history"][0]["parts"][1]
     assert kept == {"raw": once, "filename": "a"}
+
+
+# The list of tasks
+
+
+@pytest.mark.parametrize(
+    ("asked", "left_out"),
+    [
+        ({}, {"artifacts"}),
+        ({"historyLength": 0}, {"artifacts", "history"}),
+        ({"includeArtifacts": True}, set()),
+    ],
+)
+async def test_a_task_is_told_in_a_list_as_it_is_told_alone(
+    client: Client, asked: dict[str, Any], left_out: set[str]
+) -> None:
+    alone = (await client.ask("GET", f"/rest/tasks/{await client.task()}")).json()
+    query = "&".join(f"{name}={json.dumps(value)}" for name, value in asked.items())
+    listed = (await client.ask("GET", f"/rest/tasks?{query}")).json()
+    assert listed == {
+        "tasks": [{key: value for key, value in alone.items() if key not in left_out}],
+        "nextPageToken": "",
+        "pageSize": 50,
+        "totalSize": 1,
+    }
+    assert (await client.rpc("ListTasks", asked))["result"] == listed
+
+
+async def test_artifacts_that_were_asked_for_are_there_when_there_are_none(client: Client) -> None:
+    await client.task("nothing")
+    listed = await client.rpc("ListTasks", {"includeArtifacts": True})
+    assert listed["result"]["tasks"][0]["artifacts"] == []
+
+
+async def test_a_list_of_nothing_says_so(client: Client) -> None:
+    nothing = {"tasks": [], "nextPageToken": "", "pageSize": 50, "totalSize": 0}
+    assert (await client.ask("GET", "/rest/tasks?includeArtifacts=true")).json() == nothing
+    assert (await client.rpc("ListTasks", {}))["result"] == nothing
