@@ -11,6 +11,8 @@ import contextlib
 import logging
 import math
 import random
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,7 +39,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 900.0
 TRIES = 136
 #: Seconds for which a receiver may send us away, at most.
 LONGEST_WAIT = 3_600.0
-AT_ONCE = 32
+#: Deliveries at once, and those of them to one receiver: while it is sick, the others have room.
+AT_ONCE, EACH = 64, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Courier:
         self._book = book
         self._deliveries = dict(deliveries)
         self._chance = chance
-        self._carrying: set[asyncio.Task[None]] = set()
+        self._carrying: dict[asyncio.Task[None], str] = {}
         self._working = Chore("the courier", self._work)
 
     def start(self) -> None:
@@ -110,10 +113,10 @@ class Courier:
 
     def _carry(self, parcel: Parcel, bell: asyncio.Event) -> None:
         task = asyncio.ensure_future(self.deliver(parcel))
-        self._carrying.add(task)
+        self._carrying[task] = receiver_of(parcel.address)
 
         def done(ended: asyncio.Task[None]) -> None:
-            self._carrying.discard(ended)
+            del self._carrying[ended]
             bell.set()  # what came after it may go now
             if not ended.cancelled() and (error := ended.exception()):
                 log.error("%s was not delivered; it is tried again", parcel.id, exc_info=error)
@@ -135,19 +138,34 @@ class Courier:
         return max(row["due"] - row["now"], 0.0) if row["due"] is not None else math.inf
 
     async def take(self) -> list[Parcel]:
-        """The next rows that are due, ours for a while."""
+        """The next rows that are due, ours for a while; none for a receiver that has all that it may have at once."""
         kinds = ", ".join("?" * len(self._deliveries))
-        values: list[Value] = [self._book.agent, *self._deliveries, AT_ONCE, TAKEN]
+        busy = Counter(self._carrying.values())
+        full = [_begins_with(receiver) for receiver, number in busy.items() if number >= EACH]
+        values: list[Value] = [self._book.agent, *self._deliveries, *full, AT_ONCE]
 
         async def op(tx: Transaction) -> list[Row]:
-            return await tx.execute(  # materialised, as a claim is
-                f"WITH free AS MATERIALIZED (SELECT id FROM outbox o WHERE agent = ? AND state = 'open' AND kind IN ({kinds}) AND due <= EPOCH()"
+            due = await tx.execute(
+                f"SELECT id, address FROM outbox o WHERE agent = ? AND state = 'open' AND kind IN ({kinds}) AND due <= EPOCH()"
                 " AND NOT EXISTS (SELECT 1 FROM outbox p WHERE p.task_id = o.task_id AND p.kind = o.kind"
                 " AND p.remote = o.remote AND p.state = 'open' AND p.id < o.id)"
-                f" ORDER BY due LIMIT ?{tx.skip_locked})"
-                " UPDATE outbox SET due = EPOCH() + ?, attempts = attempts + 1"
-                " WHERE id IN (SELECT id FROM free) RETURNING *",
+                + " AND address NOT LIKE ? ESCAPE '!'" * len(full)
+                + f" ORDER BY due LIMIT ?{tx.skip_locked}",
                 *values,
+            )
+            taken = Counter(busy)
+            ours: list[Value] = []
+            for row in due:
+                receiver = receiver_of(row["address"])
+                taken[receiver] += 1
+                if taken[receiver] <= EACH:
+                    ours.append(row["id"])
+            if not ours:
+                return []
+            return await tx.execute(
+                "UPDATE outbox SET due = EPOCH() + ?, attempts = attempts + 1"
+                f" WHERE id IN ({', '.join('?' * len(ours))}) RETURNING *",
+                *(TAKEN, *ours),
             )
 
         rows = await self._book.database.write(op)
@@ -192,3 +210,13 @@ class Courier:
         )
         if state == "dead":
             log.warning("%s to %s: %s", parcel.kind, parcel.address, why)
+
+
+def receiver_of(address: str) -> str:
+    """Scheme, host and port of an address, as it has them: what is behind them is well or sick as a whole."""
+    return "/".join([*address.split("/", 3)[:3], ""])
+
+
+def _begins_with(text: str) -> str:
+    """A pattern of SQL, with ! before what would be one."""
+    return re.sub("([!%_])", r"!\1", text) + "%"

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from meshwright.errors import PeerUnreachable
 from meshwright.outbound.webhook import Screen, Webhooks, key_routes
 from meshwright.tasks import pushes
-from meshwright.tasks.courier import LONGEST_PAUSE, TRIES, Courier, Parcel, Undeliverable
+from meshwright.tasks.courier import AT_ONCE, EACH, LONGEST_PAUSE, TRIES, Courier, Parcel, Undeliverable
 from meshwright.testing import Keyring
 from tests.tasks.conftest import context, request
 
@@ -237,6 +237,27 @@ async def test_a_dead_receiver_does_not_hold_the_task_up(start: Any) -> None:
         task = await asked(one, "http://127.0.0.1:9/nobody")
         done = await one.send("done", task_id=task.id)
     assert done.artifacts[-1].parts[0].text == "echo done"
+
+
+async def test_a_sick_receiver_does_not_hold_word_to_others_up(start: Any) -> None:
+    one, told = await start(), asyncio.Event()
+
+    async def deliver(parcel: Parcel) -> None:
+        if parcel.address.startswith("https://sick.example/"):
+            await asyncio.Event().wait()
+        told.set()
+
+    for number in range(AT_ONCE + EACH):
+        await asked(one, f"https://sick.example/hook_{number}")
+    await asked(one, "https://sick.example.org/hook")
+    courier = Courier(one.book, {"push": deliver})
+    courier.start()
+    async with asyncio.timeout(20):
+        await told.wait()
+    assert len(await courier.take()) == 0
+    await courier.aclose()
+    taken = [row for row in await outbox(one) if row["attempts"]]
+    assert len([row for row in taken if row["address"] != "https://sick.example.org/hook"]) == EACH
 
 
 async def test_a_row_is_taken_by_one_courier_and_by_the_next_when_that_one_died(start: Any) -> None:
