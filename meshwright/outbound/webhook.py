@@ -162,7 +162,7 @@ class Webhooks:
         kind, body = MEDIA_TYPE, parcel.body.encode()
         if pushes.LEGACY in first:
             kind, body = "application/json", await self._as_of_old(parcel)
-        headers = {"host": parts.netloc, "content-type": kind, "x-mesh-notification": parcel.id}
+        headers = {"content-type": kind, "x-mesh-notification": parcel.id}
         # who is told is no part of the mesh: the trace goes along, its baggage does not
         headers |= {k: v for k, v in trace_headers().items() if k != "baggage"}
         if config.token:
@@ -174,9 +174,12 @@ class Webhooks:
                 origin, jti=parcel.id, sha256=hashlib.sha256(body).hexdigest()
             )
         try:
-            target = httpx.URL(config.url).copy_with(host=address)
+            target = httpx.URL(config.url)  # which writes a name in other letters as DNS and HTTP have it
             request = self._client.build_request(
-                "POST", target, content=body, headers=headers, extensions={"sni_hostname": parts.hostname}
+                *("POST", target.copy_with(host=address)),
+                content=body,
+                headers={"host": target.netloc.decode(), **headers},
+                extensions={"sni_hostname": target.raw_host.decode()},
             )
             answer = await self._client.send(request, stream=True)
             await answer.aclose()

@@ -475,6 +475,21 @@ async def test_the_connection_goes_to_the_address_that_was_screened(start: Any) 
     assert set(asked_for) == {"hooks.corp"}
 
 
+async def test_a_receiver_may_have_a_name_in_any_letters(start: Any) -> None:
+    one, receiver = await start(), Receiver()
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    async with receiver.serving(), carrying(one, Screen(["bücher.example"], resolve)):
+        port = receiver.url.split(":")[-1].split("/")[0]
+        task = await asked(one, f"http://bücher.example:{port}/hook")
+        await one.send("done", task_id=task.id)
+        async with asyncio.timeout(20):
+            await receiver.had(3)
+    assert receiver.came[0][0]["host"] == f"xn--bcher-kva.example:{port}"
+
+
 async def test_an_address_that_became_forbidden_meanwhile_gets_nothing(start: Any) -> None:
     one = await start()
     task = await asked(one, "http://127.0.0.1:9/hook")
