@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from a2a.compat.v0_3.a2a_v0_3_pb2 import SendMessageRequest
-from a2a.compat.v0_3.conversions import to_core_send_message_request
+from a2a.compat.v0_3.conversions import to_core_get_task_request, to_core_send_message_request
 from a2a.compat.v0_3.jsonrpc_adapter import JSONRPC03Adapter
 from a2a.compat.v0_3.request_handler import RequestHandler03
 from a2a.compat.v0_3.rest_adapter import REST03Adapter
@@ -154,6 +154,10 @@ class Legacy(RequestHandler03):
             async for each in super().on_message_send_stream(request, context):
                 yield each
 
+    async def on_get_task(self, request: Any, context: ServerCallContext) -> Any:
+        _require_length(request)
+        return await super().on_get_task(request, context)
+
     async def on_create_task_push_notification_config(self, request: Any, context: ServerCallContext) -> Any:
         config = request.params.push_notification_config
         config.id = config.id or request.params.task_id
@@ -217,3 +221,10 @@ def _require_convertible(request: Any) -> None:
         to_core_send_message_request(request)
     except _CONFUSED:
         raise InvalidParamsError(message="the message cannot be read as one of A2A 0.3") from None
+
+
+def _require_length(request: Any) -> None:
+    try:
+        to_core_get_task_request(request)
+    except _CONFUSED:
+        raise InvalidParamsError(message="historyLength is not what A2A has there") from None

@@ -320,6 +320,14 @@ async def test_an_error_of_0_3_over_http_is_an_answer_that_its_clients_can_read(
     assert not any(word in answer.text for word in PYTHON)
 
 
+@pytest.mark.parametrize("length", [2**31, 2**70])
+async def test_a_length_of_the_history_that_is_none_is_refused_in_0_3_too(
+    client: Client, length: int
+) -> None:
+    params = {"id": await client.task(), "historyLength": length}
+    assert (await client.rpc("tasks/get", params, version=OLD))["error"]["code"] == -32602
+
+
 async def test_a_stream_of_0_3_over_http_tells_a_task_to_its_end(client: Client) -> None:
     said = {"messageId": "old", "role": "ROLE_USER", "content": [{"text": "hi"}]}
     answer = await client.ask("POST", "/rest/v1/message:stream", {"message": said}, version="")
