@@ -6,6 +6,7 @@ texts of Python's errors, and tells a caller of 0.3 that there is no such method
 
 from __future__ import annotations
 
+import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ from meshwright.inbound.eventstream import EventStream, event
 from meshwright.inbound.legacy import LegacyDoor
 from meshwright.inbound.listed import listed
 from meshwright.inbound.seen import noted
-from meshwright.inbound.unreadable import ENVELOPE, TEXT, unreadable
+from meshwright.inbound.unreadable import ENVELOPE, TEXT, is_ours, unreadable
 from meshwright.inbound.wellformed import require_state
 from meshwright.protojson import from_dict, to_dict
 
@@ -70,6 +71,8 @@ class JsonRpcDoor(JsonRpcDispatcher):
     def __init__(self, handler: RequestHandler, contexts: HttpContexts, *, legacy: bool) -> None:
         super().__init__(handler, contexts, enable_v0_3_compat=legacy)
         self._contexts = contexts
+        for kind in (JsonRpcDispatcher, JSONRPC03Adapter):
+            logging.getLogger(kind.__module__).addFilter(is_ours)
         if legacy:
             self._v03_adapter = LegacyDoor(handler, contexts)
 

@@ -5,6 +5,7 @@ The SDK gives out the parser's text, on JSON-RPC as an error's data, and on HTTP
 
 from __future__ import annotations
 
+import logging
 import re
 
 from a2a.utils.errors import InvalidParamsError, InvalidRequestError
@@ -18,6 +19,21 @@ _PLACE = re.compile(r" at \w+\.([\w.\[\]]+)")
 ENVELOPE = InvalidRequestError(
     message='a request of JSON-RPC 2.0 has jsonrpc "2.0", a method, params, an id that is a text or a whole number, and no more'
 )
+
+
+#: What the SDK says in our log, as an error with a traceback, of a request that is off. Its sender is told, and nothing here is.
+_SENDERS = frozenset(
+    {
+        "Failed to validate base JSON-RPC request",
+        "Failed to validate base JSON-RPC request for v0.3",
+        "Failed to parse request params",
+    }
+)
+
+
+def is_ours(record: logging.LogRecord) -> bool:
+    """A filter for a logger: leaves out what is its sender's mistake."""
+    return record.msg not in _SENDERS
 
 
 def unreadable(text: str) -> InvalidParamsError:

@@ -439,3 +439,17 @@ async def test_a_list_of_nothing_says_so(client: Client) -> None:
     nothing = {"tasks": [], "nextPageToken": "", "pageSize": 50, "totalSize": 0}
     assert (await client.ask("GET", "/rest/tasks?includeArtifacts=true")).json() == nothing
     assert (await client.rpc("ListTasks", {}))["result"] == nothing
+
+
+# What is kept of it
+
+
+@pytest.mark.parametrize("version", [NEW, OLD])
+@pytest.mark.parametrize("off", [{"id": 1.5}, {"method": 7}, {"params": {"message": 7}}])
+async def test_what_a_client_does_wrong_is_no_error_in_the_log(
+    client: Client, off: dict[str, Any], version: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    method = "SendMessage" if version == NEW else "message/send"
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {}, **off}
+    assert "error" in (await client.ask("POST", "/", body, version=version)).json()
+    assert not [record for record in caplog.records if record.levelname == "ERROR" or record.exc_info]
