@@ -178,7 +178,10 @@ class Seen:
 
     def _artifact(self, artifact: dict[str, Any], *, append: bool) -> None:
         key, parts = str(artifact.get("artifactId", "")), list(artifact["parts"])
-        self._artifacts[key] = [*self._artifacts.get(key, ()), *parts] if append else parts
+        if append and key in self._artifacts:
+            self._artifacts[key].extend(parts)
+        else:
+            self._artifacts[key] = parts
 
 
 def text_of(parts: Any) -> str:

@@ -197,9 +197,14 @@ def _reason_in(details: Any) -> Any:
 
 async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The data of each event in a stream of server-sent events (WHATWG HTML, 9.2). Names, ids and comments say nothing here."""
-    rest, data = b"", list[bytes]()
+    # Of a line that has not ended yet only the pieces are kept: to look through it again with each costs their number, squared.
+    begun, data, cut = list[bytes](), list[bytes](), b""
     async for chunk in chunks:
-        *lines, rest = _LINE.split(rest + chunk)
+        *lines, rest = _LINE.split(cut + chunk)
+        cut = rest[-1:] if rest.endswith(b"\r") else b""  # a newline may follow
+        if lines:
+            lines[0], begun = b"".join([*begun, lines[0]]), []
+        begun.append(rest.removesuffix(b"\r"))
         for line in lines:
             if line.startswith(b"data:"):
                 data.append(line[5:].removeprefix(b" "))

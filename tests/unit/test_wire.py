@@ -33,6 +33,7 @@ from meshwright.inbound.health import Readiness
 from meshwright.inbound.server import a2a_app
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.peer import Peer
+from meshwright.outbound.seen import Seen
 from meshwright.outbound.wire import MAX_ANSWER, Json, events
 from meshwright.settings import Settings
 from meshwright.testing import InProcess, Keyring
@@ -220,6 +221,27 @@ def test_however_the_bytes_of_a_stream_are_cut_its_events_are_the_same(
     expected = ["\n".join(lines).encode() for lines in said]
     assert read_back == (expected if ending != "\r" else expected[: len(read_back)])
     assert len(read_back) >= len(expected) - (ending == "\r")
+
+
+async def test_a_line_of_many_pieces_is_read_once() -> None:
+    """With each piece looked through again it would take minutes, in which nothing else goes on here."""
+    pieces = [b"data: ", *[b"a" * 1024] * 16_000, b"\n\n"]
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    assert [len(data) async for data in events(chunks())] == [1024 * 16_000]
+
+
+async def test_an_artifact_of_many_pieces_is_put_together_once() -> None:
+    seen = Seen("peer", "", None)
+    await seen.take({"task": {"id": "t1", "status": {"state": "TASK_STATE_WORKING"}}})
+    piece = {"artifactId": "a", "parts": [{"text": "x"}]}
+    for number in range(400_000):
+        await seen.take({"artifactUpdate": {"taskId": "t1", "artifact": piece, "append": number > 0}})
+    assert len(seen.parts) == 400_000
+    assert len(piece["parts"]) == 1
 
 
 async def test_a_stream_ends_when_its_server_has_handed_the_work_over() -> None:
