@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pydantic_core import from_json
+
 from meshwright.extension import canonical
 from meshwright.settings import SettingsError
 from meshwright.shipped import shipped
@@ -71,6 +73,17 @@ def _check_listed(card: AgentCard) -> None:
         raise CardError(
             f"it must list JSONRPC or HTTP+JSON of version {PROTOCOL_VERSION}, which the mesh speaks"
         )
+
+
+def read_card(body: bytes, url: str) -> AgentCard:
+    """The card that came from `url`. Raises CardError."""
+    try:
+        document = from_json(body)  # which says of what is nested too deep that it is no JSON
+    except ValueError:
+        raise CardError("the card is not JSON") from None
+    card = parse_card(document)
+    check_addresses(card, url)
+    return card
 
 
 def parse_card(document: Any) -> AgentCard:

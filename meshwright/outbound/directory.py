@@ -15,13 +15,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
-from meshwright.card import MAX_BYTES, CardError, check_addresses, parse_card
+from meshwright.card import MAX_BYTES, CardError, read_card
 from meshwright.deadline import Deadline
 from meshwright.errors import BreakerOpen, MeshError, NoPeer, PeerCold, PeerOverloaded, PeerUnreachable
 from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.peer import Peer
-from meshwright.outbound.readiness import Sightings, document_of, look_at, name_of
+from meshwright.outbound.readiness import (
+    NotUnderstood,
+    Sightings,
+    document_of,
+    fetched,
+    look_at,
+    name_of,
+)
 from meshwright.outbound.retry import Retries
 from meshwright.records.metrics import Sample, of_target
 
@@ -119,10 +126,12 @@ class Directory:
             async with asyncio.timeout(FETCH_SECONDS):
                 if not entry.audience:
                     entry.audience = await name_of(self._http, entry.url)
-                response = await self._http.get(entry.url + CARD_PATH, headers=headers)
+                response, body = await fetched(self._http, entry.url + CARD_PATH, headers, MAX_BYTES)
                 starting = await self._starting(entry) if entry.audience else ""
         except TimeoutError:
             return self._lost(entry, f"no card within {FETCH_SECONDS:.0f} s")
+        except NotUnderstood:
+            return self._refused(entry, f"the card is larger than {MAX_BYTES} bytes")
         except httpx.HTTPError as error:
             return self._lost(entry, f"cannot be reached ({type(error).__name__})")
         if response.status_code == 304:
@@ -131,11 +140,9 @@ class Directory:
         if response.status_code != 200:
             return self._lost(entry, f"its card's address answered {response.status_code}")
         try:
-            card = self._read(entry, response)
+            card = read_card(body, entry.url)
         except CardError as error:
-            entry.card, entry.etag, entry._peer = None, "", None
-            self._say(entry, "invalid", str(error))
-            return None
+            return self._refused(entry, str(error))
         entry.card, entry.etag, entry.name = card, response.headers.get("etag", ""), card.name
         entry.breaker.peer = card.name
         entry._peer = None
@@ -143,16 +150,9 @@ class Directory:
         self._say(entry, "cold" if starting else "ready", starting)
         return None
 
-    def _read(self, entry: Entry, response: httpx.Response) -> AgentCard:
-        if len(response.content) > MAX_BYTES:
-            raise CardError(f"the card is larger than {MAX_BYTES} bytes")
-        try:
-            document = response.json()
-        except (ValueError, UnicodeDecodeError):
-            raise CardError("the card is not JSON") from None
-        card = parse_card(document)
-        check_addresses(card, entry.url)
-        return card
+    def _refused(self, entry: Entry, why: str) -> None:
+        entry.card, entry.etag, entry._peer = None, "", None
+        self._say(entry, "invalid", why)
 
     async def _starting(self, entry: Entry) -> str:
         entry.sightings.note(look := await look_at(self._http, entry.url))

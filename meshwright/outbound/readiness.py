@@ -52,17 +52,25 @@ class Look:
 async def document_of(
     http: httpx.AsyncClient, url: str, headers: Mapping[str, str] | None = None, most: int = MOST
 ) -> tuple[int, Any]:
-    """The status and the JSON at `url`, which is read no further than `most` bytes. Raises httpx.HTTPError."""
+    """The status and the JSON at `url`, as `fetched`. Raises httpx.HTTPError."""
+    response, body = await fetched(http, url, headers or {}, most)
+    try:
+        return response.status_code, from_json(body)
+    except ValueError:
+        return response.status_code, None
+
+
+async def fetched(
+    http: httpx.AsyncClient, url: str, headers: Mapping[str, str], most: int
+) -> tuple[httpx.Response, bytes]:
+    """The answer at `url`, and its body, which is read no further than `most` bytes. Raises httpx.HTTPError."""
     body = bytearray()
-    async with http.stream("GET", url, headers=dict(headers or {})) as response:
+    async with http.stream("GET", url, headers=dict(headers)) as response:
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > most:
                 raise NotUnderstood("the answer is too long")
-    try:
-        return response.status_code, from_json(bytes(body))
-    except ValueError:
-        return response.status_code, None
+    return response, bytes(body)
 
 
 async def name_of(http: httpx.AsyncClient, url: str) -> str:

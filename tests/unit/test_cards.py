@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,21 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import agent_cards
-from meshwright.card import CardError, check_addresses, load_card, offered, parse_card, stamped, to_json
+from meshwright.card import (
+    MAX_BYTES,
+    CardError,
+    check_addresses,
+    load_card,
+    offered,
+    parse_card,
+    read_card,
+    stamped,
+    to_json,
+)
 from meshwright.deadline import Deadline
 from meshwright.errors import NoPeer, PeerCold, PeerUnreachable
 from meshwright.inbound.cardroute import PATH, card_routes
@@ -197,6 +208,8 @@ class Shelf:
         if request.headers.get("if-none-match") == '"1"':
             return Response(status_code=304)
         self.sent += 1
+        if isinstance(self.document, bytes):
+            return StreamingResponse(itertools.repeat(self.document))
         return JSONResponse(self.document, headers={"etag": '"1"'})
 
 
@@ -226,6 +239,22 @@ async def test_a_bad_card_is_listed_with_its_reason_and_never_asked() -> None:
     assert [e.status for e in directory.entries] == ["invalid", "invalid", "ready"]
     assert "points to" in directory.entries[0].why
     assert [peer.name for peer in directory.candidates("order-cancel")] == ["Good"]
+
+
+async def test_a_card_that_does_not_end_is_read_no_further_than_any_card_is_long() -> None:
+    directory, _, _ = directory_of(a=b"[" * 4096, b=at("b", name="Good"))
+    async with asyncio.timeout(20):
+        await directory.refresh()
+    assert [e.status for e in directory.entries] == ["invalid", "ready"]
+    assert directory.entries[0].why == f"the card is larger than {MAX_BYTES} bytes"
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 200_000, b'{"a":' * 40_000, b"9" * 10_000, b'{"name": "\\ud800"}', b""]
+)
+def test_what_comes_in_the_place_of_a_card_is_none(body: bytes) -> None:
+    with pytest.raises(CardError, match="not JSON"):
+        read_card(body, "http://a")
 
 
 async def test_a_lost_peer_is_stale_and_asked_last() -> None:
