@@ -1,4 +1,4 @@
-"""What a caller says to a peer, and what comes back, as A2A's JSON: over JSON-RPC by our own hand, over HTTP+JSON by the SDK's client.
+"""What a caller says to a peer, and what comes back, as A2A's JSON: over JSON-RPC by our own hand, else by the SDK's client (`sdkwire`).
 
 Nearly all peers speak JSON-RPC 1.0, and there the SDK's client costs more than the call: it makes messages of the JSON, an
 envelope of the messages, and JSON of both again. What this file yields is the JSON of A2A's StreamResponse, unread: `Seen` reads it.
@@ -17,10 +17,9 @@ import httpx
 
 from meshwright.card import serves
 from meshwright.errors import MeshError, PeerAnsweredBadly, PeerRefused, PeerUnreachable
-from meshwright.outbound.lost import by_status, refused, translated
+from meshwright.outbound.lost import by_status, refused
 
 if TYPE_CHECKING:
-    from a2a.client import Client
     from a2a.types import AgentCard
 
 Json = dict[str, Any]
@@ -69,6 +68,8 @@ def wire_to(peer: str, card: AgentCard, http: httpx.AsyncClient) -> Wire:
     if serves(card, "JSONRPC", "1.0"):
         url = next(interface.url for interface in card.supported_interfaces if _plain(interface))
         return JsonRpc(peer, url, http, streams=card.capabilities.streaming)
+    from meshwright.outbound.sdkwire import Sdk
+
     return Sdk(peer, card, http)
 
 
@@ -197,7 +198,7 @@ def _reason_in(details: Any) -> Any:
 
 async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The data of each event in a stream of server-sent events (WHATWG HTML, 9.2). Names, ids and comments say nothing here."""
-    # Of a line that has not ended yet only the pieces are kept: to look through it again with each costs their number, squared.
+    # the pieces of a line: to look through it again with each of them costs their number, squared
     begun, data, cut = list[bytes](), list[bytes](), b""
     async for chunk in chunks:
         *lines, rest = _LINE.split(cut + chunk)
@@ -211,108 +212,3 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             elif not line and data:
                 yield b"\n".join(data)
                 data = []
-
-
-class Sdk:
-    """A2A by the SDK's client: other bindings, and peers that do not stream."""
-
-    def __init__(self, peer: str, card: AgentCard, http: httpx.AsyncClient) -> None:
-        self.streams = card.capabilities.streaming
-        self._peer, self._card, self._http = peer, card, http
-        self._connected: Client | None = None
-
-    async def send(self, message: Json, headers: Mapping[str, str]) -> AsyncIterator[Json]:
-        from a2a.types import SendMessageRequest
-        from google.protobuf.json_format import ParseDict
-
-        how = QUIET if self.streams else AT_ONCE
-        request = ParseDict({"message": message, "configuration": how}, SendMessageRequest())
-        async for event in self._stream(self._client().send_message, request, headers):
-            yield event
-
-    async def subscribe(self, task_id: str, headers: Mapping[str, str]) -> AsyncIterator[Json]:
-        from a2a.types import SubscribeToTaskRequest
-
-        request = SubscribeToTaskRequest(id=task_id)
-        async for event in self._stream(self._client().subscribe, request, headers):
-            yield event
-
-    async def get(self, task_id: str, headers: Mapping[str, str]) -> Json:
-        from a2a.types import GetTaskRequest
-        from google.protobuf.json_format import MessageToDict
-
-        with self._in_our_words():
-            task = await self._client().get_task(GetTaskRequest(id=task_id), context=_context(headers))
-        return dict(MessageToDict(task))
-
-    async def cancel(self, task_id: str, headers: Mapping[str, str]) -> None:
-        from a2a.types import CancelTaskRequest
-
-        try:
-            with self._in_our_words():
-                await self._client().cancel_task(CancelTaskRequest(id=task_id), context=_context(headers))
-        except PeerRefused as refusal:
-            if not (refusal.unknown_task or refusal.over):
-                raise
-
-    async def _stream(self, call: Any, request: Any, headers: Mapping[str, str]) -> AsyncIterator[Json]:
-        from google.protobuf.json_format import MessageToDict
-
-        with self._in_our_words():
-            async for event in call(request, context=_context(headers)):
-                yield MessageToDict(event)
-
-    def _client(self) -> Client:
-        if self._connected is None:
-            from a2a.client import ClientConfig, ClientFactory
-
-            config = ClientConfig(
-                streaming=True, httpx_client=self._http, supported_protocol_bindings=["JSONRPC", "HTTP+JSON"]
-            )
-            self._connected = ClientFactory(config).create(self._card)
-        return self._connected
-
-    def _in_our_words(self) -> SdkErrors:
-        return SdkErrors(self._peer)
-
-
-class SdkErrors:
-    """Context manager: what the SDK's client raises, as errors of the mesh."""
-
-    def __init__(self, peer: str) -> None:
-        self._peer = peer
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        from a2a.client.errors import A2AClientError
-        from a2a.utils.errors import (
-            A2AError,
-            InternalError,
-            TaskNotCancelableError,
-            TaskNotFoundError,
-            UnsupportedOperationError,
-        )
-        from google.protobuf.json_format import ParseError
-
-        if isinstance(error, A2AClientError):
-            raise translated(self._peer, error) from None
-        if isinstance(error, ParseError):
-            raise PeerAnsweredBadly(self._peer, "not an A2A answer") from None
-        if isinstance(error, httpx.RequestError):
-            raise PeerUnreachable(self._peer, f"cannot be reached ({type(error).__name__})") from None
-        if isinstance(error, InternalError):
-            raise PeerUnreachable(self._peer, "reported an internal error") from None
-        if isinstance(error, A2AError):
-            refusal = refused(self._peer, str(error), (error.data or {}).get("code"))
-            if isinstance(refusal, PeerRefused):
-                refusal.unknown_task = isinstance(error, TaskNotFoundError)
-                refusal.over = isinstance(error, UnsupportedOperationError | TaskNotCancelableError)
-            raise refusal from None
-
-
-def _context(headers: Mapping[str, str]) -> Any:
-    from a2a.client import ClientCallContext
-
-    return ClientCallContext(service_parameters=dict(headers))

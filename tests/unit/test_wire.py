@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from meshwright.card import parse_card, stamped
@@ -142,6 +144,31 @@ async def test_what_is_not_json_rpc_is_a_bad_answer(body: bytes) -> None:
 async def test_an_answer_that_is_too_large_is_cut_off() -> None:
     with pytest.raises(PeerAnsweredBadly, match="larger"):
         await ask(saying(b": " + b"x" * MAX_ANSWER))
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_an_answer_without_an_end_is_cut_off_in_each_binding(streaming: bool) -> None:
+    kind = "text/event-stream" if streaming else "application/json"
+
+    async def answer(request: Request) -> Response:
+        return StreamingResponse(itertools.repeat(b": " + b"x" * 65_536), media_type=kind)
+
+    paths = ("/", "/rest/message:stream", "/rest/message:send")
+    app = Starlette(routes=[Route(path, answer, methods=["POST"]) for path in paths])
+    for binding in ("JSONRPC", "HTTP+JSON"):
+        with pytest.raises(PeerAnsweredBadly, match="larger"):
+            await ask(app, binding, streaming=streaming)
+
+
+async def test_what_is_packed_is_not_unpacked_by_the_clients_of_others() -> None:
+    body = gzip.compress(b"{}" + b" " * 50_000_000)
+
+    async def answer(request: Request) -> Response:
+        return Response(body, headers={"content-encoding": "gzip"}, media_type="application/json")
+
+    app = Starlette(routes=[Route("/rest/message:send", answer, methods=["POST"])])
+    with pytest.raises(PeerAnsweredBadly, match="packed"):
+        await ask(app, "HTTP+JSON", streaming=False)
 
 
 async def test_a_stream_that_breaks_off_is_taken_up_again_at_its_task() -> None:
