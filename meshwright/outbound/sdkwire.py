@@ -1,6 +1,6 @@
 """What a caller says to a peer, and what comes back, by the SDK's client: in other bindings, and in A2A 0.3.
 
-Its client reads whatever comes, of any size.
+Its client reads whatever comes, of any size, and tells of what it cannot read in Python's terms.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from meshwright.outbound.wire import AT_ONCE, MAX_ANSWER, QUIET, Json
 if TYPE_CHECKING:
     from a2a.client import Client
     from a2a.types import AgentCard
+
+#: What it raises over an answer that it cannot read.
+_CONFUSED = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 class Sdk:
@@ -52,7 +55,7 @@ class Sdk:
 
         with self._in_our_words():
             task = await self._client().get_task(GetTaskRequest(id=task_id), context=_context(headers))
-        return dict(MessageToDict(task))
+            return dict(MessageToDict(task))
 
     async def cancel(self, task_id: str, headers: Mapping[str, str]) -> None:
         from a2a.types import CancelTaskRequest
@@ -103,11 +106,11 @@ class SdkErrors:
             TaskNotFoundError,
             UnsupportedOperationError,
         )
-        from google.protobuf.json_format import ParseError
+        from google.protobuf.json_format import Error as NotJson
 
         if isinstance(error, A2AClientError):
             raise translated(self._peer, error) from None
-        if isinstance(error, ParseError):
+        if isinstance(error, (NotJson, *_CONFUSED)):
             raise PeerAnsweredBadly(self._peer, "not an A2A answer") from None
         if isinstance(error, httpx.RequestError):
             raise PeerUnreachable(self._peer, f"cannot be reached ({type(error).__name__})") from None

@@ -141,6 +141,41 @@ async def test_what_is_not_json_rpc_is_a_bad_answer(body: bytes) -> None:
         await ask(saying(body))
 
 
+def done(part: bytes) -> bytes:
+    task = b'{"task":{"id":"t1","status":{"state":"TASK_STATE_COMPLETED"},"artifacts":[{"artifactId":"a","parts":[%b]}]}}'
+    return task % part
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(
+    "body",
+    [
+        done(b'{"data":NaN}'),
+        done(b'{"data":1e999}'),
+        done(b'{"text":"\\ud800"}'),
+        done(b'{"text":"\xff"}').replace(b'"t1"', b"5"),
+        b'{"task":"\xff"}',
+        b'{"task":{"id":%b}}' % (b"9" * 5_000),
+        b"[" * 100_000,
+        b"null",
+        b"[]",
+        b"1",
+        b'{"message":null}',
+        b"",
+    ],
+)
+async def test_what_is_none_of_a2a_over_http_is_a_bad_answer_too(body: bytes, streaming: bool) -> None:
+    kind = "text/event-stream" if streaming else "application/json"
+
+    async def answer(request: Request) -> Response:
+        return Response(b"data: %b\n\n" % body if streaming else body, media_type=kind)
+
+    paths = ("/rest/message:stream", "/rest/message:send")
+    app = Starlette(routes=[Route(path, answer, methods=["POST"]) for path in paths])
+    with pytest.raises(PeerAnsweredBadly):
+        await ask(app, "HTTP+JSON", streaming=streaming)
+
+
 async def test_an_answer_that_is_too_large_is_cut_off() -> None:
     with pytest.raises(PeerAnsweredBadly, match="larger"):
         await ask(saying(b": " + b"x" * MAX_ANSWER))
