@@ -28,7 +28,7 @@ from orchestrator.finish import cut_short, finish, last_word
 from orchestrator.gate import action_key
 from orchestrator.graph import RECURSION_LIMIT
 from orchestrator.plan import SPLIT
-from orchestrator.purse import Purse
+from orchestrator.purse import Purse, account_of
 from orchestrator.questions import named_in, open_questions, put
 from orchestrator.resume import ready_to_go_on
 from orchestrator.schema import schema_of
@@ -140,7 +140,8 @@ class Driver:
         gap = Gap(what="the whole request", why=f"too much is asked at the moment: {why}")
         state = new_work(key, request)
         state["gaps"] = [gap.model_dump(mode="json")]
-        drive = self._drive_of(key, incoming, {})
+        account = Account("run", key, incoming.budget.limit, incoming.budget.micros)
+        drive = self._drive_of(account, incoming.caller, incoming, {})
         lacks = {"degraded": [code_of(why)]}
         summary = report({**state, **lacks, **await finish(state, Runtime(context=drive))})
         ended(drive.minutes, key, summary)
@@ -175,7 +176,10 @@ class Driver:
         assert incoming.claim is not None
         key, claim = run["id"], incoming.claim
         letters = await Outbox(self.database, self.name, claim).letters()
-        drive = self._drive_of(key, incoming, letters, said)
+        account = await self.database.read(
+            lambda tx: account_of(tx, key, incoming.task_id, incoming.budget, self.settings)
+        )
+        drive = self._drive_of(account, run["caller"], incoming, letters, said)
         config: Any = {
             "configurable": {"thread_id": key, "claim": claim, "minutes": drive.minutes},
             "recursion_limit": RECURSION_LIMIT,
@@ -236,12 +240,16 @@ class Driver:
         return _ended({"state": summary["outcome"], "report": summary})
 
     def _drive_of(
-        self, key: str, incoming: Incoming, letters: Mapping[str, Letter], said: Said | None = None
+        self,
+        account: Account,
+        tenant: str,
+        incoming: Incoming,
+        letters: Mapping[str, Letter],
+        said: Said | None = None,
     ) -> Drive:
         assert incoming.claim is not None
-        account = Account("run", key, incoming.budget.limit, incoming.budget.micros)
-        incoming.minutes.run = key
-        purse = Purse(self.database, account, daily(self.settings, self.name, incoming.caller), self.name)
+        incoming.minutes.run = key = account.name
+        purse = Purse(self.database, account, daily(self.settings, self.name, tenant), self.name)
         return Drive(
             incoming.by,
             purse,

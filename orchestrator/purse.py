@@ -10,15 +10,25 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from meshwright.budget import Amount
+from meshwright.budget import Amount, Budget
 from meshwright.ledger import Account, left, reserve, settle
+from meshwright.tasks.accept import first_headers
 from meshwright.wallet import SLACK
 
 if TYPE_CHECKING:
     from meshwright.database import Database, Row, Transaction
+    from meshwright.settings import Settings
     from meshwright.tasks.outbox import Along
 
 log = logging.getLogger(__name__)
+
+
+async def account_of(tx: Transaction, run: str, task_id: str, given: Budget, settings: Settings) -> Account:
+    """The account of a run: what its first message allowed, and the one that it goes on with (`given`) can only allow less."""
+    headers = await first_headers(tx, task_id)
+    first = Budget.from_headers(headers, default=settings.budget_tokens, micros=settings.budget_micros)
+    money = [each.micros for each in (first, given) if each.micros is not None]
+    return Account("run", run, min(first.limit, given.limit), min(money, default=None))
 
 
 class Purse:

@@ -234,7 +234,7 @@ def start_team(tmp_path: Path) -> StartTeam:
 
     @asynccontextmanager
     async def start(
-        database: str = "", model: str = "", **playbooks: Playbook | Agent
+        database: str = "", model: str = "", tenant_tokens: int = 0, **playbooks: Playbook | Agent
     ) -> AsyncIterator[Team]:
         books: dict[str, Playbook | Agent] = {
             "triage": split,
@@ -256,6 +256,7 @@ def start_team(tmp_path: Path) -> StartTeam:
                 "policy": policy(tmp_path),
                 "refresh": 3600,
                 "warm": 0,
+                "budget_tenant_tokens": tenant_tokens,
                 **({"database": database} if database else {}),
                 **({"model": "openai/scripted", "model_url": model, "model_key": "k"} if model else {}),
             }
