@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -38,6 +37,7 @@ from meshwright.outbound.lost import retry_after
 from meshwright.outbound.readiness import still_starting
 from meshwright.outbound.retry import Retries
 from meshwright.outbound.session import Session
+from meshwright.outbound.toolanswer import bounded, json_of, reason_in, result_of
 from meshwright.records.metrics import Sample, of_target
 from meshwright.records.tracing import trace_headers
 
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 PROTOCOL = "2026-07-28"
 _SPEC = "io.modelcontextprotocol/"
-MAX_ANSWER = 4_194_304
 #: Seconds that a look at a server may take, for a person who waits to see it.
 LOOK_SECONDS = 2.0
 
@@ -62,6 +61,8 @@ class ToolHost:
     tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     retries: Retries = field(default_factory=Retries, repr=False)
     hedge: Hedge = field(default_factory=Hedge, repr=False)
+    #: Of many who need to know what it offers, one asks.
+    learning: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
 
 class Toolbox:
@@ -75,7 +76,6 @@ class Toolbox:
         self._http = http
         self._identity = identity
         self._ids = itertools.count(1)
-        self._learning = asyncio.Lock()
 
     def session(
         self,
@@ -136,20 +136,42 @@ class Toolbox:
 
     async def host_of(self, tool: str, by: Deadline) -> ToolHost:
         """Who offers `tool`. Raises NotFound if nobody does, or what kept us from finding out."""
-        async with self._learning:
-            found = self._offering(tool)
-            trouble: MeshError | None = None
-            for host in self.hosts:
-                if found or host.tools:
-                    continue
-                try:
-                    await self._learn(host, by)
-                except MeshError as error:
-                    trouble = error
-                found = self._offering(tool)
-        if found:
+        if (found := self._offering(tool)) is not None:
             return found
-        raise trouble or NotFound(f"no tool server offers {tool!r}")
+        trouble: MeshError = NotFound(f"no tool server offers {tool!r}")
+        # All at once: one that hangs must not take the time of those that come after it.
+        learning = {asyncio.ensure_future(self._known(host, by)) for host in self.hosts if not host.tools}
+        try:
+            while learning:
+                done, learning = await asyncio.wait(learning, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    try:
+                        each.result()
+                    except MeshError as error:
+                        trouble = error
+                if (found := self._offering(tool)) is not None:
+                    return found
+        finally:
+            for each in learning:
+                each.cancel()
+            if learning:
+                await asyncio.wait(learning)
+        raise trouble
+
+    async def _known(self, host: ToolHost, by: Deadline) -> None:
+        """Learn what a server offers, or wait until somebody else has. Raises what kept us from it."""
+        given = by.require()
+        try:
+            async with asyncio.timeout(given):
+                await host.learning.acquire()
+        except TimeoutError:
+            why = f"what it offers was not known within {given:.1f} s"
+            raise PeerTimedOut(host.name or host.url, why, tells=False) from None
+        try:
+            if not host.tools:
+                await self._learn(host, by)
+        finally:
+            host.learning.release()
 
     def _offering(self, tool: str) -> ToolHost | None:
         return next((host for host in self.hosts if tool in host.tools), None)
@@ -191,7 +213,7 @@ class Toolbox:
                 request = self._request(host, method, params, by, meta, scope)
                 given = by.require()
                 answer = await self._send(host, attempt, by, "POST", "/mcp", **request)
-                result = _result(host.name, answer, request["json"]["id"])
+                result = result_of(host.name, answer, request["json"]["id"])
                 return judge(host.name, result, given) if judge is not None else result
 
         async def hedged() -> dict[str, Any]:
@@ -245,7 +267,7 @@ class Toolbox:
         try:
             async with asyncio.timeout(given):
                 async with self._http.stream(method, host.url + path, **request) as response:
-                    body = await _bounded(name, response)
+                    body = await bounded(name, response)
         except TimeoutError:
             raise PeerTimedOut(name, f"no answer within {given:.1f} s", tells=tells(given, by)) from None
         except httpx.DecodingError:
@@ -253,60 +275,17 @@ class Toolbox:
         except httpx.RequestError as error:
             raise PeerUnreachable(name, f"cannot be reached ({type(error).__name__})") from None
         if response.status_code in (429, 503):
-            why = _reason(body) or f"answered {response.status_code}"
+            why = reason_in(body) or f"answered {response.status_code}"
             raise PeerOverloaded(name, why, retry_after(response.headers))
         if response.status_code >= 500:
             raise PeerUnreachable(name, f"answered {response.status_code}")
         attempt.outcome = Outcome.WELL
         if response.status_code in (401, 403):
-            raise Forbidden(f"{name} does not let {self._identity.name or 'us'} in: {_reason(body)}")
+            raise Forbidden(f"{name} does not let {self._identity.name or 'us'} in: {reason_in(body)}")
         if response.status_code >= 400:
-            raise PeerRefused(name, f"answered {response.status_code}: {_reason(body)}")
-        return _json(name, response, body)
+            raise PeerRefused(name, f"answered {response.status_code}: {reason_in(body)}")
+        return json_of(name, response, body)
 
 
 #: Reads a host's result, which was given so many seconds: (host's name, result, seconds) → content.
 Judge = Callable[[str, dict[str, Any], float], dict[str, Any]]
-
-
-def _result(host: str, answer: dict[str, Any], asked: int) -> dict[str, Any]:
-    if isinstance(error := answer.get("error"), dict):
-        raise PeerRefused(host, str(error.get("message", "an error without a message"))[:300])
-    result = answer.get("result")
-    if not isinstance(result, dict):
-        raise PeerAnsweredBadly(host, "an answer without a result")
-    if answer.get("id") != asked:
-        raise PeerAnsweredBadly(host, "an answer to another question")
-    return result
-
-
-async def _bounded(name: str, response: httpx.Response) -> bytes:
-    """The body, which is read no further than anybody would use it. Raises PeerAnsweredBadly for one that goes on."""
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise PeerAnsweredBadly(name, "its answer is too large")
-    return bytes(body)
-
-
-def _reason(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"]["message"])[:200]
-    except (ValueError, KeyError, TypeError):
-        return body.decode(errors="replace")[:200]
-
-
-def _json(name: str, response: httpx.Response, body: bytes) -> dict[str, Any]:
-    """The answer, from a JSON body or from the last event of a stream (a tool that took longer than 15 s)."""
-    if response.headers.get("content-type", "").startswith("text/event-stream"):
-        lines = body.decode(errors="replace").splitlines()
-        data = [line[5:] for line in lines if line.startswith("data:") and line[5:].strip()]
-        body = data[-1].encode() if data else b""
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        raise PeerAnsweredBadly(name, "its answer is not JSON") from None
-    if not isinstance(answer, dict):
-        raise PeerAnsweredBadly(name, "its answer is not a JSON object")
-    return answer

@@ -73,6 +73,12 @@ def access() -> Access:
     return Access(readers, {"orchestrator": ("shelf.*",)})
 
 
+@pytest.fixture
+def make_shelf() -> type[Shelf]:
+    """A tool server, to be made."""
+    return Shelf
+
+
 @dataclass
 class Tools:
     """A tool server behind a proxy, and a toolbox that reaches it only through that."""

@@ -20,7 +20,8 @@ import agent_cards
 from meshwright.deadline import Deadline
 from meshwright.errors import MeshError, Outcome, PeerAnsweredBadly
 from meshwright.outbound.directory import Directory
-from meshwright.outbound.toolbox import MAX_ANSWER, Toolbox
+from meshwright.outbound.toolanswer import MAX_ANSWER
+from meshwright.outbound.toolbox import Toolbox
 from meshwright.testing import Keyring, serving
 
 Lie = Callable[[Any], Response]
