@@ -27,7 +27,7 @@ from meshwright.errors import (
     PeerUnreachable,
 )
 from meshwright.outbound.called import ANY_COUNT, model_called
-from meshwright.outbound.lost import never_sent
+from meshwright.outbound.lost import never_sent, retry_after
 from meshwright.outbound.usage import fewest, judged, sized
 from meshwright.records import semconv
 from meshwright.records.tracing import CLIENT, Attributes, span
@@ -183,10 +183,7 @@ class Model:
         status = 0 if headers is None else int(getattr(error, "status_code", None) or 0)
         said = getattr(error, "body", None)
         if status in (429, 503, 529) and not _budget_of_a_gateway(said):
-            after = headers.get("retry-after", "")
-            return PeerOverloaded(
-                self.name, "the model server is overloaded", float(after) if after.isdigit() else None
-            )
+            return PeerOverloaded(self.name, "the model server is overloaded", retry_after(headers))
         if 400 <= status < 500 and status not in UNSURE:
             if _budget_of_a_gateway(said):
                 return BudgetExhausted("the gateway's budget for this agent is used up")

@@ -167,13 +167,14 @@ async def test_what_a_status_says_and_costs(status: int, outcome: str, cost: tup
     assert await charged({"raw": b'{"error": {"message": "no"}}', "status": status}) == (outcome, cost)
 
 
-async def test_an_overloaded_server_says_when_to_come_again() -> None:
-    line = {"raw": b"{}", "status": 429, "headers": {"retry-after": "60"}}
+@pytest.mark.parametrize(("after", "seconds"), [("60", 60), ("soon", None), ("9" * 400, None)])
+async def test_an_overloaded_server_says_when_to_come_again(after: str, seconds: float | None) -> None:
+    line = {"raw": b"{}", "status": 429, "headers": {"retry-after": after}}
     async with ScriptedModel([line]).serving() as server:
         model = Model("openai/scripted", server.url, "k")
         with pytest.raises(PeerOverloaded) as told:
             await model.chat(QUESTION, by=Deadline.after(30), budget=Budget(5_000))
-    assert told.value.retry_after == 60
+    assert told.value.retry_after == seconds
 
 
 @pytest.mark.parametrize("status", [400, 422, 429])
