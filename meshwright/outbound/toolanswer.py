@@ -40,7 +40,7 @@ def reason_in(body: bytes) -> str:
     """What a refusal says, in so many words."""
     try:
         return str(json.loads(body)["error"]["message"])[:200]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return body.decode(errors="replace")[:200]
 
 

@@ -18,7 +18,14 @@ from starlette.routing import Route
 
 import agent_cards
 from meshwright.deadline import Deadline
-from meshwright.errors import MeshError, Outcome, PeerAnsweredBadly
+from meshwright.errors import (
+    Forbidden,
+    MeshError,
+    Outcome,
+    PeerAnsweredBadly,
+    PeerOverloaded,
+    PeerRefused,
+)
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.toolanswer import MAX_ANSWER
 from meshwright.outbound.toolbox import Toolbox
@@ -78,6 +85,18 @@ async def test_a_tool_server_that_lies_is_believed_nothing_and_indicted(
         with pytest.raises(PeerAnsweredBadly):
             await box.session(by=Deadline.after(20)).call("stock")
         assert box.hosts[0].breaker.shown()["failures"] == {Outcome.BAD_OUTPUT: 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(400, PeerRefused), (403, Forbidden), (429, PeerOverloaded), (503, PeerOverloaded)]
+)
+async def test_a_tool_server_that_refuses_in_nonsense_refuses(
+    http: httpx.AsyncClient, status: int, error: type[MeshError]
+) -> None:
+    async with serving(tool_server(lambda asked: Response(b"[" * 100_000, status))) as url:
+        box = Toolbox([url], http, Keyring("orders").identity("orders"))
+        with pytest.raises(error):
+            await box.session(by=Deadline.after(2)).call("stock")
 
 
 async def test_a_tool_server_that_does_not_lie_is_believed(http: httpx.AsyncClient) -> None:
