@@ -77,11 +77,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return float(after) if after.isascii() and after.isdigit() and len(after) <= 6 else None
 
 
+def broken(peer: str, error: httpx.RequestError) -> MeshError:
+    """What it says about `peer` that a request did not come to its end."""
+    if isinstance(error, httpx.DecodingError):
+        return PeerAnsweredBadly(peer, str(error))
+    return PeerUnreachable(peer, f"cannot be reached ({type(error).__name__})")
+
+
 def translated(peer: str, error: Exception) -> MeshError:
     """What an error of the SDK's client says about `peer`: what its status says, unreachable, or not speaking A2A."""
     cause = error.__cause__
     if isinstance(cause, httpx.HTTPStatusError):
         return by_status(peer, cause.response.status_code, cause.response.headers)
     if isinstance(cause, httpx.RequestError):
-        return PeerUnreachable(peer, f"cannot be reached ({type(cause).__name__})")
+        return broken(peer, cause)
     return PeerAnsweredBadly(peer, "not an A2A answer")

@@ -6,15 +6,13 @@ Its client reads whatever comes, of any size, and tells of what it cannot read i
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from meshwright.errors import PeerAnsweredBadly, PeerRefused, PeerUnreachable
-from meshwright.outbound.capped import capped
-from meshwright.outbound.lost import refused, translated
-from meshwright.outbound.wire import AT_ONCE, MAX_ANSWER, QUIET, Json
+from meshwright.outbound.lost import broken, refused, translated
+from meshwright.outbound.wire import AT_ONCE, QUIET, Json
 
 if TYPE_CHECKING:
     from a2a.client import Client
@@ -30,7 +28,7 @@ class Sdk:
     def __init__(self, peer: str, card: AgentCard, http: httpx.AsyncClient) -> None:
         self.streams = card.capabilities.streaming
         self._peer, self._card = peer, card
-        self._http = capped(http, MAX_ANSWER, partial(PeerAnsweredBadly, peer))
+        self._http = http
         self._connected: Client | None = None
 
     async def send(self, message: Json, headers: Mapping[str, str]) -> AsyncIterator[Json]:
@@ -113,7 +111,7 @@ class SdkErrors:
         if isinstance(error, (NotJson, *_CONFUSED)):
             raise PeerAnsweredBadly(self._peer, "not an A2A answer") from None
         if isinstance(error, httpx.RequestError):
-            raise PeerUnreachable(self._peer, f"cannot be reached ({type(error).__name__})") from None
+            raise broken(self._peer, error) from None
         if isinstance(error, InternalError):
             raise PeerUnreachable(self._peer, "reported an internal error") from None
         if isinstance(error, A2AError):

@@ -33,7 +33,7 @@ from meshwright.inbound.identity import Identity
 from meshwright.inbound.places import HEADER as PRIORITY
 from meshwright.outbound.breaker import Attempt, Breaker, tells
 from meshwright.outbound.hedge import Hedge
-from meshwright.outbound.lost import retry_after
+from meshwright.outbound.lost import broken, retry_after
 from meshwright.outbound.readiness import still_starting
 from meshwright.outbound.retry import Retries
 from meshwright.outbound.session import Session
@@ -270,10 +270,8 @@ class Toolbox:
                     body = await bounded(name, response)
         except TimeoutError:
             raise PeerTimedOut(name, f"no answer within {given:.1f} s", tells=tells(given, by)) from None
-        except httpx.DecodingError:
-            raise PeerAnsweredBadly(name, "its answer is not what its headers say") from None
         except httpx.RequestError as error:
-            raise PeerUnreachable(name, f"cannot be reached ({type(error).__name__})") from None
+            raise broken(name, error) from None
         if response.status_code in (429, 503):
             why = reason_in(body) or f"answered {response.status_code}"
             raise PeerOverloaded(name, why, retry_after(response.headers))

@@ -17,15 +17,13 @@ import httpx
 
 from meshwright.card import serves
 from meshwright.errors import MeshError, PeerAnsweredBadly, PeerRefused, PeerUnreachable
-from meshwright.outbound.lost import by_status, refused
+from meshwright.outbound.lost import broken, by_status, refused
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
 
 Json = dict[str, Any]
 
-#: Bytes that one answer may have, all its events together.
-MAX_ANSWER = 16_777_216
 #: Levels of JSON in one answer. What is nested deeper could not be told on: protobuf reads back 100, and has up to three for each.
 DEEPEST = 32
 VERSION = {"a2a-version": "1.0"}
@@ -105,7 +103,7 @@ class JsonRpc:
 
     async def _call(self, method: str, params: Json, headers: Mapping[str, str]) -> Json:
         async with self._asked(method, params, headers) as response:
-            body = b"".join([chunk async for chunk in self._bytes(response)])
+            body = await response.aread()
         return self._result(body)
 
     async def _first(self, method: str, params: Json, headers: Mapping[str, str]) -> AsyncIterator[Json]:
@@ -114,10 +112,10 @@ class JsonRpc:
     async def _stream(self, method: str, params: Json, headers: Mapping[str, str]) -> AsyncIterator[Json]:
         async with self._asked(method, params, headers) as response:
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                body = b"".join([chunk async for chunk in self._bytes(response)])
+                body = await response.aread()
                 yield self._result(body)
                 return
-            async for data in events(self._bytes(response)):
+            async for data in events(response.aiter_bytes()):
                 yield self._result(data)
 
     @asynccontextmanager
@@ -133,15 +131,7 @@ class JsonRpc:
                     raise by_status(self._peer, response.status_code, response.headers)
                 yield response
         except httpx.RequestError as error:
-            raise PeerUnreachable(self._peer, f"cannot be reached ({type(error).__name__})") from None
-
-    async def _bytes(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > MAX_ANSWER:
-                raise PeerAnsweredBadly(self._peer, f"its answer is larger than {MAX_ANSWER} bytes")
-            yield chunk
+            raise broken(self._peer, error) from None
 
     def _result(self, body: bytes) -> Json:
         """What one JSON-RPC response holds. Raises what its error means."""

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
+from meshwright.outbound.http import fenced
+
 
 class InProcess(httpx.AsyncBaseTransport):
     """An httpx transport that hands requests to ASGI apps by origin, streaming their answers as they come.
@@ -24,8 +26,8 @@ class InProcess(httpx.AsyncBaseTransport):
         self.seen: list[httpx.Request] = []
 
     def client(self) -> httpx.AsyncClient:
-        """A client whose every request stays in this process."""
-        return httpx.AsyncClient(transport=_Shared(self), timeout=None)
+        """A client whose every request stays in this process, and whose answers have the limits of any."""
+        return httpx.AsyncClient(transport=_Shared(self), timeout=None, event_hooks={"response": [fenced]})
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[InProcess]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable
@@ -42,6 +43,9 @@ TOOL_LIES: dict[str, Lie] = {
     "too large": lambda asked: Response(b" " * (MAX_ANSWER + 1), media_type="application/json"),
     "without an end": lambda asked: StreamingResponse(forever(b" " * 65_536), media_type="application/json"),
     "not gzip": lambda asked: Response(b"{}", headers={"content-encoding": "gzip"}),
+    "gzip that nobody asked for": lambda asked: Response(
+        gzip.compress(json.dumps(result(asked)).encode()), headers={"content-encoding": "gzip"}
+    ),
     "a list": lambda asked: JSONResponse([1]),
     "no result": lambda asked: JSONResponse({"jsonrpc": "2.0", "id": asked}),
     "an error that is none": lambda asked: JSONResponse({"jsonrpc": "2.0", "id": asked, "error": "no"}),
@@ -148,8 +152,13 @@ PEER_LIES: dict[str, tuple[list[Any], type[MeshError], Outcome]] = {
 }
 
 
+def plain_card() -> dict[str, Any]:
+    """The card of an agent, without an address."""
+    return dict(json.loads(Path(agent_cards.__path__[0], "orders.json").read_text()))
+
+
 def peer(events: list[Any]) -> Starlette:
-    card = json.loads(Path(agent_cards.__path__[0], "orders.json").read_text())
+    card = plain_card()
 
     async def show(request: Request) -> Response:
         base = str(request.base_url)
@@ -189,3 +198,23 @@ async def test_a_peer_that_lies_is_believed_nothing_and_indicted(
         with pytest.raises(error):
             await liar.ask({}, by=Deadline.after(2))
         assert liar.breaker.shown()["failures"] == {outcome: 1}
+
+
+async def test_an_endless_stream_ends_on_the_other_bindings_too(http: httpx.AsyncClient) -> None:
+    card = plain_card()
+
+    async def show(request: Request) -> Response:
+        interface = {"url": str(request.base_url), "protocolBinding": "HTTP+JSON", "protocolVersion": "1.0"}
+        return JSONResponse({**card, "supportedInterfaces": [interface]})
+
+    async def stream(request: Request) -> Response:
+        event = {**update("t1", "WORKING"), "so": "what" * 16_384}
+        body = forever(f"data: {json.dumps(event)}\n\n".encode())
+        return StreamingResponse(body, media_type="text/event-stream")
+
+    routes = [Route("/.well-known/agent-card.json", show), Route("/message:stream", stream, methods=["POST"])]
+    async with serving(Starlette(routes=routes)) as url:
+        directory = Directory([url], http, Keyring("operator").identity("operator"))
+        await directory.refresh()
+        with pytest.raises(PeerAnsweredBadly, match="larger"):
+            await directory.candidates("order-status")[0].ask({}, by=Deadline.after(20))

@@ -34,9 +34,10 @@ from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
 from meshwright.inbound.server import a2a_app
 from meshwright.outbound.breaker import Breaker
+from meshwright.outbound.http import MAX_ANSWER
 from meshwright.outbound.peer import Peer
 from meshwright.outbound.seen import Seen
-from meshwright.outbound.wire import MAX_ANSWER, Json, events
+from meshwright.outbound.wire import Json, events
 from meshwright.settings import Settings
 from meshwright.testing import InProcess, Keyring
 
@@ -202,7 +203,7 @@ async def test_what_is_packed_is_not_unpacked_by_the_clients_of_others() -> None
         return Response(body, headers={"content-encoding": "gzip"}, media_type="application/json")
 
     app = Starlette(routes=[Route("/rest/message:send", answer, methods=["POST"])])
-    with pytest.raises(PeerAnsweredBadly, match="packed"):
+    with pytest.raises(PeerAnsweredBadly, match="compressed"):
         await ask(app, "HTTP+JSON", streaming=False)
 
 
