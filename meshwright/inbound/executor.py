@@ -27,7 +27,7 @@ from meshwright.errors import (
     wire_of,
 )
 from meshwright.extension import URI
-from meshwright.inbound.places import Places, rank_of
+from meshwright.inbound.places import Places, Seat, rank_of
 from meshwright.origin import Origin
 from meshwright.parts import TEXT, data_in, data_part, put_data, text_in, text_part
 from meshwright.protojson import from_dict
@@ -181,48 +181,48 @@ class Executor:
             return error
         loop = asyncio.get_running_loop()
         over: asyncio.Future[None] = loop.create_future()
-        work = loop.create_task(self._done(turn, incoming, over))
-        time_is_up, stopped = loop.call_later(left, _set, over), False
-        try:
-            await over
-        finally:
-            time_is_up.cancel()
-            if stopped := not work.done():
-                work.cancel()
-                await asyncio.wait({work}, timeout=LAST_WORDS)
+        # The seat is the watch's: what swallows its cancellation has no place any more, however long it goes on.
+        with Seat(self._places) as seat:
+            work = loop.create_task(self._done(turn, incoming, over, seat))
+            time_is_up, stopped = loop.call_later(left, _set, over), False
+            try:
+                await over
+            finally:
+                time_is_up.cancel()
+                if stopped := not work.done():
+                    work.cancel()
+                    await asyncio.wait({work}, timeout=LAST_WORDS)
         if stopped:
             return DeadlineExceeded("the deadline passed before the work was done")
         if work.cancelled():
             return DeadlineExceeded("the work was cancelled")
         return work.exception() or work.result()
 
-    async def _done(self, turn: Turn, incoming: Incoming, over: asyncio.Future[None]) -> list[Event]:
+    async def _done(
+        self, turn: Turn, incoming: Incoming, over: asyncio.Future[None], seat: Seat
+    ) -> list[Event]:
         """The work, and what it came to as events: an outcome that cannot be told, because it is no JSON, is an error of the work.
 
         Sets `over` as the last thing it does: who waits for that goes on in the next turn of the loop, and not in the one after it.
         """
         began = time.monotonic()
         try:
-            outcome = await self._placed(incoming, turn.envelope.headers)
+            outcome = await self._placed(incoming, turn.envelope.headers, seat)
             return _told(turn, outcome, int((time.monotonic() - began) * 1000))
         finally:
             _set(over)
 
-    async def _placed(self, incoming: Incoming, headers: Mapping[str, str]) -> Outcome:
+    async def _placed(self, incoming: Incoming, headers: Mapping[str, str], seat: Seat) -> Outcome:
         """The work, once it has a place. What was begun before goes first."""
         rank = 0 if incoming.follow_up or incoming.resumed else rank_of(headers)
         try:
-            await self._places.enter(incoming.by, rank)
+            await seat.take(incoming.by, rank)
         except Overloaded as error:
             if self._unheard is None:
                 raise
             async with self._apologies:
                 return await self._unheard(incoming, error)
-        began = time.monotonic()
-        try:
-            return await self._work(incoming)
-        finally:
-            self._places.leave(time.monotonic() - began)
+        return await self._work(incoming)
 
     def _incoming(self, turn: Turn) -> Incoming:
         envelope, task, settings = turn.envelope, turn.task, self._settings

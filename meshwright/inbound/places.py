@@ -223,3 +223,23 @@ class Places:
         self.seen(delay, (time.process_time() - used) / (LOOK + max(delay, 0.0)))
         if self.taken or self.waiting:
             self._watch()
+
+
+class Seat:
+    """Around one piece of work and the watch over it: the place that the work takes is given back when the watch ends."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._began: float | None = None
+
+    def __enter__(self) -> Seat:
+        return self
+
+    async def take(self, by: Deadline, rank: int) -> None:
+        """Raises Overloaded if there is none in time."""
+        await self._places.enter(by, rank)
+        self._began = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        if self._began is not None:
+            self._places.leave(time.monotonic() - self._began)

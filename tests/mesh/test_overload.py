@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from meshwright.errors import BreakerOpen, PeerTimedOut, PeerUnreachable
 from meshwright.findings import Finding, Part, Split, Subtask
 from meshwright.inbound.toolapp import tool_app
 from meshwright.outbound.breaker import FAIL_MAX
+from meshwright.outbound.directory import Directory
 from meshwright.outbound.toolbox import Toolbox
 from meshwright.records.minutes import Minutes
 from meshwright.settings import Settings
@@ -192,3 +194,32 @@ async def test_a_tool_server_that_says_itself_that_it_failed_is_sick_all_the_sam
         assert breaker.failures.total() >= FAIL_MAX
         with pytest.raises(BreakerOpen):
             await toolbox.session(by=Deadline.after(0.5)).call(tool)
+
+
+async def test_work_that_swallows_its_cancellation_is_left_behind_without_a_place(start_team: Any) -> None:
+    go = asyncio.Event()
+
+    async def stubborn(subtask: Subtask, job: Job) -> Finding:
+        while subtask.instruction == "for ever" and not go.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await go.wait()
+        return Finding(reply="done")
+
+    async with start_team(at_once=2, orders=stubborn) as team:
+        directory = Directory(["http://orders"], team.mesh.client(), team.ring.identity("operator"))
+        await directory.refresh()
+        (orders,) = directory.candidates("order-status")
+
+        async def ask(instruction: str, seconds: float) -> Any:
+            subtask = Subtask(id="s", skill="order-status", instruction=instruction)
+            content = {"subtask": subtask.model_dump(mode="json")}
+            return await orders.ask(content, by=Deadline.after(seconds))
+
+        for _ in range(2):
+            with pytest.raises(PeerTimedOut):
+                await ask("for ever", 0.6)
+        assert (await ask("once", 20)).data[0]["reply"] == "done"
+        go.set()
+        async with team.mesh.client() as client:
+            places = (await client.get("http://orders/readyz")).json()["places"]
+    assert places["taken"] == 0
