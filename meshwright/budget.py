@@ -127,7 +127,7 @@ class Budget:
     exhausted: bool = False
     #: Where it is written down that less was given than was wanted, or nothing.
     minutes: Minutes | None = field(default=None, repr=False, compare=False)
-    _opening: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    _opening: asyncio.Future[None] | None = field(default=None, repr=False)
     _opened: bool = False
 
     @classmethod
@@ -223,16 +223,25 @@ class Budget:
 
     async def close(self) -> None:
         """The work is over. What it did not spend is free again for whoever does it anew."""
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
         if self.backing is not None and self._opened:
-            await self.backing.close(Amount(self.spent, 0 if self.micros is None else self.paid))
+            used = self.used
+            await self.backing.close(used if self.micros is not None else Amount(used.tokens))
 
     async def _open(self) -> None:
-        async with self._opening:
-            if self.backing is not None and not self._opened:
-                granted = await self.backing.open(Amount(self.limit, self.micros or 0))
-                self.limit = granted.tokens
-                self.micros = None if self.micros is None else granted.micros
-                self._opened = True
+        if self.backing is None or self._opened:
+            return
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.ensure_future(self._begin(self.backing))
+        # One who is cancelled meanwhile must not undo it for the others.
+        await asyncio.shield(self._opening)
+
+    async def _begin(self, backing: Backing) -> None:
+        granted = await backing.open(Amount(self.limit, self.micros or 0))
+        self.limit = granted.tokens
+        self.micros = None if self.micros is None else granted.micros
+        self._opened = True
 
     def _fitting(self, prompt: int, room: int, price: Price | None) -> int:
         """How many tokens the answer may have. Raises BudgetExhausted."""

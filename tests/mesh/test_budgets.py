@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from meshwright.agent import Agent, Job
+from meshwright.agent import Agent, Job, Playbook
 from meshwright.budget import Amount, Budget
 from meshwright.cli.app import run as command
 from meshwright.database import Database, open_database
@@ -18,7 +19,7 @@ from meshwright.errors import BudgetExhausted
 from meshwright.findings import Finding, Subtask
 from meshwright.inbound.server import agent_app
 from meshwright.inbound.toolapp import tool_app
-from meshwright.ledger import Account, Ledger, standing
+from meshwright.ledger import Account, Ledger, standing, used_of
 from meshwright.outbound.directory import Directory
 from meshwright.outbound.peer import Answer
 from meshwright.settings import Settings
@@ -138,11 +139,39 @@ async def test_a_task_that_is_taken_up_after_a_crash_spends_nothing_twice(url: s
     await database.close()
 
 
+async def test_a_call_that_is_called_off_as_the_first_of_its_task_does_not_open_the_budget_for_free(
+    url: str,
+) -> None:
+    database: Database = await open_database(url)
+    ledger, account = Ledger(database, "orders"), Account("task", "orders/task/message")
+    budget = Budget(1_000, backing=Wallet(ledger, account.name, [], 10))
+    first = asyncio.create_task(budget.hold(100, 100))
+    await asyncio.sleep(0)  # it waits for the database
+    first.cancel()
+    await asyncio.wait({first})
+    hold = await budget.hold(500, 100)
+    await ledger.aclose()
+    assert (await database.read(lambda tx: used_of(tx, account)))["tokens_held"] == 1_000
+    await hold.settle(Amount(600))
+    await budget.close()
+    assert (await database.read(lambda tx: used_of(tx, account)))["tokens"] == 600
+    await database.close()
+
+
 FINDING = json.dumps({"reply": "It costs 10."})
 
 
+async def by_the_book(subtask: Subtask, job: Job) -> Finding:
+    return Finding(reply="by the book")
+
+
 async def asked_of_model(
-    model: ScriptedModel, start: Callable[[], Any], home: Path, **limits: int
+    model: ScriptedModel,
+    start: Callable[[], Any],
+    home: Path,
+    playbook: Playbook = by_the_book,
+    instructions: str = "You look at things.",
+    **limits: int,
 ) -> tuple[Answer, dict[str, Any]]:
     """One subtask to an agent that starts, reasons, and stops; its answer, and its accounts after that."""
     settings = Settings.model_validate(
@@ -157,10 +186,7 @@ async def asked_of_model(
     )
     ring, mesh = Keyring("orders", "workshop"), InProcess({})
 
-    async def playbook(subtask: Subtask, job: Job) -> Finding:
-        return Finding(reply="by the book")
-
-    agent = Agent("orders", playbook=playbook, instructions="You look at things.")
+    agent = Agent("orders", playbook=playbook, instructions=instructions)
     mesh.apps["http://orders"] = agent_app(agent, settings, ring.identity("orders"), mesh.client())
     access, tools = (
         Access({"orders": ("workshop.*",)}, {}),
