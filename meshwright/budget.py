@@ -129,6 +129,7 @@ class Budget:
     minutes: Minutes | None = field(default=None, repr=False, compare=False)
     _opening: asyncio.Future[None] | None = field(default=None, repr=False)
     _opened: bool = False
+    _closed: bool = False
 
     @classmethod
     def from_headers(
@@ -152,7 +153,8 @@ class Budget:
 
     @property
     def used(self) -> Amount:
-        return Amount(self.spent, self.paid)
+        """What is spent, and what is reserved for calls that are under way, which may come to all of it."""
+        return Amount(self.spent + self.reserved, self.paid + self.pledged)
 
     async def hold(
         self, prompt: int, room: int, price: Price | None = None, *, seconds: float = 600.0
@@ -222,7 +224,10 @@ class Budget:
         return {HEADER: str(amount.tokens), **money}
 
     async def close(self) -> None:
-        """The work is over. What it did not spend is free again for whoever does it anew."""
+        """The work is over, and nothing more is set aside for it. What it did not use is free again for whoever does it anew."""
+        if self._closed:
+            return
+        self._closed = True
         if self._opening is not None:
             await asyncio.wait({self._opening})
         if self.backing is not None and self._opened:
@@ -230,6 +235,9 @@ class Budget:
             await self.backing.close(used if self.micros is not None else Amount(used.tokens))
 
     async def _open(self) -> None:
+        """Raises BudgetExhausted once the work is over."""
+        if self._closed:
+            raise BudgetExhausted("the work that this was given for is over")
         if self.backing is None or self._opened:
             return
         if self._opening is None or self._opening.done():

@@ -72,7 +72,7 @@ class Specialist:
         def used() -> dict[str, Any]:
             ms = int((time.monotonic() - began) * 1000)
             called = [*notebook.used, *tools.used, *(peers.used if peers else [])]
-            return {"tokens": budget.spent, "tools": called[:256], "ms": ms}
+            return {"tokens": budget.used.tokens, "tools": called[:256], "ms": ms}
 
         answer, instead, came = None, False, "failed"
         try:
@@ -80,7 +80,8 @@ class Specialist:
             came = "answered"
         except MeshError as error:
             came = came_of(error)
-            error.notes = {"usage": {**used(), "micros": budget.paid}}
+            await budget.close()
+            error.notes = {"usage": {**used(), "micros": budget.used.micros}}
             await self._leave(incoming, notebook)
             raise
         except asyncio.CancelledError:
@@ -95,7 +96,7 @@ class Specialist:
             context.note(came, selected=subtask.skill, subtask=subtask.id, strategy=way)
             await budget.close()
         usage = used()
-        notes: dict[str, Any] = {"usage": {**usage, "micros": budget.paid}}
+        notes: dict[str, Any] = {"usage": {**usage, "micros": budget.used.micros}}
         if asking.put is not None or answer is None:
             notebook.subtask = subtask.model_dump(mode="json")
             return await self._asked(incoming, asking, usage, notes)

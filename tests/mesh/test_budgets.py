@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from meshwright.budget import Amount, Budget
 from meshwright.cli.app import run as command
 from meshwright.database import Database, open_database
 from meshwright.deadline import Deadline
-from meshwright.errors import BudgetExhausted
+from meshwright.errors import BudgetExhausted, PeerUnreachable
 from meshwright.findings import Finding, Subtask
 from meshwright.inbound.server import agent_app
 from meshwright.inbound.toolapp import tool_app
@@ -226,6 +227,32 @@ async def test_without_a_limit_by_the_day_an_agent_writes_once_for_a_task_and_no
     assert len(await database.execute("SELECT id FROM budget_holds")) == 1
     await database.close()
     assert after["task"]["tokens"] == answer.notes["usage"]["tokens"] > 0
+
+
+async def test_what_a_playbook_leaves_under_way_counts_in_full_and_nothing_more_is_begun_after_its_end(
+    workshop: Any, tmp_path: Path
+) -> None:
+    left: list[asyncio.Task[Any]] = []
+    said = [{"role": "user", "content": "and?"}]
+
+    async def hasty(subtask: Subtask, job: Job) -> Finding:
+        async def asking() -> None:
+            while True:
+                with contextlib.suppress(PeerUnreachable):  # its server stops before the model answers
+                    await job.model.chat(said, by=job.by, budget=job.budget)
+
+        left.append(asyncio.create_task(asking()))
+        while not model.asked:
+            await asyncio.wait(left, timeout=0.01)
+        return Finding(reply="I did not wait for it.")
+
+    async with ScriptedModel([{"late": True}], bytes_per_token=1).serving() as model:
+        answer, after = await asked_of_model(model, workshop, tmp_path, hasty, "")
+        model.let_go.set()
+        with pytest.raises(BudgetExhausted, match="is over"):
+            await left[0]
+        assert len(model.asked) == 1
+    assert answer.notes["usage"]["tokens"] == after["task"]["tokens"] >= model.used > 0
 
 
 async def test_money_is_counted_where_the_price_is_known(workshop: Any, tmp_path: Path) -> None:
