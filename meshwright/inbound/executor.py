@@ -226,7 +226,7 @@ class Executor:
 
     def _incoming(self, turn: Turn) -> Incoming:
         envelope, task, settings = turn.envelope, turn.task, self._settings
-        seconds = envelope.seconds if envelope.fresh else max(envelope.seconds, self._revive)
+        seconds = envelope.left if envelope.fresh else max(envelope.left, self._revive)
 
         async def say(line: str) -> None:
             message = _message(turn, [text_part(line)])

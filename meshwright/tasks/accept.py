@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from a2a.types import Message, Task, TaskPushNotificationConfig, TaskState
@@ -37,7 +38,7 @@ class Met(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A message that asks to be accepted. `owner` is tenant and user, `seconds` what its deadline leaves it."""
+    """A message that asks to be accepted. `owner` is tenant and user, `seconds` what its deadline left it when it was `read`."""
 
     owner: str
     caller: str
@@ -45,6 +46,7 @@ class Ask:
     headers: Mapping[str, str]
     seconds: float
     push: TaskPushNotificationConfig | None = None
+    read: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,8 @@ def _into_inbox(desk: Desk, ask: Ask, message: Message, about: str, digest: byte
     """Puts a message into the inbox, unless the same message (by its key) is there already."""
     key = (desk.agent, ask.owner, message.message_id, about, digest, message.task_id, turn)
     around = to_json({"caller": ask.caller, **ask.headers})
-    return _NEW_MESSAGE, (*key, message.SerializeToString(), around.decode(), ask.seconds)
+    left = ask.seconds - (time.monotonic() - ask.read)
+    return _NEW_MESSAGE, (*key, message.SerializeToString(), around.decode(), left)
 
 
 async def _again(tx: Transaction, desk: Desk, ask: Ask, about: str, digest: bytes) -> Accepted:
@@ -270,4 +273,4 @@ def _digest(message: Message) -> bytes:
 
 
 def _envelope(turn: int, message: Message, ask: Ask) -> Envelope:
-    return Envelope(turn, message, ask.headers, ask.caller, ask.seconds)
+    return Envelope(turn, message, ask.headers, ask.caller, ask.seconds, read=ask.read)

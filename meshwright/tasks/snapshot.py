@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from a2a.types import Message, Task
@@ -32,8 +33,8 @@ class Claim:
 class Envelope:
     """A message in a task's inbox, with what came around it.
 
-    `seconds` is what was left of its deadline when it was read; `fresh` says that it was read from the wire just now, and not
-    from its row by whoever took the task up.
+    `seconds` is what was left of its deadline when it was `read`, on the monotonic clock; `fresh` says that it was read from the wire
+    just now, and not from its row by whoever took the task up.
     """
 
     turn: int
@@ -42,6 +43,12 @@ class Envelope:
     caller: str
     seconds: float
     fresh: bool = True
+    read: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left of its deadline now: a database that lets it wait gives it no time."""
+        return self.seconds - (time.monotonic() - self.read)
 
 
 @dataclass(slots=True)
