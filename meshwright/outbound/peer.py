@@ -227,35 +227,35 @@ class Peer:
 
     async def _follow(self, message: Json, headers: dict[str, str], seen: Seen) -> None:
         """Drive the call to its end, keeping what was seen; come back to the task while its stream breaks off."""
-        if "taskId" in message or not seen.remote or not await self._came_back(headers, seen):
+        if "taskId" in message or not seen.remote or not await self._came_back(seen):
             await self._stream(seen, self._wire.send(message, headers))
         pause = LOOK
         while not (self._wire.streams or seen.settled or not seen.there):
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_LOOK)
-            await self._stream(seen, self._got(seen.remote, headers))
+            await self._stream(seen, self._got(seen.remote))
         for attempt in range(COME_BACK):
             if seen.settled or not seen.there:
                 return
             await asyncio.sleep(PAUSE * 2**attempt)
-            await self._came_back(headers, seen)
+            await self._came_back(seen)
 
-    async def _came_back(self, headers: dict[str, str], seen: Seen) -> bool:
+    async def _came_back(self, seen: Seen) -> bool:
         """See the task `seen.remote` again, to its end where it goes on. False if the peer does not know it."""
         try:
-            await self._stream(seen, self._got(seen.remote, headers))
+            await self._stream(seen, self._got(seen.remote))
             if not seen.settled and self._wire.streams:
-                await self._stream(seen, self._wire.subscribe(seen.remote, headers))
+                await self._stream(seen, self._wire.subscribe(seen.remote, self._known()))
         except PeerRefused as refusal:
             if refusal.unknown_task:
                 return False
             if not refusal.over:
                 raise
-            await self._stream(seen, self._got(seen.remote, headers))
+            await self._stream(seen, self._got(seen.remote))
         return True
 
-    async def _got(self, task_id: str, headers: dict[str, str]) -> AsyncIterator[Json]:
-        yield {"task": await self._wire.get(task_id, headers)}
+    async def _got(self, task_id: str) -> AsyncIterator[Json]:
+        yield {"task": await self._wire.get(task_id, self._known())}
 
     async def _stream(self, seen: Seen, events: AsyncIterator[Json]) -> None:
         """One request and what it streams. A stream that breaks off once the task is known is no error yet: one can come back."""
@@ -287,16 +287,17 @@ class Peer:
     ) -> dict[str, str]:
         return {
             **by.headers(),
-            "a2a-extensions": URI,
             **({BUDGET_HEADER: str(tokens)} if tokens is not None else {}),
             **({HEADER_MONEY: str(micros)} if micros is not None else {}),
             **(origin.headers(self._identity, self._audience) if origin is not None else {}),
-            **trace_headers(),
-            **(self._identity.authorization(self._audience) if self._audience else {}),
+            **self._known(),
         }
+
+    def _known(self) -> dict[str, str]:
+        """Who asks, and in which trace. Made for each request: a token is good for a minute, and a task may take longer."""
+        authorization = self._identity.authorization(self._audience) if self._audience else {}
+        return {"a2a-extensions": URI, **trace_headers(), **authorization}
 
     async def cancel(self, task_id: str) -> None:
         """CancelTask. A task that has ended, or that the peer does not know, is as good as cancelled. Raises PeerError."""
-        authorization = self._identity.authorization(self._audience) if self._audience else {}
-        headers = {**trace_headers(), **authorization}
-        await self._wire.cancel(task_id, headers)
+        await self._wire.cancel(task_id, self._known())

@@ -32,6 +32,7 @@ from meshwright.errors import (
 )
 from meshwright.inbound.executor import Incoming, Outcome
 from meshwright.inbound.health import Readiness
+from meshwright.inbound.identity import Identity
 from meshwright.inbound.server import a2a_app
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.http import MAX_ANSWER
@@ -223,6 +224,42 @@ async def test_a_stream_that_breaks_off_is_taken_up_again_at_its_task() -> None:
     answered = await ask(Starlette(routes=[Route("/", answer, methods=["POST"])]))
     assert asked == ["SendStreamingMessage", "GetTask"]
     assert (answered.task_id, answered.text) == ("t1", "")
+
+
+class Fresh(Identity):
+    """An identity whose tokens have no minute left when they were used once."""
+
+    def authorization(self, audience: str, scope: str = "", person: str = "") -> dict[str, str]:
+        assert self.signer is not None
+        return {"authorization": f"Bearer {self.signer.token(audience)}"}
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_who_comes_back_to_a_task_has_a_token_of_that_moment(streaming: bool) -> None:
+    used: list[str] = []
+
+    async def answer(request: Request) -> Response:
+        if (token := request.headers["authorization"]) in used:
+            return Response(status_code=401)
+        used.append(token)
+        call = await request.json()
+        if call["method"] == "SendStreamingMessage":
+            return Response(stream(TASK, WORD), media_type="text/event-stream")
+        state = "COMPLETED" if len(used) == 3 else "WORKING"
+        task = {**TASK["task"], "status": {"state": f"TASK_STATE_{state}"}}
+        result = task if call["method"] == "GetTask" else {"task": task}
+        return Response(
+            json.dumps({"jsonrpc": "2.0", "id": 1, "result": result}), media_type="application/json"
+        )
+
+    app = Starlette(routes=[Route("/", answer, methods=["POST"])])
+    mesh, me = InProcess({ORIGIN: app}), Keyring("peer", "me").identity("me")
+    identity = Fresh(me.name, me.signer, me.trust)
+    async with mesh.running():
+        complete = card("JSONRPC", streaming=streaming)
+        peer = Peer(complete, Breaker("peer"), mesh.client(), identity, "peer", ORIGIN)
+        assert (await peer.ask({"n": 1}, by=Deadline.after(20))).task_id == "t1"
+    assert len(used) == 3
 
 
 @asynccontextmanager
