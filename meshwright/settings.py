@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -28,10 +28,14 @@ def _split(value: Any) -> Any:
     )
 
 
+#: Nothing that a client would stumble over when it is used, and no password, which /readyz would show.
+_ADDRESS = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:(?P<port>\d{1,5}))?(/[^\s?#]*)?", re.IGNORECASE)
+
+
 def _http(value: str) -> str:
-    address = urlsplit(value)
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise ValueError("must be an http:// or https:// address")
+    found = _ADDRESS.fullmatch(value)
+    if found is None or int(found["port"] or 0) > 65_535:
+        raise ValueError("must be an http:// or https:// address: host, port and path, nothing else")
     return value.rstrip("/")
 
 
@@ -131,7 +135,8 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = PREFIX + str(first["loc"][0]).upper()
             why = first["msg"].removeprefix("Value error, ")
-            raise SettingsError(f"{name}: {why} (it is {str(first['input'])[:80]!r})") from None
+            given = re.sub(r"//[^/]*@", "//***@", str(first["input"]))  # not a password into a log
+            raise SettingsError(f"{name}: {why} (it is {given[:80]!r})") from None
         limited = [name for name in cls.model_fields if name.endswith("_micros") and getattr(settings, name)]
         if settings.model and limited and None in (settings.price_in, settings.price_out):
             raise SettingsError(

@@ -282,6 +282,8 @@ def test_one_prefix_moves_all_images(render: Render) -> None:
         ({"settings": {"MODEL_KEY": "in plain sight"}}, "MODEL_KEY"),
         ({"secrets": {"DATABASE": {"name": "database"}}}, "/secrets/DATABASE"),
         ({"publicUrl": "desk.example"}, "/publicUrl"),
+        ({"publicUrl": "https://desk.example:port"}, "/publicUrl"),
+        ({"publicUrl": "https://word@desk.example"}, "/publicUrl"),
         ({"gateway": {"timeout": "forever"}}, "/gateway/timeout"),
         ({"telemetry": {"endpoint": "collector:4318"}}, "/telemetry/endpoint"),
         ({"telemetry": {"endpoint": "http://key@collector:4318"}}, "/telemetry/endpoint"),

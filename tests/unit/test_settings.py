@@ -21,10 +21,25 @@ def test_a_wrong_value_names_the_variable() -> None:
         Settings.from_env({"MESHWRIGHT_PORT": "eighty"})
 
 
-@pytest.mark.parametrize("peers", ["127.0.0.1:80", "ftp://x", "http://"])
+@pytest.mark.parametrize(
+    "peers",
+    [
+        *("127.0.0.1:80", "ftp://x", "http://", "http://[::1", "http://a:port", "http://a:99999"),
+        *("http://a http://b", "http://a;http://b", "http://a\nb", "http://a/?tenant=x", "http://a/#x"),
+        "http://user:word@a",
+    ],
+)
 def test_a_peer_needs_an_http_address(peers: str) -> None:
-    with pytest.raises(SettingsError, match="MESHWRIGHT_PEERS: must be an http:// or https:// address"):
+    with pytest.raises(
+        SettingsError, match="MESHWRIGHT_PEERS: must be an http:// or https:// address"
+    ) as said:
         Settings.from_env({"MESHWRIGHT_PEERS": peers})
+    assert "word" not in str(said.value), "a password is not told, either"
+
+
+@pytest.mark.parametrize("peer", ["http://[::1]:80", "HTTPS://desk_1.example.org:8400/a/b", "http://bücher"])
+def test_an_address_is_a_host_with_a_port_and_a_path(peer: str) -> None:
+    assert Settings.from_env({"MESHWRIGHT_PEERS": peer}).peers == (peer,)
 
 
 def test_every_setting_is_told_of_in_a_document() -> None:
