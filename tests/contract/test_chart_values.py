@@ -310,8 +310,13 @@ def test_a_wrong_value_is_refused_by_name(render: Render, values: Document, comp
             "minReplicas (9) is above maxReplicas (6)",
         ),
         ("orders", {"drain": {"preStopSeconds": 20}}, "drain.graceSeconds (30) must be at least"),
-        ("orders", {"settings": {"GRACE": "59.5"}}, "at least preStopSeconds + 62 for what is in flight"),
+        ("orders", {"settings": {"GRACE": "20.5"}}, "(settings.GRACE + 2) + 5: 33"),
         ("orders", {"gateway": {"enabled": True, "parentRefs": [{"name": "edge"}]}}, "publicUrl"),
+        (
+            "orchestrator",
+            {**OPEN, "settings": {"DEADLINE_MAX": "600"}},
+            "gateway.timeout (130s) is below settings.DEADLINE_MAX (600 seconds)",
+        ),
         ("orderbook", {"gateway": {"enabled": True}}, "a tool server is never exposed"),
         ("orchestrator", {"replicas": 2}, "set secrets.DATABASE"),
         ("orchestrator", {"autoscaling": {"enabled": True}}, "set secrets.DATABASE"),
@@ -338,6 +343,17 @@ def test_values_that_are_wrong_together_are_refused(
     with pytest.raises(helm_python.HelmError) as refusal:
         render(name, values)
     assert complaint in str(refusal.value)
+
+
+def test_who_gives_the_work_more_time_gives_the_pod_and_the_gateway_more(render: Render) -> None:
+    slow = {"settings": {"GRACE": "60", "DEADLINE_MAX": "600"}, "drain": {"graceSeconds": 72}}
+    release = by_kind(
+        render("orchestrator", {**OPEN, **slow, "gateway": {**OPEN["gateway"], "timeout": "11m"}})
+    )
+    assert settings_of(release).grace == 60
+    assert release["Deployment"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 72
+    for enough in ("600s", "0s", "1h"):
+        render("orchestrator", {**OPEN, **slow, "gateway": {**OPEN["gateway"], "timeout": enough}})
 
 
 def test_the_schema_offers_only_settings_that_a_process_knows() -> None:

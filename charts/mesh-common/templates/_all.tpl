@@ -44,10 +44,10 @@
 {{- if and (eq $v.protocol "a2a") (not $v.secrets.DATABASE) (include "mesh.many" .) -}}
 {{- fail "more than one replica needs a database that all can reach: set secrets.DATABASE, or stay with one replica" -}}
 {{- end -}}
-{{- $inFlight := $v.settings.GRACE | default 8 | float64 | ceil | int | add 2 -}}
-{{- $needed := add (int $v.drain.preStopSeconds) $inFlight 5 -}}
+{{- $leaving := add (ceil ($v.settings.GRACE | default "8" | float64)) 2 -}}
+{{- $needed := add (int $v.drain.preStopSeconds) $leaving 5 -}}
 {{- if lt (int $v.drain.graceSeconds) (int $needed) -}}
-{{- fail (printf "drain.graceSeconds (%d) must be at least preStopSeconds + %d for what is in flight + 5 (%d)" (int $v.drain.graceSeconds) $inFlight $needed) -}}
+{{- fail (printf "drain.graceSeconds (%d) must be at least preStopSeconds + %d for what is in flight (settings.GRACE + 2) + 5: %d" (int $v.drain.graceSeconds) $leaving $needed) -}}
 {{- end -}}
 {{- if $v.gateway.enabled -}}
 {{- if eq $v.protocol "mcp" -}}
@@ -58,6 +58,11 @@
 {{- end -}}
 {{- if not (and $v.gateway.parentRefs $v.publicUrl) -}}
 {{- fail "gateway.enabled needs gateway.parentRefs, and publicUrl: the address that the card shall name" -}}
+{{- end -}}
+{{- $deadline := $v.settings.DEADLINE_MAX | default "120" | float64 -}}
+{{- $patience := mulf (regexFind "[0-9]+" $v.gateway.timeout) (get (dict "ms" 0.001 "s" 1 "m" 60 "h" 3600) (regexFind "[a-z]+" $v.gateway.timeout)) -}}
+{{- if and (eq $v.protocol "a2a") $patience (lt $patience $deadline) -}}
+{{- fail (printf "gateway.timeout (%s) is below settings.DEADLINE_MAX (%g seconds): the gateway would give up before the mesh does" $v.gateway.timeout $deadline) -}}
 {{- end -}}
 {{- end -}}
 {{- if $v.ingress.enabled -}}
