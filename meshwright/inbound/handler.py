@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -87,16 +88,18 @@ class MeshRequestHandler(PushDesk):
         self.places = Places(settings.queue, settings.at_once)
         #: Whether a message whose turn cannot come in time is taken all the same, because it gets an answer without its work.
         self.patient = False
+        #: Seconds that a turn which is taken up again may have beyond its deadline.
+        self.revive = 0.0
         #: Whether a stranger's word on traces is taken: only where nobody is known.
         self.credulous = True
 
     async def on_message_send(self, params: SendMessageRequest, context: ServerCallContext) -> Message | Task:
         with told(context):
-            accepted = await self._accept(params, context)
+            accepted, by = await self._accept(params, context)
             task = accepted.snapshot.task
             if not params.configuration.return_immediately:
                 async with self._departures.minded(accepted.task_id, context):
-                    task = await self._settled(accepted)
+                    task = await self._settled(accepted, by)
         return apply_history_length(task, params.configuration)
 
     async def on_message_send_stream(
@@ -104,14 +107,14 @@ class MeshRequestHandler(PushDesk):
     ) -> AsyncGenerator[Streamed, None]:
         self._require_streaming()
         with told(context):
-            accepted = await self._accept(params, context)
+            accepted, by = await self._accept(params, context)
             snapshot = accepted.snapshot
             async with self._departures.minded(accepted.task_id, context, streams=True):
                 note(context, snapshot.version)
                 yield apply_history_length(snapshot.task, params.configuration)
                 if _is_settled(snapshot, accepted.turn):
                     return
-                async with aclosing(self._turn_of(accepted)) as happening:
+                async with aclosing(self._turn_of(accepted, by)) as happening:
                     async for version, event in happening:
                         if not isinstance(event, Message):
                             note(context, version)
@@ -182,7 +185,9 @@ class MeshRequestHandler(PushDesk):
             raise UnsupportedOperationError(message="the agent has no extended card")
         raise ExtendedAgentCardNotConfiguredError
 
-    async def _accept(self, params: SendMessageRequest, context: ServerCallContext) -> Accepted:
+    async def _accept(
+        self, params: SendMessageRequest, context: ServerCallContext
+    ) -> tuple[Accepted, Deadline]:
         validate_history_length(params.configuration)
         require_message(params.message)
         require_input_modes(params.message, self._input_modes)
@@ -208,9 +213,8 @@ class MeshRequestHandler(PushDesk):
             carried |= {pushes.LEGACY: ""}
         if params.configuration.accepted_output_modes:
             carried |= output_modes(params.configuration.accepted_output_modes)
-        return await self.worker.accept(
-            Ask(owner_of(context), caller, params.message, carried, by.remaining, push)
-        )
+        ask = Ask(owner_of(context), caller, params.message, carried, by.remaining, push)
+        return await self.worker.accept(ask), by
 
     def _require_place(self, by: Deadline, headers: dict[str, str]) -> None:
         """Raises Overloaded, before anything is stored. A message to a task that is there already relieves more than it costs."""
@@ -220,24 +224,35 @@ class MeshRequestHandler(PushDesk):
         if refusal is not None:
             raise refusal
 
-    async def _settled(self, accepted: Accepted) -> Task:
-        """The task once the message is worked off, wherever that happens; as it is, when this process has to stop."""
+    async def _settled(self, accepted: Accepted, by: Deadline) -> Task:
+        """The task once the message is worked off, wherever that happens; as it is, when this process has to stop, or waited too long."""
         if _is_settled(accepted.snapshot, accepted.turn):
             return accepted.snapshot.task
         task = await self.worker.settled(accepted)
         if task is not None:
             return task
-        async with aclosing(self._turn_of(accepted)) as happening:
+        async with aclosing(self._turn_of(accepted, by)) as happening:
             async for _ in happening:
                 pass
         return (await self.book.get(accepted.task_id, None)).task
 
-    async def _turn_of(self, accepted: Accepted) -> AsyncGenerator[tuple[int, Streamed], None]:
-        """What happens until the message is worked off and the task has come to rest, each with the version that it made."""
+    async def _turn_of(self, accepted: Accepted, by: Deadline) -> AsyncGenerator[tuple[int, Streamed], None]:
+        """What happens until the message is worked off and the task has come to rest, each with the version that it made.
+
+        For as long as that can take, a replica that dies over it included: where its end cannot be written, because the database is
+        full, nothing happens any more, and the task goes on without whoever waits.
+        """
         answered = accepted.snapshot.answered >= accepted.turn
+        at_most = by.remaining + self.revive + 3 * self._settings.lease
+        until = asyncio.get_running_loop().time() + at_most
         follow = self.book.follow(accepted.task_id, accepted.snapshot.version)
         async with aclosing(follow) as happening:  # type: ignore[type-var]
-            async for version, turn, event in happening:
+            while True:
+                try:
+                    async with asyncio.timeout_at(until):
+                        version, turn, event = await anext(happening)
+                except (TimeoutError, StopAsyncIteration):
+                    return
                 yield version, event
                 answered = answered or turn >= accepted.turn
                 if answered and isinstance(event, TaskStatusUpdateEvent) and event.status.state in SETTLED:

@@ -138,7 +138,7 @@ def a2a_app(
     handler = MeshRequestHandler(complete, settings, screen, ancestry)
     operations = Sanitised(handler)
     grpc = GrpcDoor(operations, complete, settings, identity.trust)
-    handler.patient = unheard is not None
+    handler.patient, handler.revive = unheard is not None, revive
     handler.credulous = not identity.trust.knows_somebody
     executor = Executor(
         *(work, settings, name, handler.places), revive=revive, unheard=unheard, operation=operation

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
 import httpx
 import pytest
-from a2a.types import GetTaskRequest, Message, Part, Role, SendMessageRequest
+from a2a.types import GetTaskRequest, Message, Part, Role, SendMessageRequest, TaskState
 from a2a.types.a2a_pb2_grpc import A2AServiceStub
 
 import agent_cards
@@ -76,11 +77,11 @@ class Server:
 
 
 @asynccontextmanager
-async def server() -> AsyncIterator[Server]:
+async def server(**more: Any) -> AsyncIterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    settings = Settings(grpc_port=port, database="memory:", public_url=ORIGIN, at_once=1, queue=1)
+    settings = Settings(grpc_port=port, database="memory:", public_url=ORIGIN, at_once=1, queue=1, **more)
     it = Server()
     identity, card = Keyring("agent").identity("agent"), agent_cards.load("orchestrator")
     app = a2a_app("agent", card, it.work, settings, identity, Readiness(), lifespan=it.life)
@@ -119,3 +120,26 @@ async def test_a_server_whose_store_is_away_says_503_and_when_to_come_back(strea
         with pytest.raises(grpc.aio.AioRpcError) as read:
             await it.stub.GetTask(GetTaskRequest(id="t"), metadata=METADATA)
         assert read.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_nobody_is_kept_waiting_for_an_end_that_cannot_be_written(streaming: bool) -> None:
+    async with server(deadline=0.3, lease=0.2) as it:
+        sent = asyncio.create_task(it.send(streaming=streaming))
+        await it.begun.wait()
+        disk = it.handler.book.database
+        await disk.execute("PRAGMA query_only = ON")  # all can be read, as on a full disk
+        it.go.set()
+        answer = await sent
+        assert answer.status_code == 200
+        assert "TASK_STATE_WORKING" in answer.text, "it is told as it stands, and can be asked for"
+        await disk.execute("PRAGMA query_only = OFF")
+        task_id = re.findall(r'"(?:id|taskId)":\s*"([0-9a-f]{32})"', answer.text)[0]
+        async with aclosing(it.handler.book.follow(task_id, 0)) as happening:  # type: ignore[type-var]
+            async for _ in happening:
+                pass
+        ended = (await it.handler.book.get(task_id, None)).task
+        assert ended.status.state != TaskState.TASK_STATE_WORKING, (
+            "it is ended as soon as that can be written"
+        )
