@@ -214,6 +214,15 @@ def test_memory_is_reserved_whole_and_cpu_is_not_capped(releases: dict[str, Rele
         assert "ephemeral-storage" in resources["limits"]
 
 
+def test_an_agent_has_room_for_the_tasks_that_it_keeps_in_its_pod(releases: dict[str, Release]) -> None:
+    for name, release in releases.items():
+        (home,) = [volume for volume in pod_of(release)["volumes"] if volume["name"] == "home"]
+        if MESH[name].kind == "a2a" and "emptyDir" in home:
+            assert home["emptyDir"] == {"sizeLimit": "1Gi"}
+            limit = container_of(release)["resources"]["limits"]["ephemeral-storage"]
+            assert int(limit.removesuffix("Mi")) > 1024, "the home, what is logged, and /tmp"
+
+
 def test_a_pod_has_time_to_leave_in_order(releases: dict[str, Release]) -> None:
     for release in releases.values():
         quiet = container_of(release)["lifecycle"]["preStop"]["sleep"]["seconds"]

@@ -119,6 +119,23 @@ def test_only_tool_servers_see_the_shop_and_wait_until_it_is_there() -> None:
     assert len(shops) == 1
 
 
+def test_what_an_agent_keeps_is_on_the_disk_and_its_own() -> None:
+    homes = {
+        name: [
+            mount.partition(":")[0] for mount in service["volumes"] if mount.endswith(":/var/lib/meshwright")
+        ]
+        for name, service in SERVED.items()
+        if MESH[name].kind == "a2a"
+    }
+    kept = [volume for (volume,) in homes.values()]
+    assert len(set(kept)) == len(homes), "its tasks are none of the others' business"
+    for name in homes:
+        assert settings_of(SERVED[name]).home == Path("/var/lib/meshwright")
+        assert not any("/var/lib/meshwright" in mount for mount in SERVED[name]["tmpfs"]), (
+            "as memory it is full after some thousand tasks, and takes no more until the first are old"
+        )
+
+
 def test_every_process_is_asked_whether_it_is_ready_and_given_time_to_leave() -> None:
     for service in SERVED.values():
         assert "/readyz" in service["healthcheck"]["test"][-1]

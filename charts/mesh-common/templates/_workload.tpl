@@ -151,7 +151,7 @@ tolerations: {{- toYaml . | nindent 2 }}
   {{- if include "mesh.keeps" . }}
   persistentVolumeClaim: {claimName: {{ .Chart.Name }}-home}
   {{- else }}
-  emptyDir: {sizeLimit: 128Mi}
+  emptyDir: {sizeLimit: 1Gi} # the tasks of MESHWRIGHT_RETENTION days; who needs more is evicted, and begins with none
   {{- end }}
 - name: identity
   projected:
