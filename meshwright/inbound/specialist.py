@@ -77,6 +77,8 @@ class Specialist:
         answer, instead, came = None, False, "failed"
         try:
             answer, instead = await self._answer(subtask, job, notebook, tools)
+            if asking.put is None:
+                _require_part(self._agent, answer)
             came = "answered"
         except MeshError as error:
             came = came_of(error)
@@ -220,6 +222,13 @@ def _in_words(asks: Asks) -> str:
         return asks.question.text
     assert asks.proposal is not None
     return f"proposes {asks.proposal.action}, and goes on when it is settled"
+
+
+def _require_part(agent: Agent, answer: object) -> None:
+    """Raises TypeError, which whoever wrote the playbook finds in their log."""
+    if not isinstance(answer, Part):
+        wanted, got = agent.answers.__name__, type(answer).__name__
+        raise TypeError(f"the playbook of {agent.name} must return a {wanted}; it returned: {got}")
 
 
 def _noted(answer: Part, why: str) -> Part:
