@@ -163,3 +163,10 @@ class Agent:
     answers: type[Part] = Finding
     isolation: Literal["task", "process"] = "task"
     proposes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.isolation not in (
+            "task",
+            "process",
+        ):  # else a slip of the pen would have it run among the others
+            raise ValueError(f"{self.name}: isolation is task or process, not {self.isolation!r}")

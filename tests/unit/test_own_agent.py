@@ -39,3 +39,10 @@ async def test_a_playbook_that_answers_with_no_finding_is_told_what_it_answered_
     assert "TypeError" not in told
     returned = type(wrong).__name__
     assert f"TypeError: the playbook of orders must return a Finding; it returned: {returned}" in caplog.text
+
+
+def test_a_misspelt_isolation_is_none_that_an_agent_can_have() -> None:
+    async def playbook(subtask: Subtask, job: Job) -> Any: ...
+
+    with pytest.raises(ValueError, match="isolation is task or process, not 'procces'"):
+        Agent("orders", playbook=playbook, isolation="procces")  # type: ignore[arg-type]
