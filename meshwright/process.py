@@ -49,10 +49,13 @@ def serve(name: str, agent: str) -> None:
             cradle = Cradle(name, lambda: _named(agent), settings)
 
     def build(settings: Settings) -> Starlette:
+        from meshwright.agent import Agent
         from meshwright.inbound.identity import load_identity
         from meshwright.inbound.server import agent_app
 
         found = _named(agent)
+        if not isinstance(found, Agent):
+            raise SettingsError(f"{agent} must be an Agent; it is: {type(found).__name__}")
         _require_name(found.name, name, agent)
         kept = found if cradle is None else cradle.isolated(found)
         return agent_app(kept, settings, load_identity(name, settings))
@@ -202,7 +205,10 @@ def _listener(settings: Settings) -> socket.socket:
 
 def _named(where: str) -> Any:
     module, _, attribute = where.partition(":")
-    return getattr(import_module(module), attribute)
+    found = import_module(module)
+    if not hasattr(found, attribute):
+        raise SettingsError(f"{module} has no {attribute or 'name'!r}: serve what is there, as module:NAME")
+    return getattr(found, attribute)
 
 
 def _require_name(found: str, name: str, where: str) -> None:

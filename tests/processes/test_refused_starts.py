@@ -69,3 +69,24 @@ def test_a_console_that_would_stand_open(tmp_path: Path) -> None:
     assert code == 2
     assert said.startswith("console: 0.0.0.0 can be reached from other machines")
     assert "meshwright keys person NAME" in said
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("", "billing.agent has no 'AGENT': serve what is there, as module:NAME"),
+        ("AGENT = print\n", "billing.agent:AGENT must be an Agent; it is: builtin_function_or_method"),
+        (
+            "from meshwright.agent import Agent\nAGENT = Agent('orders', playbook=print)\n",
+            "billing.agent:AGENT is called 'orders', and served as 'billing': one of the two is wrong",
+        ),
+        ("def (\n", "SyntaxError: invalid syntax"),
+    ],
+)
+def test_an_agent_of_ones_own_that_is_not_what_is_served(tmp_path: Path, code: str, words: str) -> None:
+    scaffold = [sys.executable, "-m", "meshwright.cli", "new", "agent", "billing"]
+    subprocess.run(scaffold, cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, check=True)
+    (tmp_path / "agents" / "billing" / "agent.py").write_text(code)
+    returned, said = last_words(tmp_path, "billing", PYTHONPATH=f"{ROOT}:{tmp_path / 'agents'}")
+    assert said in (words, f"billing: {words}")
+    assert returned != 0
