@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 CARD_PATH = "/.well-known/agent-card.json"
 #: Seconds one fetch of a card may take.
 FETCH_SECONDS = 3.0
+#: Characters of a card's ETag; a longer one is not sent back.
+LONGEST_TAG = 256
 #: Who offers a skill with this tag stands in for any skill that nobody else can answer; with `fallback:SKILL`, for that one, and first.
 FALLBACK_TAG = "fallback"
 #: The id of a task that nobody has.
@@ -143,9 +145,10 @@ class Directory:
             card = read_card(body, entry.url)
         except CardError as error:
             return self._refused(entry, str(error))
-        entry.card, entry.etag, entry.name = card, response.headers.get("etag", ""), card.name
-        entry.breaker.peer = card.name
-        entry._peer = None
+        tag = response.headers.get("etag", "")
+        entry.etag = tag if tag.isascii() and len(tag) <= LONGEST_TAG else ""
+        entry.card, entry.name = card, card.name
+        entry.breaker.peer, entry._peer = card.name, None
         entry.seen = self._clock()
         self._say(entry, "cold" if starting else "ready", starting)
         return None
