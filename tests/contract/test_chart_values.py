@@ -78,6 +78,22 @@ def test_the_open_route_leads_to_the_card_and_lets_in_the_gateway_and_the_consol
     ]
 
 
+SCRAPER: Document = {
+    "ports": [{"protocol": "TCP", "port": "http"}],
+    "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
+}
+
+
+@pytest.mark.parametrize("name", ["orders", "console"])
+def test_who_scrapes_metrics_is_let_in_beside_the_callers(render: Render, name: str) -> None:
+    def let_in(values: Document) -> list[Document]:
+        policy = by_kind(render(name, values))["NetworkPolicy"]
+        kubernetes_validate.validate(policy, "1.30", strict=True)
+        return list(policy["spec"]["ingress"])
+
+    assert let_in({"network": {"ingress": [SCRAPER]}}) == [SCRAPER, *let_in({})]
+
+
 def test_other_rules_make_other_pods(render: Render) -> None:
     def checksum(rules: str) -> str:
         values = {"policy": {"rules.cedar": rules}}
@@ -276,6 +292,7 @@ def test_one_prefix_moves_all_images(render: Render) -> None:
         ({"image": {"digest": "sha256:abc"}}, "/image/digest"),
         ({"resources": {"limits": {"memory": "256MB"}}}, "/resources/limits/memory"),
         ({"network": {"callers": ["Orchestrator_1"]}}, "/network/callers/0"),
+        ({"network": {"ingress": [{}]}}, "/network/ingress/0"),
         ({"network": {"calls": {"agents": {"orders": "8402"}}}}, "/network/calls/agents/orders"),
         ({"settings": {"DEADLINES": "30"}}, "DEADLINES"),
         ({"settings": {"DEADLINE": 30}}, "/settings/DEADLINE"),

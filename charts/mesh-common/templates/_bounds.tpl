@@ -25,8 +25,13 @@ spec:
   policyTypes: [Ingress, Egress]
   {{- $gateways := .Values.gateway.enabled | ternary .Values.gateway.parentRefs list }}
   {{- $controllers := .Values.ingress.enabled | ternary (list .Values.ingress.controller) list }}
-  {{- if or .Values.network.callers $gateways $controllers }}
+  {{- $callers := or .Values.network.callers $gateways $controllers }}
+  {{- if or $callers .Values.network.ingress }}
   ingress:
+    {{- with .Values.network.ingress }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- if $callers }}
     - ports: [{protocol: TCP, port: http}]
       from:
         {{- range .Values.network.callers }}
@@ -38,6 +43,7 @@ spec:
         {{- range $controllers }}
         - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: {{ . }}}}
         {{- end }}
+    {{- end }}
   {{- else }}
   ingress: []
   {{- end }}
