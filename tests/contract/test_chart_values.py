@@ -268,6 +268,15 @@ def test_a_process_can_be_taken_out_of_the_graph(render: Render) -> None:
         assert "//triage:" in peers
 
 
+def test_an_agent_of_somebody_else_is_called_by_its_address(render: Render) -> None:
+    theirs = ["https://fraud.example/agent", "http://parcels.logistics:8080"]
+    way_out = [{"to": [{"ipBlock": {"cidr": "10.9.0.0/16"}}]}]
+    values = {"network": {"calls": {"elsewhere": theirs}, "egress": way_out}}
+    assert settings_of(by_kind(render("orders", values))).peers == tuple(theirs)
+    peers = settings_of(by_kind(render("orchestrator", values))).peers
+    assert set(peers) == {*theirs, *settings_of(by_kind(render("orchestrator", {}))).peers}
+
+
 def test_one_prefix_moves_all_images(render: Render) -> None:
     documents = render("mesh", {"global": {"imagePrefix": "registry.example/team"}})
     workloads = [document for document in documents if document["kind"] in ("Deployment", "Job")]
@@ -293,6 +302,7 @@ def test_one_prefix_moves_all_images(render: Render) -> None:
         ({"resources": {"limits": {"memory": "256MB"}}}, "/resources/limits/memory"),
         ({"network": {"callers": ["Orchestrator_1"]}}, "/network/callers/0"),
         ({"network": {"ingress": [{}]}}, "/network/ingress/0"),
+        ({"network": {"calls": {"elsewhere": ["fraud.example"]}}}, "/network/calls/elsewhere/0"),
         ({"network": {"calls": {"agents": {"orders": "8402"}}}}, "/network/calls/agents/orders"),
         ({"settings": {"DEADLINES": "30"}}, "DEADLINES"),
         ({"settings": {"DEADLINE": 30}}, "/settings/DEADLINE"),
@@ -352,6 +362,7 @@ def test_a_wrong_value_is_refused_by_name(render: Render, values: Document, comp
         ("orders", {"telemetry": {"endpoint": "http://collector:4318"}}, "needs telemetry.egress"),
         ("mesh", {"global": {"telemetry": {"endpoint": "http://collector:4318"}}}, "needs telemetry.egress"),
         ("mesh", {"orders": {"replica": 2}}, "replica"),
+        ("orders", {"network": {"calls": {"elsewhere": ["http://a.b"]}}}, "needs network.egress"),
     ],
 )
 def test_values_that_are_wrong_together_are_refused(

@@ -79,6 +79,9 @@
 {{- if and $v.audit.claim (include "mesh.many" .) -}}
 {{- fail "audit.claim is a volume for one replica; with more, keep what they write to standard output (docs/audit.md)" -}}
 {{- end -}}
+{{- if and $v.network.calls.elsewhere (not $v.network.egress) -}}
+{{- fail (printf "network.calls.elsewhere (%s) needs network.egress: the network policy lets nothing out without a rule" (first $v.network.calls.elsewhere)) -}}
+{{- end -}}
 {{- $telemetry := include "mesh.telemetry" . | fromJson -}}
 {{- if and $telemetry.endpoint (not (or $telemetry.egress $v.network.egress)) -}}
 {{- fail (printf "telemetry.endpoint (%s) needs telemetry.egress: the network policy lets nothing out without a rule" $telemetry.endpoint) -}}

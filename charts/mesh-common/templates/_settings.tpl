@@ -9,7 +9,7 @@
 - {name: MESHWRIGHT_HOME, value: /var/lib/meshwright}
 - {name: MESHWRIGHT_KEY, value: /run/secrets/meshwright/key.json}
 - {name: MESHWRIGHT_TRUST, value: /run/secrets/meshwright/trust.json}
-{{- with include "mesh.urls" .Values.network.calls.agents }}
+{{- with join "," (concat (include "mesh.urls" .Values.network.calls.agents | splitList "," | compact) .Values.network.calls.elsewhere) }}
 - {name: MESHWRIGHT_PEERS, value: {{ . | quote }}}
 {{- end }}
 {{- with include "mesh.urls" .Values.network.calls.tools }}
