@@ -15,8 +15,10 @@ WORKDIR /src
 RUN python -m venv --without-pip /app
 # What others wrote first, so that a change to our own code does not fetch it again: without code the wheel is empty.
 COPY pyproject.toml README.md LICENSE constraints.txt ./
-RUN pip --python /app/bin/python install --no-cache-dir --constraint constraints.txt \
-      ".[${PROCESS:?name it with --build-arg PROCESS=...}${EXTRAS:+,$EXTRAS}]"
+# pip only warns of an extra that is not there, and the image would miss what its process imports.
+RUN grep -q "^${PROCESS:?name it with --build-arg PROCESS=...} = \[" pyproject.toml \
+    || { echo "name in pyproject.toml what it needs, as  $PROCESS = [\"meshwright[agent]\"]" >&2; exit 1; }
+RUN pip --python /app/bin/python install --no-cache-dir --constraint constraints.txt ".[$PROCESS${EXTRAS:+,$EXTRAS}]"
 COPY . .
 # An image holds its own process and no other; the shop's file is opened by the tool servers only.
 RUN if [ "$PROCESS" != mesh ]; then \

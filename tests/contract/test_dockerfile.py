@@ -59,6 +59,25 @@ def test_there_is_an_extra_for_every_image() -> None:
     assert {*MESH, "mesh", "postgres", "model"} <= set(extras)
 
 
+@pytest.mark.parametrize(
+    ("process", "complaint"),
+    [
+        ("orders", ""),
+        ("mesh", ""),
+        ("billing", 'name in pyproject.toml what it needs, as  billing = ["meshwright[agent]"]'),
+        ("", "name it with --build-arg PROCESS"),
+    ],
+)
+def test_a_process_that_has_no_extra_is_not_built(process: str, complaint: str) -> None:
+    (check,) = [rest for word, rest in instructions() if word == "RUN" and "grep" in rest]
+    environment = {"PATH": "/usr/bin:/bin", **({"PROCESS": process} if process else {})}
+    run = subprocess.run(
+        ["sh", "-c", check], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (run.returncode == 0) == (not complaint)
+    assert complaint in run.stderr
+
+
 def test_the_build_sees_all_that_is_shipped_and_no_more() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert lines[0] == "*"
