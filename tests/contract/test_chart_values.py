@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,55 @@ def test_one_prefix_moves_all_images(render: Render) -> None:
     assert {image.rsplit(":", 1)[0] for image in images} == {
         f"registry.example/team/{name}" for name in (*MESH, "mesh")
     }
+
+
+# --- an agent of one's own
+
+
+def own(shelf: Path, folder: Path, name: str, values: Document) -> list[Document]:
+    """What docs/deploy.md says of an agent of one's own: the chart of another under a new name, with values of its own."""
+    for each in ("mesh-common", "orders"):
+        shutil.copytree(
+            shelf / each, folder / each, symlinks=True, ignore=shutil.ignore_patterns("charts", "Chart.lock")
+        )
+    chart = (folder / "orders").rename(folder / "own")
+    about = (chart / "Chart.yaml").read_text()
+    (chart / "Chart.yaml").write_text(about.replace("name: orders", f"name: {name}"))
+    (chart / "values.yaml").write_text(yaml.safe_dump(values))
+    helm_python.dependency_update(str(chart))
+    with helm_python.Chart.load(str(chart)) as loaded:
+        files = loaded.render({}, name=name, namespace="desk")
+    return [document for text in files.values() for document in yaml.safe_load_all(text) if document]
+
+
+def test_an_agent_of_ones_own_has_a_chart_of_a_few_lines(shelf: Path, tmp_path: Path) -> None:
+    calls = {"agents": {"advisor": 8405}, "tools": {"orderbook": 8411}}
+    values = {"port": 8430, "network": {"callers": ["orchestrator"], "calls": calls}}
+    release = by_kind(own(shelf, tmp_path, "billing", values))
+    for document in release.values():
+        assert document["metadata"]["name"] == "billing"
+        kubernetes_validate.validate(document, "1.30", strict=True)
+    assert settings_of(release).peers == ("http://advisor:8405",)
+    pod = release["Deployment"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"].startswith("meshwright/billing:")
+    (identity,) = [volume for volume in pod["volumes"] if volume["name"] == "identity"]
+    assert identity["projected"]["sources"][0]["secret"]["name"] == "meshwright-key-billing"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "complaint"),
+    [
+        ("second_line", {"port": 8430}, 'no Service can be called "second_line"'),
+        ("b" * 60, {"port": 8430}, "at most 58"),
+        ("billing", {}, "on which port it listens"),
+    ],
+)
+def test_what_an_own_chart_lacks_is_said(
+    shelf: Path, tmp_path: Path, name: str, values: Document, complaint: str
+) -> None:
+    with pytest.raises(helm_python.HelmError) as refusal:
+        own(shelf, tmp_path, name, values)
+    assert complaint in str(refusal.value)
 
 
 # --- what is refused

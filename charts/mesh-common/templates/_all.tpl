@@ -38,6 +38,12 @@
 {{/* What the schema cannot say: values that are right alone and wrong together. */}}
 {{- define "mesh.refusals" -}}
 {{- $v := .Values -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]{0,56}[a-z0-9])?$" .Chart.Name) -}}
+{{- fail (printf "no Service can be called %q: the name of this chart is lower case letters, digits and -, at most 58" .Chart.Name) -}}
+{{- end -}}
+{{- if not $v.port -}}
+{{- fail "say in the chart's values.yaml on which port it listens: port" -}}
+{{- end -}}
 {{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
 {{- fail (printf "autoscaling.minReplicas (%d) is above maxReplicas (%d)" (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
 {{- end -}}
