@@ -32,14 +32,15 @@ def _split(value: Any) -> Any:
 _ADDRESS = re.compile(r"https?://(\[[0-9a-f:.]+\]|[\w.-]+)(:(?P<port>\d{1,5}))?(/[^\s?#]*)?", re.IGNORECASE)
 
 
-def _http(value: str) -> str:
+def http_address(value: str) -> str:
+    """`value`, without a slash at its end. Raises ValueError for what is no address."""
     found = _ADDRESS.fullmatch(value)
     if found is None or int(found["port"] or 0) > 65_535:
         raise ValueError("must be an http:// or https:// address: host, port and path, nothing else")
     return value.rstrip("/")
 
 
-Address = Annotated[str, AfterValidator(_http)]
+Address = Annotated[str, AfterValidator(http_address)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_split)]
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from meshwright.card import etag, stamped, to_json
+from meshwright.settings import http_address
 
 if TYPE_CHECKING:
     from a2a.types import AgentCard
@@ -41,12 +43,18 @@ def card_routes(card: AgentCard, public_url: str | None) -> list[Route]:
 
 
 def base_address(request: Request) -> str:
-    """The address this request was sent to, as its sender wrote it: X-Forwarded-Proto, -Host and -Prefix, else its own."""
+    """The address this request was sent to, as its sender wrote it: X-Forwarded-Proto, -Host and -Prefix, else its own.
+
+    Raises HTTPException (400) where that makes no address.
+    """
     headers = request.headers
     scheme = _first(headers.get("x-forwarded-proto")) or request.url.scheme
     host = _first(headers.get("x-forwarded-host")) or headers.get("host") or request.url.netloc
     prefix = _first(headers.get("x-forwarded-prefix")) or request.scope.get("root_path", "")
-    return f"{scheme}://{host}/{prefix.strip('/')}".rstrip("/")
+    try:
+        return http_address(f"{scheme}://{host}/{prefix.strip('/')}")
+    except ValueError:
+        raise HTTPException(400, "Host and X-Forwarded-* of this request make no address") from None
 
 
 def _first(value: str | None) -> str:

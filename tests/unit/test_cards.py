@@ -197,6 +197,23 @@ async def test_a_card_names_the_address_under_which_it_was_asked_for(
     assert [i["url"] for i in answer.json()["supportedInterfaces"]] == [base + "/", base + "/rest"]
 
 
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        *(("host", value) for value in ("[", "[::1", "a b", "a:99999")),
+        *(("x-forwarded-host", "["), ("x-forwarded-proto", "x:y"), ("x-forwarded-prefix", "/?q")),
+    ],
+)
+async def test_whoever_asks_for_a_card_at_what_is_no_address_is_told_so(header: str, value: str) -> None:
+    app = Starlette(routes=card_routes(parse_card(GOOD), None))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders:8402") as client:
+        answer = await client.get(PATH, headers={header: value})
+    assert (answer.status_code, answer.text) == (
+        400,
+        "Host and X-Forwarded-* of this request make no address",
+    )
+
+
 class Shelf:
     """A server of one card that can change, and counts how often it was sent whole."""
 
