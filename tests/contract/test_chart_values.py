@@ -21,8 +21,13 @@ MESH = {process.name: process for process in topology.load().processes}
 Document = dict[str, Any]
 Render = Callable[[str, Document], list[Document]]
 
+TO_DATABASE: Document = {
+    "ports": [{"protocol": "TCP", "port": 5432}],
+    "to": [{"ipBlock": {"cidr": "10.9.0.0/16"}}],
+}
 SCALED: Document = {
     "secrets": {"DATABASE": {"name": "meshwright-database", "key": "url"}},
+    "network": {"egress": [TO_DATABASE]},
     "autoscaling": {"enabled": True, "maxReplicas": 8},
 }
 OPEN: Document = {
@@ -197,7 +202,7 @@ def test_the_keys_of_the_audit_log_are_files_from_secrets_and_its_checkpoints_ou
     render: Render,
 ) -> None:
     secrets = {"key": {"name": "audit-key"}, "secret": {"name": "audit-hashes", "key": "hmac"}}
-    alone = {"secrets": SCALED["secrets"], "audit": {**secrets, "claim": "audit-anchor"}}
+    alone = {**SCALED, "autoscaling": {}, "audit": {**secrets, "claim": "audit-anchor"}}
     release = by_kind(render("orchestrator", {**alone, "settings": {"AUDIT_EVERY": "10"}}))
     settings = settings_of(release)
     pod = release["Deployment"]["spec"]["template"]["spec"]
@@ -412,7 +417,13 @@ def test_a_wrong_value_is_refused_by_name(render: Render, values: Document, comp
         ("orders", {"telemetry": {"endpoint": "http://collector:4318"}}, "needs telemetry.egress"),
         ("mesh", {"global": {"telemetry": {"endpoint": "http://collector:4318"}}}, "needs telemetry.egress"),
         ("mesh", {"orders": {"replica": 2}}, "replica"),
-        ("orders", {"network": {"calls": {"elsewhere": ["http://a.b"]}}}, "needs network.egress"),
+        (
+            "orders",
+            {"network": {"calls": {"elsewhere": ["http://a.b"]}}},
+            "network.calls.elsewhere needs network.egress",
+        ),
+        ("orders", {"secrets": SCALED["secrets"]}, "secrets.DATABASE needs network.egress"),
+        ("orders", {"settings": {"MODEL": "openai/desk"}}, "settings.MODEL needs network.egress"),
     ],
 )
 def test_values_that_are_wrong_together_are_refused(

@@ -85,8 +85,11 @@
 {{- if and $v.audit.claim (include "mesh.many" .) -}}
 {{- fail "audit.claim is a volume for one replica; with more, keep what they write to standard output (docs/audit.md)" -}}
 {{- end -}}
-{{- if and $v.network.calls.elsewhere (not $v.network.egress) -}}
-{{- fail (printf "network.calls.elsewhere (%s) needs network.egress: the network policy lets nothing out without a rule" (first $v.network.calls.elsewhere)) -}}
+{{- $outside := dict "secrets.DATABASE" $v.secrets.DATABASE "settings.MODEL" $v.settings.MODEL "network.calls.elsewhere" $v.network.calls.elsewhere -}}
+{{- range $what, $given := $outside -}}
+{{- if and $given (not $v.network.egress) -}}
+{{- fail (printf "%s needs network.egress: the network policy lets nothing out without a rule" $what) -}}
+{{- end -}}
 {{- end -}}
 {{- $telemetry := include "mesh.telemetry" . | fromJson -}}
 {{- if and $telemetry.endpoint (not (or $telemetry.egress $v.network.egress)) -}}
