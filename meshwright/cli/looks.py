@@ -82,9 +82,8 @@ def runs(
         emit(page)
     elif run:
         out().print(_request(page))
-        out().print(
-            reports.reply(str(page.get("reply") or ""), str(page.get("outcome") or page.get("state", "")))
-        )
+        said = page.get("reply") or page.get("why") or ""
+        out().print(reports.reply(str(said), str(page.get("outcome") or page.get("state", ""))))
         out().print(reports.explanation(page))
     elif not page.get("runs"):
         out().print('no runs yet: begin one with `meshwright ask "..."`', markup=False)

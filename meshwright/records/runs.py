@@ -165,13 +165,14 @@ async def end_with_task(
 
     `late` is what is told of one that has ended so before, and is written: it is sealed too.
     """
-    report = {"outcome": state, "why": why}
     rows = await tx.execute(
-        "UPDATE runs SET state=?, ended=EPOCH(), report=coalesce(report, ?) WHERE task_id=? AND ended IS NULL"
-        " RETURNING id, caller, correlation",
-        *(state, json.dumps(report), task_id),
+        "UPDATE runs SET state=?, ended=EPOCH() WHERE task_id=? AND ended IS NULL"
+        " RETURNING id, caller, correlation, report",
+        *(state, task_id),
     )
     for row in rows:
+        report = json.dumps(_cut_off(_run(row)["report"] or {}, state, why))
+        await tx.execute("UPDATE runs SET report=? WHERE id=?", report, row["id"])
         await withdraw(tx, row["id"], why, SELF)
         await decisions.write(tx, [_final(row, task_id, state, why)])
         await seal(tx, row["id"], task_id, state, SELF)
@@ -179,6 +180,18 @@ async def end_with_task(
         ended = await tx.execute("SELECT id FROM runs WHERE task_id=? AND state=?", task_id, state)
         for row in ended:
             await seal_late(tx, row["id"], task_id, state, SELF, map(decisions.digest_of, late))
+
+
+def _cut_off(report: dict[str, Any], state: str, why: str) -> dict[str, Any]:
+    """The report of a run that ended while it waited: what it had found and done, and that nobody is waited for any more."""
+    ended = {**report, "outcome": state, "why": why}
+    if "verdicts" in report:
+        ended["verdicts"] = [
+            {**row, "state": "called-off"} if row.get("state") == "waiting" else row
+            for row in report["verdicts"]
+        ]
+    ended.pop("asks", None)
+    return ended
 
 
 def _final(run: Row, task_id: str, state: str, why: str) -> Decision:

@@ -68,6 +68,9 @@ async def test_a_run_that_its_client_cancels_ends_with_its_reviews(start_team: A
         "canceled",
     )
     assert (review["outcome"], review.get("person")) == ("withdrawn", None)
+    report = chain["run"]["report"]
+    assert (report["outcome"], report["why"]) == ("canceled", "the client cancelled it")
+    assert [row["state"] for row in report["verdicts"]] == ["called-off"]
     assert chain["intact"] is True
 
 

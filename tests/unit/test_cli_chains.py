@@ -18,7 +18,7 @@ from meshwright.database import open_database
 from meshwright.inbound.identity import load_identity
 from meshwright.records import decisions
 from meshwright.records.decision import Decision
-from meshwright.records.runs import RunStore
+from meshwright.records.runs import RunStore, end_with_task
 from meshwright.settings import Settings
 from orchestrator.server import orchestrator_app
 from tests.unit.decided_run import DECISIONS
@@ -42,6 +42,8 @@ async def cli(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterat
     database = await open_database(url)
     store = RunStore(database)
     told = {"caller": "ann", "graph_version": "1"}
+    await store.start("run-ended", task_id="t-ended", request="stop", **told)
+    await database.write(lambda tx: end_with_task(tx, "t-ended", "canceled", "the client cancelled it"))
     await store.start("run-before", task_id="t-before", request="where is it?", **told)
     await store.start(NAMES["run"], task_id=NAMES["task"], request="cancel #W1 please", **told)
     await database.write(lambda tx: decisions.write(tx, rows))
@@ -79,6 +81,11 @@ async def test_the_last_run_is_traced_and_any_by_its_names(cli: Cli) -> None:
     assert "`meshwright runs` lists what is" in wrong
     assert "2 requests have 'e' in them: say more of the words, or an id" in (await cli("trace", "e"))[2]
     assert "no decisions are known of it" in (await cli("trace", "t-before"))[1]
+
+
+async def test_a_run_without_an_answer_says_why_it_has_none(cli: Cli) -> None:
+    code, said, _ = await cli("runs", "run-ended")
+    assert (code, "canceled" in said, "the client cancelled it" in said) == (0, True, True)
 
 
 async def test_for_machines_it_is_one_line_of_the_kinds_that_they_want(cli: Cli) -> None:
