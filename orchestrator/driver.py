@@ -208,7 +208,7 @@ class Driver:
             if not finished and incoming.by.expired:
                 # The time is up: the run must not look as if it went on. In every other case it does, here or elsewhere.
                 now = await self.graph.aget_state(config)
-                await self._failed(drive, {**fresh, **now.values})
+                await self._failed(drive, {**fresh, **now.values}, "the time was up")
         if "__interrupt__" in state:
             asked = put(state)
             put_to = {"asks": asked.model_dump(mode="json", exclude_none=True)} if asked else {}
@@ -216,7 +216,7 @@ class Driver:
             await self.store.save(key, summary["outcome"], summary, claim, drive.minutes)
             return await self._parked(key, summary)
         if not state.get("outcome"):
-            await self._failed(drive, state)
+            await self._failed(drive, state, "it came to no outcome")
             raise RuntimeError(f"run {key} ended without an outcome")
         return await self._end(drive, state)
 
@@ -227,9 +227,9 @@ class Driver:
         notes = _notes(summary) | ({"asks": asked.id} if asked is not None else {})
         return Outcome(data=summary, name="report", waits=words, notice=data, metadata=notes)
 
-    async def _failed(self, drive: Drive, state: Mapping[str, Any]) -> None:
-        await note_cut_off(drive, "the time was up")
-        summary = {**report(state), "outcome": "failed"}
+    async def _failed(self, drive: Drive, state: Mapping[str, Any], why: str) -> None:
+        await note_cut_off(drive, why)
+        summary = {**report(state), "outcome": "failed", "why": why}
         ended(drive.minutes, drive.run, summary)
         await self.store.save(drive.run, "failed", summary, drive.claim, drive.minutes)
 

@@ -54,6 +54,19 @@ async def test_a_run_that_is_done_ends_with_one_decision(start_team: Any) -> Non
     assert (held["outcome"], held["decisions"]) == ("done", len(own))
 
 
+async def test_what_a_request_was_not_answered_for_is_the_reason_of_its_end(start_team: Any) -> None:
+    async with start_team() as team:
+        said = []
+        for request in ("sing me a song", "paint t1 red"):
+            await team.report(request)
+            said += [row["reason"] for row in only(await chain_of(team), "final")]
+        team.mesh.down.add("http://orders")
+        await team.report("paint t1 blue")
+        said += [row["reason"] for row in only(await chain_of(team), "final")]
+    assert said[:2] == ["1 piece of it was not understood", "everything was answered"]
+    assert said[2].startswith("2 things are missing: stands in: Orders: cannot be reached")
+
+
 async def test_a_run_that_its_client_cancels_ends_with_its_reviews(start_team: Any) -> None:
     async with start_team() as team:
         message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "paint t2 gold"}]}
