@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from meshwright.cli.console import Missing, Trouble
+from meshwright.cli.entrance import segment
 from meshwright.explaining.plain import Document, rows, word
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ async def chain(mesh: Entrance, name: str = "") -> dict[str, Any]:
 
 async def of_run(mesh: Entrance, run: str) -> dict[str, Any]:
     """By the id of a run and nothing else. Raises Missing."""
-    page = await mesh.look(f"/runs/{quote(run, safe='')}/chain")
+    page = await mesh.look(f"/runs/{segment(run)}/chain")
     if not isinstance(page.get("decisions"), list):
         raise Trouble(f"{mesh.url} tells of no decisions: is it an older mesh? see `meshwright runs {run}`")
     return page

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import typer
 
@@ -211,6 +211,15 @@ def entrance(
     known = place.key(name).exists() or name != keys.OPERATOR
     token = (lambda audience: keys.bearer(place, name, audience)) if known else None
     return Entrance(address, token, running.entry if running else "", transport)
+
+
+def segment(name: str) -> str:
+    """A name that somebody gave as one part of a path. Raises Missing for what can be none: nothing is called like that."""
+    if "/" in name or not name.strip("."):
+        raise Missing(
+            f"nothing is called {name!r}: `meshwright runs` and `meshwright reviews` list what there is"
+        )
+    return quote(name, safe="")
 
 
 def _rpc(method: str, params: dict[str, Any]) -> dict[str, Any]:

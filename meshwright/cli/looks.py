@@ -6,13 +6,12 @@ import asyncio
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from meshwright.cli import reports
 from meshwright.cli.console import Json, emit, out, plain
-from meshwright.cli.entrance import UrlOption, entrance
+from meshwright.cli.entrance import UrlOption, entrance, segment
 from meshwright.cli.home import DEFAULT, HomeOption
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def runs(
     json_: Json = False,
 ) -> None:
     """The latest runs; or one run: its answer and how it came about."""
-    page = _look(home, url, f"/runs/{quote(run, safe='')}") if run else _look(home, url, "/runs", limit=limit)
+    page = _look(home, url, f"/runs/{segment(run)}") if run else _look(home, url, "/runs", limit=limit)
     if json_:
         emit(page)
     elif run:

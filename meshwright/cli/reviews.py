@@ -10,13 +10,12 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from meshwright.cli import keys
 from meshwright.cli.console import USAGE, Json, Trouble, emit, out, plain
-from meshwright.cli.entrance import Entrance, UrlOption, entrance
+from meshwright.cli.entrance import Entrance, UrlOption, entrance, segment
 from meshwright.cli.home import DEFAULT, HomeOption
 from meshwright.cli.sheet import call, fields, listed, sheet
 
@@ -170,7 +169,7 @@ def release(
 def _hold(review: str, what: str, who: str, url: str, home: Path, *, as_json: bool) -> None:
     async def work(mesh: Entrance) -> dict[str, Any]:
         page = await _one(mesh, review)
-        return await mesh.tell(f"/reviews/{quote(page['id'], safe='')}/{what}", {})
+        return await mesh.tell(f"/reviews/{segment(page['id'])}/{what}", {})
 
     page = _ask(work, home, url, who)
     if as_json:
@@ -197,11 +196,11 @@ async def _one(mesh: Entrance, review: str) -> dict[str, Any]:
         if len(found) > 1:
             raise Trouble(f"{len(found)} reviews begin with {review!r}: give more of the id")
         review = found[0] if found else review
-    return await mesh.look(f"/reviews/{quote(review, safe='')}")
+    return await mesh.look(f"/reviews/{segment(review)}")
 
 
 async def _say(mesh: Entrance, review: str, decision: str, **word: Any) -> dict[str, Any]:
-    return await mesh.tell(f"/reviews/{quote(review, safe='')}", {"decision": decision, **word})
+    return await mesh.tell(f"/reviews/{segment(review)}", {"decision": decision, **word})
 
 
 def _hash(page: dict[str, Any]) -> str:

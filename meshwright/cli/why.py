@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, Annotated, Any
-from urllib.parse import quote
 
 import typer
 
@@ -13,7 +12,7 @@ from meshwright.cli import keys
 from meshwright.cli.chains import ENOUGH, chain
 from meshwright.cli.console import Json, Missing, Trouble, emit, out
 from meshwright.cli.decided import MARKS, below, flat
-from meshwright.cli.entrance import Entrance, UrlOption, entrance
+from meshwright.cli.entrance import Entrance, UrlOption, entrance, segment
 from meshwright.cli.home import DEFAULT, HomeOption
 from meshwright.cli.trace import notes
 from meshwright.explaining.plain import duration, many, members, part, rows, word
@@ -107,7 +106,7 @@ async def found(mesh: Entrance, action: str, name: str) -> tuple[dict[str, Any],
     if name:
         return _one_of(await chain(mesh, action), name)
     try:
-        page = await mesh.look(f"/actions/{quote(action, safe='')}")
+        page = await mesh.look(f"/actions/{segment(action)}")
         return await chain(mesh, word(page, "run")), word(page, "action") or action
     except Missing:
         pass

@@ -45,7 +45,7 @@ async def cli(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterat
     await store.start("run-ended", task_id="t-ended", request="stop", **told)
     await database.write(lambda tx: end_with_task(tx, "t-ended", "canceled", "the client cancelled it"))
     await store.start("run-before", task_id="t-before", request="where is it?", **told)
-    await store.start(NAMES["run"], task_id=NAMES["task"], request="cancel #W1 please", **told)
+    await store.start(NAMES["run"], task_id=NAMES["task"], request="cancel #W1 and/or #W2 please", **told)
     await database.write(lambda tx: decisions.write(tx, rows))
     await database.close()
     settings = Settings(
@@ -73,7 +73,7 @@ async def cli(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterat
 
 
 async def test_the_last_run_is_traced_and_any_by_its_names(cli: Cli) -> None:
-    for name in ((), (NAMES["run"],), (NAMES["task"],), ("run-of",), ("#W1 please",)):
+    for name in ((), (NAMES["run"],), (NAMES["task"],), ("run-of",), ("#W2 please",), ("and/or",)):
         code, said, _ = await cli("trace", *name)
         assert (code, "run run-of-ann" in said, "11 decisions of 2 agents" in said) == (0, True, True), name
     code, _, wrong = await cli("trace", "nothing-like-it")
@@ -86,6 +86,15 @@ async def test_the_last_run_is_traced_and_any_by_its_names(cli: Cli) -> None:
 async def test_a_run_without_an_answer_says_why_it_has_none(cli: Cli) -> None:
     code, said, _ = await cli("runs", "run-ended")
     assert (code, "canceled" in said, "the client cancelled it" in said) == (0, True, True)
+
+
+async def test_what_cannot_be_an_id_is_looked_for_in_words_and_then_not_known(cli: Cli) -> None:
+    for command in (["trace"], ["why"], ["runs"], ["reviews", "show"], ["reviews", "claim"]):
+        for name in ("a/b", "..", "../reviews"):
+            code, said, wrong = await cli(*command, name)
+            assert (code, said, wrong.count("\n")) == (1, "", 1), (command, name)
+            assert repr(name) in wrong
+            assert "`meshwright r" in wrong, "where to find one that there is"
 
 
 async def test_for_machines_it_is_one_line_of_the_kinds_that_they_want(cli: Cli) -> None:
