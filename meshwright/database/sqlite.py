@@ -245,6 +245,7 @@ def _connection(path: str) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     # One instant for a whole statement: SQLite asks once for all the places where it stands.
     connection.create_function("EPOCH", 0, time.time, deterministic=True)
+    connection.create_function("lower", 1, str.lower, deterministic=True)  # its own knows A to Z and no more
     return connection
 
 

@@ -84,6 +84,15 @@ async def test_a_place_that_no_page_gave_is_refused(
     await database.close()
 
 
+async def test_words_are_found_in_any_script_however_they_are_capitalised(database: Database) -> None:
+    await begin(database, 1, "ÜBERGRÖSSE: wo ist mein Ärmel?")
+    await begin(database, 2, "ГДЕ МОЙ ЗАКАЗ?")
+    for words in ("ÜBERGRÖSSE", "übergrösse", "Ärmel", "ärmel"):
+        assert await all_pages(RunStore(database), 5, text=words) == ["r1"], words
+    for words in ("ЗАКАЗ", "заказ"):
+        assert await all_pages(RunStore(database), 5, text=words) == ["r2"], words
+
+
 async def test_what_is_told_of_a_cancelled_run_after_its_end_is_sealed_too(database: Database) -> None:
     await begin(database, 1, "paint it")
     await database.write(lambda tx: end_with_task(tx, "task-1", "canceled", "the client cancelled it"))
