@@ -91,7 +91,7 @@ def _call(step: Step, most: int) -> Iterator[Point]:
         yield Point("Asked with" if step.kind == "tool_call" else "What exactly", plain.prose(given, most))
     if call and call.result is not None:
         yield Point("It returned", plain.prose(call.result, most))
-    if call and call.error:
+    if call and call.error and step.said.outcome != "called-off":
         yield Point("It failed", plain.text(call.error, 400), "bad")
 
 

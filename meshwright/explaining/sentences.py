@@ -103,7 +103,8 @@ def reason_of(step: Step, most: int = 1_000) -> str:
     whole_plan = (
         step.kind == "plan" and said.outcome == "planned" and said.selected and not said.more.get("nobody")
     )
-    failed_read = step.kind == "tool_call" and said.call and said.call.error
+    error = said.call.error if said.call and step.kind == "tool_call" else ""
+    failed_read = error and (said.outcome != "called-off" or said.reason == error)
     return "" if whole_plan or failed_read else text(said.reason, most)
 
 
@@ -170,6 +171,8 @@ def _tool_call(step: Step) -> str:
     said = step.said
     tool = one_line(said.call.tool if said.call else said.selected, 80) or "a tool"
     error = said.call.error if said.call else ""
+    if said.outcome == "called-off":
+        return f"{who(said.agent)} asked {tool} and {_came(step)}"
     failed = f", which failed: {one_line(said.reason or error, 300)}" if error else ""
     return f"{who(said.agent)} read {tool}{failed}"
 

@@ -50,6 +50,8 @@ def came_of(error: BaseException) -> str:
 
 def words_of(error: BaseException) -> str:
     """What may be said of an error: its words, if it is one of the mesh; of any other only its kind."""
+    if isinstance(error, asyncio.CancelledError):
+        return "nobody waited for the answer any more"
     return str(error) if isinstance(error, MeshError) else type(error).__name__
 
 

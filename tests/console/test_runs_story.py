@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from meshwright.explaining import plain, sentences
+from meshwright.explaining.points import points
 from meshwright.explaining.steps import Step
 from meshwright.explaining.steps import step as read
 from meshwright.explaining.story import Story, story
@@ -131,6 +132,8 @@ def test_a_story_of_hundreds_of_steps_says_how_many_it_leaves_to_the_run() -> No
         ("review", {"outcome": "of tomorrow", "selected": "paint", "person": "ann"}, "ann said “of tomorrow” of paint"),
         ("tool_call", {"outcome": "failed", "reason": "nobody of that name", "call": {"tool": "look_at", "error": "ToolRefused"}},
          "orchestrator read look_at, which failed: nobody of that name"),
+        ("tool_call", {"outcome": "called-off", "reason": "CancelledError", "call": {"tool": "look_at", "error": "CancelledError"}},
+         "orchestrator asked look_at and called it off"),
         ("model_call", {"outcome": "timed-out", "selected": "gpt-9", "tokens_in": 5}, "orchestrator asked the model gpt-9 and got no answer in time: 5 tokens"),
         ("telepathy", {"outcome": "felt"}, "orchestrator decided something of a kind that is not known here (telepathy): felt"),
         ("effect", {"outcome": "unknown", "selected": "paint"}, "paint may or may not have been carried out: the tool did not say"),
@@ -140,6 +143,11 @@ def test_a_story_of_hundreds_of_steps_says_how_many_it_leaves_to_the_run() -> No
 )  # fmt: skip
 def test_a_decision_is_one_sentence(kind: str, more: dict[str, Any], sentence: str) -> None:
     assert sentences.sentence(step(kind, **more)) == sentence
+
+
+def test_what_was_called_off_has_not_failed() -> None:
+    off = step("tool_call", outcome="called-off", call={"tool": "look_at", "error": "CancelledError"})
+    assert [point.label for point in points(off)] == []
 
 
 @pytest.mark.parametrize("kind", get_args(Kind))

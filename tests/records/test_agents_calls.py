@@ -90,6 +90,7 @@ async def test_a_read_that_is_called_off_with_its_turn_was_made(start_house: Any
             await house.ask(seconds=0.4)
         rows = await house.kept("tool_call")
         assert [row["outcome"] for row in rows] in (["called-off"], ["timed-out"])
+        assert "Error" not in rows[0]["reason"], "a person reads it"
         ear.hung("execute_tool", rows)
 
 
