@@ -129,7 +129,7 @@ def short_of_budget(
         outcome="cut" if granted.tokens else "refused",
         selected=peer,
         tokens_given=granted.tokens,
-        reason="the run, or its caller's day, has no more left",
+        reason="all else of the run, or of its caller's day, is spent or held for calls that were made before",
         more=more,
         **about,
     )

@@ -175,6 +175,9 @@ async def test_who_gets_less_than_their_share_of_the_money_is_said_with_how_much
         ("Triage", "refused"),
         ("Orders", "refused"),
     }
+    assert all("spent or held" in row["reason"] for row in refused), (
+        "of an agent that never answered it is held"
+    )
     routes = {row["id"] for row in only(chain, "route")}
     assert {row["parent"] for row in refused} <= routes
     assert chain["run"]["state"] == "done", "a playbook needs none"
