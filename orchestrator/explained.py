@@ -15,6 +15,7 @@ from meshwright.records.decision import Call, Omitted
 from meshwright.records.redact import PERSONAL, field_name, keyed, reason, shown
 from meshwright.records.runs import SELF
 from orchestrator.told import about_somebody
+from orchestrator.work import lacking
 
 if TYPE_CHECKING:
     from meshwright.budget import Amount
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.work import Drive
 
 _OUTCOMES = {"apply": "allow", "review": "review", "reject": "block"}
-#: Gaps that the last row names, and those of them that its reason does.
-GAPS, NAMED = 16, 3
+#: Gaps that the last row names.
+GAPS = 16
 #: Characters of a text in what ends a request that is no text but a name.
 SHORT = 24
 
@@ -277,7 +278,7 @@ def ended(minutes: Minutes, run: str, summary: Mapping[str, Any]) -> str:
         key=run,
         outcome=summary["outcome"],
         selected=summary["topic"][:80],
-        reason="everything was answered" if summary["outcome"] == "done" else _lacking(summary),
+        reason="everything was answered" if summary["outcome"] == "done" else lacking(summary),
         micros=usage.get("micros", 0),
         more={
             "reply_characters": len(summary["reply"]),
@@ -292,21 +293,6 @@ def ended(minutes: Minutes, run: str, summary: Mapping[str, Any]) -> str:
             "tokens": usage.get("tokens", 0),
         },
     )
-
-
-def _lacking(summary: Mapping[str, Any]) -> str:
-    """Why a request was not answered whole: what ended it, what was not understood, what is missing and why."""
-    gaps, unread = summary["gaps"], len(summary["unread"])
-    undone = sum(verdict["state"] == "rejected" for verdict in summary["verdicts"])
-    counted = (
-        (unread, "piece of it was not understood", "pieces of it were not understood"),
-        (undone, "change was not made", "changes were not made"),
-        (len(gaps), "thing is missing", "things are missing"),
-    )
-    said = [str(summary["why"])] if summary.get("why") else []
-    said += [f"{count} {one if count == 1 else more}" for count, one, more in counted if count]
-    named = list(dict.fromkeys(gap["why"][:120] for gap in gaps))[:NAMED]
-    return "; ".join(said) + (f": {'; '.join(named)}" if named else "")
 
 
 def _arguments(proposed_by: str, arguments: Mapping[str, Any]) -> Any:

@@ -36,6 +36,8 @@ GRAPH_VERSION = "1"
 
 #: How often a request may be planned again with the results of what was applied.
 MAX_ROUNDS = 2
+#: Gaps that the reason of the last decision names.
+NAMED = 3
 
 
 class Work(TypedDict, total=False):
@@ -173,6 +175,20 @@ def report(work: Mapping[str, Any], *, waiting: bool = False) -> dict[str, Any]:
             {why for part in (work, *work.get("steps", [])) for why in part.get("degraded", ())}
         ),
     }
+
+
+def lacking(summary: Mapping[str, Any]) -> str:
+    """Why a request was not answered whole: what ended it, what was not understood, what was not made, what is missing and why."""
+    gaps, undone = summary["gaps"], [row for row in summary["verdicts"] if row["state"] == "rejected"]
+    said = [str(summary["why"])] if summary.get("why") else []
+    for count, one, more in (
+        (len(summary["unread"]), "piece was not understood", "pieces were not understood"),
+        (len(undone), "change was not made", "changes were not made"),
+        (len(gaps), "thing is missing", "things are missing"),
+    ):
+        said += [f"{count} {one if count == 1 else more}"] if count else []
+    named = list(dict.fromkeys(gap["why"][:120] for gap in gaps))[:NAMED]
+    return "; ".join(said) + (f": {'; '.join(named)}" if named else "")
 
 
 @dataclass(slots=True)

@@ -63,7 +63,7 @@ async def test_what_a_request_was_not_answered_for_is_the_reason_of_its_end(star
         team.mesh.down.add("http://orders")
         await team.report("paint t1 blue")
         said += [row["reason"] for row in only(await chain_of(team), "final")]
-    assert said[:2] == ["1 piece of it was not understood", "everything was answered"]
+    assert said[:2] == ["1 piece was not understood", "everything was answered"]
     assert said[2].startswith("2 things are missing: stands in: Orders: cannot be reached")
 
 
