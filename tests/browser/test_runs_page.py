@@ -252,9 +252,9 @@ async def test_a_wrong_answer_for_want_of_context_is_traced_to_what_was_left_out
 @pytest.mark.parametrize(
     ("size", "dark", "names"),
     [
-        (DESK, False, ("list", "none", "run", "why", "waiting")),
+        (DESK, False, ("list", "none", "run", "why", "waiting", "long")),
         (DESK, True, ("list", "stand-in", "unfolded")),
-        (PHONE, True, ("list", "stand-in", "why")),
+        (PHONE, True, ("list", "stand-in", "why", "long")),
     ],
     ids=["light", "dark", "phone"],
 )
@@ -262,6 +262,9 @@ async def test_the_pages_have_no_fault_that_axe_finds(
     team: Team, look: Look, size: tuple[int, int], dark: bool, names: tuple[str, ...]
 ) -> None:
     run = (await team.ask("paint t1 red"))["id"]
+    long = (await team.ask("paint t1 green " + "and then tell me what it looks like, " * 100 + "W" * 500))[
+        "id"
+    ]
     await team.park("paint t2 red")
     team.mesh.down.add("http://orders")
     lost = (await team.ask("paint t1 blue"))["id"]
@@ -275,6 +278,7 @@ async def test_the_pages_have_no_fault_that_axe_finds(
         "why": f"/runs/{run}/why",
         "waiting": await sight.page.get_by_role("link", name="paint t2 red").get_attribute("href"),
         "stand-in": f"/runs/{lost}",
+        "long": f"/runs/{long}",
     }
     for name in names:
         await sight.go(paths[name])
