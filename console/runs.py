@@ -35,6 +35,7 @@ STATES = {
     "degraded": "Degraded",
     "escalated": "Escalated",
     "failed": "Failed",
+    "canceled": "Cancelled",
 }
 
 

@@ -122,6 +122,12 @@ async def test_the_list_passes_on_what_it_is_asked_for_and_leads_to_the_next_pag
     assert text.count("paint t1 red") == 2
 
 
+async def test_cancelled_runs_can_be_looked_for(desk: Desk) -> None:
+    desk.said["/runs"] = {"runs": [listed("r1", state="canceled", outcome="canceled")], "next": ""}
+    assert 'href="/runs?state=canceled" aria-current="true"' in await desk.see("/runs?state=canceled")
+    assert desk.asked[-1].params["state"] == "canceled"
+
+
 async def test_the_list_is_not_sent_again_while_nothing_has_changed(desk: Desk) -> None:
     desk.said["/runs"] = {"runs": [listed("r1")], "next": ""}
     first = await desk.http.get("http://127.0.0.1/runs/list")
