@@ -104,8 +104,10 @@ class Mesh:
 
 
 def segment(text: str) -> str:
-    """A name as one part of a path, whatever stands in it."""
-    return quote(text, safe="") if text.strip(".") else quote(text, safe="").replace(".", "%2E")
+    """A name as one part of a path. Raises NotFound for nothing but dots: that is a way through the tree, however it is written."""
+    if not text.strip("."):
+        raise NotFound("nothing is called like that")
+    return quote(text, safe="")
 
 
 async def _body(response: httpx.Response) -> bytes:

@@ -120,7 +120,13 @@ def test_an_address_is_shown_without_its_password() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "part"), [("a/b", "a%2Fb"), ("..", "%2E%2E"), ("a b?", "a%20b%3F"), ("", ""), ("r1.x", "r1.x")]
+    ("text", "part"), [("a/b", "a%2Fb"), ("a b?", "a%20b%3F"), ("r1.x", "r1.x"), ("..a", "..a")]
 )
 def test_a_name_is_one_part_of_a_path(text: str, part: str) -> None:
     assert segment(text) == part
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "..."])
+def test_what_would_be_a_step_in_a_path_is_no_name(text: str) -> None:
+    with pytest.raises(NotFound):
+        segment(text)

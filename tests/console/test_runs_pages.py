@@ -152,6 +152,12 @@ async def test_a_run_that_is_not_there_is_said_to_be_not_there(desk: Desk) -> No
     assert "this run has no such action" in await desk.see("/runs/r1/why/a9", 404)
 
 
+@pytest.mark.parametrize("path", ["/runs/%2e%2e", "/runs/%2e/why/a1", "/reviews/%2e%2e", "/audit/%2e%2e"])
+async def test_no_name_leads_to_another_page_of_the_mesh(desk: Desk, path: str) -> None:
+    assert "There is no such" in await desk.see(path, 404)
+    assert {url.path for url in desk.asked} <= {"/livez"}
+
+
 async def test_a_run_of_before_there_were_decisions_is_shown_with_what_there_is(desk: Desk) -> None:
     desk.said["/runs/r1/chain"] = chain(report=None, state="failed")
     text = await desk.see("/runs/r1")
