@@ -65,8 +65,13 @@ def err() -> Console:
 
 
 def emit(document: Any) -> None:
-    """One line of JSON on standard output."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+    """One line of JSON on standard output; with escapes where that has not all of its characters."""
+    line = json.dumps(document, ensure_ascii=False, default=str)
+    try:
+        line.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        line = json.dumps(document, default=str)
+    sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 

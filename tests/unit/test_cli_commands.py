@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,28 @@ def test_what_can_go_wrong_is_one_line_with_a_way_out(
     out, err = capsys.readouterr()
     assert said in err
     assert (err.count("\n"), out) == (1, "")
+
+
+def cli(*arguments: str, home: Path, **started: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "meshwright.cli", *arguments, "--home", str(home)]
+    kept = {"text": True, "stderr": subprocess.PIPE, "check": False, **started}
+    return subprocess.run(command, **kept)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+@pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"]])
+def test_an_answer_that_cannot_be_written_is_one_line(arguments: list[str], tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = cli(*arguments, home=tmp_path, stdout=full)
+    assert (done.returncode, done.stderr) == (1, "error: cannot write the answer: No space left on device\n")
+
+
+def test_a_terminal_without_a_character_shows_its_escape_and_machines_read_it(tmp_path: Path) -> None:
+    home = tmp_path / "für 👩"
+    ascii_only = {"stdout": subprocess.PIPE, "env": {**os.environ, "PYTHONIOENCODING": "ascii"}}
+    assert "\\u2713 settings" in cli("doctor", home=home, **ascii_only).stdout
+    page = json.loads(cli("doctor", "--json", home=home, **ascii_only).stdout)
+    assert f"{home} is not there yet" in [check["says"] for check in page["checks"]]
 
 
 def test_a_misspelt_setting_is_found_before_anything_starts(
