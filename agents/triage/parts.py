@@ -16,6 +16,9 @@ from triage.requests import Request
 
 #: Skills that tell anybody what they tell: no identity is needed.
 OPEN_TO_ALL = ("policy-answer", "product-answer")
+#: Pieces that were not understood, and characters of one, at most; and how many stand for those at the end, if there are more: room for
+#: what is left of a request.
+MOST, LONGEST, LAST = 64, 8_000, 4
 _WANTING = re.compile(r"^you (?:also |would |just )*(?:want|wish|like|need) to ", re.IGNORECASE)
 
 
@@ -65,7 +68,7 @@ class Parts:
             details=dict(self.subject),
             critical=True,
         )  # fmt: skip
-        unread = [_short(piece) for piece in unread]
+        unread = _bounded([_short(piece) for piece in unread])
         return Split(topic=self._topic(), subject=self.subject, subtasks=[who, *tasks], unread=unread)
 
     def _of(self, *kinds: str) -> list[dict[str, Any]]:
@@ -87,6 +90,15 @@ class Parts:
 def _short(words: str) -> str:
     """`You want to cancel it` → `cancel it`: nobody wants to be told what they want."""
     return _WANTING.sub("", words)
+
+
+def _bounded(pieces: list[str]) -> list[str]:
+    """All of them, in as many and as long pieces as a split may have: what is too long is cut, the last ones stand together."""
+    cut = [piece[at : at + LONGEST] for piece in pieces for at in range(0, len(piece) or 1, LONGEST)]
+    if len(cut) <= MOST:
+        return cut
+    rest = "\n".join(cut[MOST - LAST :])
+    return cut[: MOST - LAST] + [rest[at : at + LONGEST] for at in range(0, len(rest), LONGEST)]
 
 
 def _asked(questions: list[Question]) -> list[dict[str, str]]:

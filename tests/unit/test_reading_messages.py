@@ -212,3 +212,11 @@ def test_an_instruction_is_not_taken_for_a_question_or_a_mood(order: str) -> Non
 
 def test_a_second_identity_is_for_a_person() -> None:
     assert split(WHO + "I am Bob Stone in zip code 54321. I want to return the lamp.").unread
+
+
+@pytest.mark.parametrize("text", ["blah blub. " * 1800, "word " * 4000, "W" * 20_000, "zip 12345.\n" * 1800])
+def test_all_of_a_long_text_that_is_not_understood_is_unread(text: str) -> None:
+    read = split(text)
+    left = "".join(read.unread)
+    assert len(left) > len(text) * 0.8
+    assert [part.id for part in read.subtasks] == ["identify"]
