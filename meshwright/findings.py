@@ -26,9 +26,12 @@ MAX_ARGUMENTS = 16_384
 
 
 class Part(BaseModel):
-    """Base of the data parts: unknown fields are refused, so that a typo is an error and not a silence."""
+    """Base of the data parts: unknown fields are refused, so that a typo is an error and not a silence.
 
-    model_config = ConfigDict(extra="forbid")
+    An error that goes into a log names the field, and not what stood there: that may be a customer's words.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class Evidence(Part):

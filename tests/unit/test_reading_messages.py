@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from meshwright.findings import Split
 from triage.agent import split
@@ -220,3 +221,9 @@ def test_all_of_a_long_text_that_is_not_understood_is_unread(text: str) -> None:
     left = "".join(read.unread)
     assert len(left) > len(text) * 0.8
     assert [part.id for part in read.subtasks] == ["identify"]
+
+
+def test_what_is_too_long_for_a_split_is_not_said_to_a_log() -> None:
+    with pytest.raises(ValidationError) as wrong:
+        Split(unread=["I am Ada Byron"] * 65)
+    assert "Ada" not in str(wrong.value)
