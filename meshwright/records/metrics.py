@@ -187,9 +187,9 @@ def exposition(sources: Iterable[Source]) -> str:
 def _line(sample: Sample) -> str:
     labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in sample.labels)
     return (
-        f"{sample.name}{{{labels}}} {float(sample.value):g}"
+        f"{sample.name}{{{labels}}} {float(sample.value):.15g}"
         if labels
-        else f"{sample.name} {float(sample.value):g}"
+        else f"{sample.name} {float(sample.value):.15g}"
     )
 
 

@@ -92,6 +92,13 @@ def test_a_name_from_outside_cannot_break_the_format() -> None:
     assert list(told(text).values()) == [1]
 
 
+def test_a_count_of_millions_is_told_to_the_last_one() -> None:
+    counts = (1_234_567, 987_654_321_012, 0.25)
+    told = exposition([lambda: [Sample("meshwright_model_micros_total", count) for count in counts]])
+    values = [line.rsplit(" ", 1)[1] for line in told.splitlines() if not line.startswith("#")]
+    assert [float(value) for value in values] == list(counts)
+
+
 def test_two_sources_of_one_family_are_told_together() -> None:
     breakers = [Breaker("http://a"), Breaker("http://b")]
     text = exposition([lambda b=b: of_target(b, Retries()) for b in breakers])  # type: ignore[misc]
