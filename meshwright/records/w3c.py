@@ -16,7 +16,11 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 
 _TRACEPARENT = re.compile(r"\s*([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?\s*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-#: Of a baggage that is larger, or has more members, nothing is read.
+#: A member of a tracestate, as the SDK knows it.
+_MEMBER = re.compile(
+    r"([a-z][_0-9a-z*/-]{0,255}|[a-z0-9][_0-9a-z*/-]{0,240}@[a-z][_0-9a-z*/-]{0,13})=[ -+\--<>-~]{0,255}[!-+\--<>-~]"
+)
+#: Of a baggage or a tracestate that is larger, or has more members, nothing is read.
 LARGEST, MOST = 8192, 64
 
 
@@ -42,7 +46,9 @@ def write(around: Context | None = None) -> dict[str, str]:
         if above.trace_state:
             headers["tracestate"] = above.trace_state.to_header()
     if carried := baggage.get_all(around):
-        headers["baggage"] = ",".join(f"{name}={quote_plus(str(value))}" for name, value in carried.items())
+        headers["baggage"] = ",".join(
+            f"{name}={quote_plus(str(value), errors='replace')}" for name, value in carried.items()
+        )
     return headers
 
 
@@ -53,9 +59,16 @@ def _parent(headers: Mapping[str, str]) -> SpanContext | None:
     version, trace_id, span_id, flags, more = found.groups()
     if version == "ff" or (version == "00" and more):
         return None
-    state = TraceState.from_header([headers["tracestate"]]) if headers.get("tracestate") else None
+    state = _state(headers.get("tracestate", ""))
     parent = SpanContext(int(trace_id, 16), int(span_id, 16), True, TraceFlags(int(flags, 16)), state)
     return parent if parent.is_valid else None
+
+
+def _state(header: str) -> TraceState | None:
+    """None for what is none: the SDK would write what it is into the log, and a caller may have written anything."""
+    members = [each for each in (member.strip(" \t") for member in header.split(",", MOST)) if each]
+    good = len(header) <= LARGEST and members and all(map(_MEMBER.fullmatch, members))
+    return TraceState.from_header([header]) if good else None
 
 
 def _members(header: str) -> list[tuple[str, str]]:

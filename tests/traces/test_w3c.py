@@ -23,6 +23,9 @@ ONES = [
     {"traceparent": GOOD.upper()},
     {"traceparent": "nonsense"},
     {"traceparent": GOOD, "tracestate": "no state at all"},
+    {"traceparent": GOOD, "tracestate": " a=b ,, c@d=e f\t,"},
+    {"traceparent": GOOD, "tracestate": "a=b,a=c"},
+    {"traceparent": GOOD, "tracestate": ",".join(f"k{n}=v" for n in range(33))},
     {"baggage": "a=1,b=2;property=x , c = 3 ,"},
     {"baggage": "key=va%20lue%2C%3D,plus=a+b"},
     {"baggage": "novalue=,=noname,nothing,twice=1,twice=2"},
@@ -59,3 +62,17 @@ def test_no_header_breaks_it_and_what_it_writes_is_a_header(parent: str, state: 
 
 def test_more_members_than_a_baggage_may_have_are_none() -> None:
     assert known(w3c.read({"baggage": ",".join(f"k{n}=v" for n in range(65))}))[1] == {}
+
+
+@pytest.mark.parametrize(
+    "state", ["my name is Ada", "a=b,I live in Elm Road=1", "x" * 9000, ",".join(["k"] * 70)]
+)
+def test_a_tracestate_that_is_none_is_left_out_and_not_told_to_the_log(
+    state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert w3c.write(w3c.read({"traceparent": GOOD, "tracestate": state})) == {"traceparent": GOOD}
+    assert caplog.messages == []
+
+
+def test_half_a_character_in_a_baggage_is_replaced() -> None:
+    assert w3c.write(w3c.read({"baggage": "a=\ud800"})) == {"baggage": "a=%3F"}
