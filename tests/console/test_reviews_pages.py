@@ -151,6 +151,13 @@ async def test_words_from_outside_are_words_on_the_page(house: Any) -> None:
         assert "<script>alert" not in text, path
 
 
+async def test_words_are_set_from_the_side_from_which_they_are_read(house: Any) -> None:
+    await house.town.put("r1", request="איפה ההזמנה שלי?", why="הלקוח שואל")
+    page = await (await house.person("ann")).get("/reviews/r1")
+    for words in ("איפה ההזמנה שלי?", "הלקוח שואל"):
+        assert f'dir="auto">{words}<' in page.text
+
+
 async def test_what_is_not_there_is_not_found(house: Any) -> None:
     ann = await house.person("ann")
     for path in (
