@@ -35,6 +35,10 @@ class Missing(Trouble):
     """What was asked for is not there, or not under this name."""
 
 
+class NotNow(Trouble):
+    """Who answers is still starting, or has no room: a moment later it may do it."""
+
+
 class NoSuchPage(Trouble):
     """Who answers has no such page: an agent and no orchestrator, or no mesh at all."""
 

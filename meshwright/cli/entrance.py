@@ -19,7 +19,7 @@ import typer
 
 from meshwright.cli import keys, topology
 from meshwright.cli.answer import Answer, take_event, take_task
-from meshwright.cli.console import Missing, NoSuchPage, Trouble
+from meshwright.cli.console import Missing, NoSuchPage, NotNow, Trouble
 from meshwright.cli.home import Home
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Entrance:
                 if not (answer.task or answer.rests):
                     raise self._unheard("the stream ended")
                 while not answer.rests:
-                    with contextlib.suppress(httpx.TransportError):
+                    with contextlib.suppress(httpx.TransportError, NotNow):  # it may be starting again
                         take_task(answer, await self._call("GetTask", {"id": answer.task}))
                     if not answer.rests:
                         await asyncio.sleep(self._pause)
@@ -143,6 +143,11 @@ class Entrance:
 
     def _result(self, response: httpx.Response) -> dict[str, Any]:
         self._require_welcome(response)
+        if response.status_code in (429, 503):
+            said = ""
+            with contextlib.suppress(Trouble):  # a proxy before it may say so without a document
+                said = _reason(_document(self.url, response))
+            raise NotNow(f"the mesh refused: {said or f'it answered {response.status_code}'}")
         return _unwrapped(self.url, _document(self.url, response))
 
     async def _page(self, method: str, path: str, **request: Any) -> dict[str, Any]:

@@ -90,6 +90,28 @@ async def test_a_stream_that_breaks_off_is_followed_by_looking_at_the_task() -> 
     assert asked == ["SendStreamingMessage", "GetTask", "GetTask"]
 
 
+@pytest.mark.parametrize(
+    "busy",
+    [
+        httpx.Response(503, json={"error": {"code": 503, "message": "still starting; ask again in 1 s"}}),
+        httpx.Response(503, text="no upstream"),
+        httpx.Response(429, json={"error": {"message": "too much"}}),
+    ],
+    ids=["starting", "proxy", "full"],
+)
+async def test_a_mesh_that_starts_again_over_a_request_is_waited_for(busy: httpx.Response) -> None:
+    done = {"id": "t1", "status": DONE, "artifacts": [{"artifactId": "a", "parts": PARTS}]}
+    looks = iter([busy, httpx.Response(200, json={"jsonrpc": "2.0", "id": 1, "result": done})])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content)["method"] == "SendStreamingMessage":
+            return stream(SUBMITTED, working("asking orders"))
+        return next(looks)
+
+    async with front(answer) as mesh:
+        assert (await mesh.ask("cancel it", 5)).report == REPORT
+
+
 async def test_a_request_that_was_not_acknowledged_is_not_sent_twice() -> None:
     sent = 0
 
