@@ -38,6 +38,7 @@ class Choice:
         }
         self._more: dict[str, Any] = {"skill": subtask.skill, "round": turn, "critical": subtask.critical}
         self._options: dict[str, Option] = {}
+        self._waiting: set[str] = set()
         self._outcome, self._selected, self._reason = "gap", "", "nobody offers it"
 
     @property
@@ -61,11 +62,13 @@ class Choice:
             why = over.why_not if over else "it only stands in" if spare else "one before it was asked"
             name = peer.name if alone else f"{peer.name} at {peer.url}"
             self._options[peer.url] = Option(name=name, score=place, why_not=why)
+            self._waiting.add(peer.url)
 
     def failed(self, peer: Peer, why: str) -> None:
         """One was asked, or could not be, and the next is."""
         known = self._options.get(peer.url) or Option(name=peer.name)
         self._options[peer.url] = known.model_copy(update={"why_not": why[:200]})
+        self._waiting.discard(peer.url)
         self._reason = why
 
     def came(self, peer: Peer, outcome: str, why: str) -> None:
@@ -75,7 +78,10 @@ class Choice:
         self._outcome, self._selected, self._reason = outcome, peer.name, why
 
     def nobody(self, why: str) -> None:
+        """Nobody answered; for the same reason those were not asked who would have been next."""
         self._reason = why
+        for url in self._waiting:
+            self._options[url] = self._options[url].model_copy(update={"why_not": why[:200]})
 
     @contextmanager
     def noted(self, trail: Trail) -> Iterator[None]:

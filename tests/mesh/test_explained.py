@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from meshwright.agent import Job
 from meshwright.database import Database, open_database
+from meshwright.deadline import Deadline
 from meshwright.findings import Claim, Evidence, Finding, Gap, Proposal, Split, Subtask
 from meshwright.records.chain import tree, why
 from meshwright.records.decision import digest
 from meshwright.testing import lifespan_of
+from orchestrator.inquiry import FLOOR, ask
 from orchestrator.server import orchestrator_app
 
 EVIDENCE = [Evidence(source="tool:workshop.look_at", quote="thing")]
@@ -117,6 +120,19 @@ async def test_each_call_answers_to_one_decision_and_what_was_done_says_what_it_
     ]
     assert len(only(chain, "agent_call")) == len({row["remote"] for row in only(chain, "agent_call")}) == 4
     assert [row["outcome"] for row in only(chain, "final")] == ["done"]
+
+
+async def test_of_whom_nobody_was_asked_for_want_of_time_it_is_not_said_that_another_came_first(
+    start_team: Any, run_on: Any, tmp_path: Path
+) -> None:
+    look = Subtask(id="look", skill="order-status", instruction="look at it")
+    async with start_team() as team, run_on(team, f"sqlite:///{tmp_path}/run.db", "paint t1 red") as run:
+        await ask(run.drive_with, look, Deadline.after(FLOOR / 2), parent="", context=lambda told: None)
+        (route,) = run.drive_with.minutes.open
+    assert {(option.name, option.why_not) for option in route.options} == {
+        ("Orders", "no time was left"),
+        ("Standby", "no time was left"),
+    }
 
 
 async def test_a_wrong_answer_of_one_who_stood_in_shows_who_should_have_answered_and_why_not(
