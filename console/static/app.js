@@ -5,7 +5,13 @@
   const root = document.documentElement;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const csrf = () => document.querySelector("meta[name=csrf]").content;
-  const say = (text) => { document.getElementById("said").textContent = text; };
+  let hush = 0;
+  const say = (text) => {
+    const said = document.getElementById("said");
+    said.textContent = text;
+    clearTimeout(hush);
+    hush = setTimeout(() => { said.textContent = ""; }, 8000);
+  };
 
   // Colours
   document.addEventListener("click", (event) => {
@@ -24,9 +30,20 @@
     const button = event.target.closest("[data-copy], [data-copy-from]");
     if (!button) return;
     event.preventDefault();
+    let text = button.dataset.copy;
     try {
-      const from = button.dataset.copyFrom;
-      await navigator.clipboard.writeText(from ? await (await fetch(from)).text() : button.dataset.copy);
+      if (button.dataset.copyFrom) {
+        const answer = await fetch(button.dataset.copyFrom);
+        // an error's page, or that of the login, is not what was asked for
+        if (!answer.ok || answer.redirected) throw new Error(`${answer.status}`);
+        text = await answer.text();
+      }
+    } catch {
+      say("Nothing was copied: it cannot be had just now. Load the page again.");
+      return;
+    }
+    try {
+      await navigator.clipboard.writeText(text);
       say("Copied");
     } catch {
       say("The browser does not let this page copy");

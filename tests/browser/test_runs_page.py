@@ -147,13 +147,19 @@ class Team:
         report: dict[str, Any] = answer.data[0]
         return report
 
-    async def park(self, text: str) -> None:
-        """A request that then waits for a person."""
-        message = to_dict(Message(message_id=text, role="ROLE_USER", parts=[Part(text=text)]))
-        body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": message}}
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         async with self.mesh.client() as http:
             answer = await http.post("http://orchestrator/", json=body, headers={"a2a-version": "1.0"})
-        assert answer.json()["result"]["task"]["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        found: dict[str, Any] = answer.json()["result"]
+        return found
+
+    async def park(self, text: str) -> str:
+        """A request that then waits for a person; its task."""
+        message = to_dict(Message(message_id=text, role="ROLE_USER", parts=[Part(text=text)]))
+        task = (await self.call("SendMessage", message=message))["task"]
+        assert task["status"]["state"] == "TASK_STATE_INPUT_REQUIRED"
+        return str(task["id"])
 
 
 @pytest.fixture
@@ -336,6 +342,22 @@ async def test_a_run_is_copied_as_json(team: Team, look: Look) -> None:
     assert {"plan", "route", "agent_call", "gate", "effect", "final"} <= {
         each["kind"] for each in copied["decisions"]
     }
+
+
+async def test_what_cannot_be_had_is_not_copied_and_everybody_is_told(team: Team, look: Look) -> None:
+    run = (await team.ask("paint t1 red"))["id"]
+    sight = await look(team.base)
+    await sight.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await sight.go(f"/runs/{run}")
+    told = sight.page.get_by_role("status").last
+    await sight.page.get_by_role("button", name="Copy as JSON").click()
+    await expect(told).to_have_text("Copied")
+    await expect(told).to_be_in_viewport()
+    team.mesh.down.add("http://orchestrator")
+    await sight.page.get_by_role("button", name="Copy as JSON").click()
+    await expect(told).to_have_text(re.compile("Nothing was copied"))
+    assert await sight.violations() == []
+    assert run in await sight.page.evaluate("() => navigator.clipboard.readText()"), "what was copied before"
 
 
 async def test_a_request_that_wants_to_be_executed_or_misread_is_text_and_fits_the_screen(
