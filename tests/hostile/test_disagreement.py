@@ -79,7 +79,7 @@ async def test_what_the_customer_did_not_ask_for_stands_beside_their_words(town:
     assert [side["agent"] for side in conflict["sides"]] == ["customer", "orders"]
     assert conflict["sides"][0]["value"] == CANCEL.text
     (verdict,) = report["verdicts"]
-    assert (verdict["decision"], verdict["state"]) == ("review", "waiting")
+    assert (verdict["decision"], verdict["state"]) == ("review", "called-off")
     assert [e for e in await town.effects() if e.tool not in SPEECH] == []
 
 
