@@ -87,7 +87,7 @@ async def _judged(
         follows(state, row, proposal),
     )
     verdict = judgement.verdict
-    asked = verdict.decision == "apply" and await _asked_already(drive, row)
+    asked = verdict.decision != "review" and await _asked_already(drive, row)
     await drive.say(f"gate: {proposal.action}: {verdict.decision} ({verdict.why[:120]})")
     if verdict.decision == "review":
         # people see what moves by the facts, as far as these say it; an agent's word is none
@@ -98,10 +98,12 @@ async def _judged(
             conflict=row.get("conflict"),
             decision=decision,
         )
+    if verdict.decision == "reject" and asked:
+        await drive.reviews.call_off(row["key"], state["id"], verdict.why, drive.claim)
     judged = {
         **row,
         "verdict": verdict.model_dump(mode="json"),
-        "state": "waiting" if asked else _STATES[verdict.decision],
+        "state": "waiting" if asked and verdict.decision == "apply" else _STATES[verdict.decision],
         "provenance": judgement.provenance,
         "moves": judgement.moves,
         "decision": decision,

@@ -102,6 +102,19 @@ async def test_only_different_people_count_and_not_who_proposed_it(
         assert (found["state"], found["verdict"]["approvals"]) == ("waiting", 2)
 
 
+async def test_people_are_not_asked_any_more_about_what_whoever_took_over_rejects(
+    start_team: Any, run_on: Any, where: str
+) -> None:
+    """Who had put it before people died before that was kept in the run; and meanwhile it is not possible any more."""
+    async with start_team() as team, run_on(team, where, "paint t2 red") as run:
+        (found,) = await judged(run, state_of(run, paint("t2")))
+        assert found["state"] == "waiting"
+        (found,) = await judged(run, state_of(run, paint("t2"), unread=["and the rest"]))
+        assert found["state"] == "rejected"
+        review = await run.drive_with.reviews.one(found["key"])
+        assert (review["state"], review["reason"]) == ("withdrawn", "not all was understood")
+
+
 @pytest.mark.parametrize("said", [None, 1, 500])
 async def test_people_see_what_moves_as_the_gate_has_seen_it_and_not_as_an_agent_says(
     start_team: Any, run_on: Any, where: str, said: int | None
