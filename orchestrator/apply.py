@@ -20,7 +20,7 @@ from meshwright.grants.grant import Grant
 from orchestrator.belief import given_up
 from orchestrator.disputes import other_side
 from orchestrator.explained import effected
-from orchestrator.gate import SELF, action_key, approvers
+from orchestrator.gate import SELF, action_key, approvers, in_force
 from orchestrator.work import SHARES, Drive, Work
 
 
@@ -32,10 +32,11 @@ class Ungated(Exception):
 async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
     """Node: apply every open action, in the order proposed. One that cannot be reached now becomes a gap, not a hope."""
     drive = runtime.context
+    actions = await in_force(drive, state)
     rows: list[dict[str, Any]] = []
     gaps = list(state["gaps"])
-    for row in state["actions"]:
-        row = given_up(row, [*rows, *state["actions"]])
+    for row in actions:
+        row = given_up(row, [*rows, *actions])
         if row["state"] == "open":
             row = await carry_out(drive, row, drive.by.share(SHARES.apply))
             action = row["proposal"]["action"]
@@ -50,7 +51,7 @@ async def apply(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
                 gaps.append(Gap(what=action, why=f"{how}: {row['why']}"[:4000]).model_dump(mode="json"))
         rows.append(row)
     left = [given_up(row, rows) for row in rows]
-    for before, row in zip(state["actions"], left, strict=True):
+    for before, row in zip(actions, left, strict=True):
         if before["state"] != row["state"] == "rejected":
             other_side(drive.minutes, row, left)
         if before["state"] == "waiting" != row["state"]:

@@ -107,11 +107,27 @@ async def _judged(
         "provenance": judgement.provenance,
         "moves": judgement.moves,
         "decision": decision,
+        "rules": drive.policy.digest,
     }
     if approvals and verdict.decision == "reject":
         names = ", ".join(approvers(row))
         judged["why"] = f"approved by {names}, and then not possible any more: {verdict.why}"
     return judged
+
+
+async def in_force(drive: Drive, state: Work) -> list[dict[str, Any]]:
+    """The actions; each that is about to be applied as the rules say that hold here: who takes a run over may have others than who judged it.
+
+    What was intended already may have happened, and is not judged again.
+    """
+    ask = _each_once(_looking_up(drive, state))
+    rows: list[dict[str, Any]] = []
+    for row in state["actions"]:
+        other = row["state"] == "open" and row.get("rules", drive.policy.digest) != drive.policy.digest
+        if other and not await drive.store.intended(drive.run, row["key"]):
+            row = await _judged(drive, state, {**row, "state": "approved"}, [*state["actions"], *rows], ask)
+        rows.append(row)
+    return rows
 
 
 async def _asked_already(drive: Drive, row: Mapping[str, Any]) -> bool:

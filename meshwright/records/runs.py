@@ -126,6 +126,11 @@ class RunStore:
         rows = rows or await self._database.execute("SELECT run FROM reviews WHERE id = ?", key)
         return str(rows[0]["run"]) if rows else ""
 
+    async def intended(self, run: str, action: str) -> bool:
+        """Whether the log has it that this action was to be carried out."""
+        sql = "SELECT seq FROM audit_log WHERE run = ? AND run <> '' AND action = ? AND kind = 'grant.issued' LIMIT 1"
+        return bool(await self._database.execute(sql, run, action))
+
     async def recent(
         self, limit: int, *, before: str = "", state: str = "", text: str = ""
     ) -> tuple[list[dict[str, Any]], str]:

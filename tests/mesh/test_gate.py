@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from langgraph.runtime import Runtime
 from meshwright.agent import Job
 from meshwright.extension import canonical
 from meshwright.findings import Evidence, Finding, Proposal, Subtask
+from meshwright.policy import Policy
+from orchestrator.apply import apply, carry_out
 from orchestrator.gate import _entry, action_key, gate, judge, open_ends
 from orchestrator.work import Work
 
@@ -100,6 +103,29 @@ async def test_only_different_people_count_and_not_who_proposed_it(
             run, state_of(run, actions=[row(run, proposal, "approved", approved_by=names)])
         )
         assert (found["state"], found["verdict"]["approvals"]) == ("waiting", 2)
+
+
+async def test_what_other_rules_let_through_is_judged_again_before_it_is_applied(
+    start_team: Any, run_on: Any, where: str
+) -> None:
+    """Who takes a run over between gate and effect may have been started with another policy, which is there to stop just this."""
+    async with start_team() as team, run_on(team, where, "paint t1 red") as run:
+        drive = run.drive_with
+        state = state_of(run, paint("t1"))
+        state["actions"] = await judged(run, state)
+        assert [found["state"] for found in state["actions"]] == ["open"]
+        rules = team.settings.policy / "team.cedar"
+        stop = '@id("stop") @source("s") @why("painting is stopped") forbid (principal, action == Action::"paint", resource);'
+        rules.write_text(f"{rules.read_text()}\n{stop}")
+        stricter = Runtime(context=replace(drive, policy=Policy.load(team.settings.policy)))
+        (found,) = (await apply(state, stricter))["actions"]
+        assert (found["state"], found["verdict"]["why"]) == ("rejected", "painting is stopped")
+        assert team.workshop.actions("paint") == []
+        # what was begun under the old rules may have happened: its outcome is asked for, not its right
+        assert (await carry_out(drive, state["actions"][0], drive.by))["state"] == "applied"
+        (found,) = (await apply(state, stricter))["actions"]
+        assert found["state"] == "applied"
+        assert len(team.workshop.actions("paint")) == 1
 
 
 async def test_people_are_not_asked_any_more_about_what_whoever_took_over_rejects(
