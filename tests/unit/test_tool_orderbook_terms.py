@@ -13,7 +13,7 @@ import pytest
 from meshwright.errors import ToolRefused
 from orderbook.ledger import fulfil
 from orderbook.terms import history_of, terms_of
-from orderbook.wishes import CancelOrder, Refund, ReturnItems
+from orderbook.wishes import CancelOrder, ChangeItems, Refund, ReturnItems
 from shop.database import connect
 from shop.testing import BIG, BLACK, BLUE, CARD, GIFT, GREEN, PAYPAL, RED, SMALL, small_shop
 
@@ -89,6 +89,17 @@ def test_what_is_promised_to_somebody_is_not_there_to_refund(db: Connection) -> 
     fulfil(db, "return_items", wish)
     found = terms_of(db, "#W2", [], [], CARD)
     assert (found.held_cents, found.refundable_cents) == (6000, 5000)
+
+
+def test_a_method_that_was_only_paid_has_not_paid(db: Connection) -> None:
+    """Else money could go back to it as the one that the order was paid with."""
+    fulfil(
+        db,
+        "change_items",
+        ChangeItems(order_id="#W1", item_ids=[BLUE], new_item_ids=[GREEN], payment_method_id=PAYPAL),
+    )
+    assert not terms_of(db, "#W1", [], [], PAYPAL).method_paid
+    assert terms_of(db, "#W1", [], [], CARD).method_paid
 
 
 def test_what_went_to_a_gift_card_is_held_no_more(db: Connection) -> None:

@@ -71,7 +71,8 @@ def terms_of(
         method_known=method is not None,
         method_kind=method.kind if method else "",
         method_balance_cents=method.balance_cents if method else 0,
-        method_paid=method is not None and any(p.payment_method_id == method.id for p in order.payments),
+        method_paid=method is not None
+        and any(p.payment_method_id == method.id and p.kind == "payment" for p in order.payments),
         method_pays_now=method is not None and method.id in paying,
         held_cents=sum(paying.values()),
         refundable_cents=max(sum(paying.values()) - due, 0),
