@@ -88,6 +88,8 @@
     // What came of it is read out by its role, and is where one goes on from; or what has to be mended is.
     const { target } = event.detail;
     (target.querySelector("[aria-invalid]") ?? target.querySelector("[data-told]"))?.focus();
+    const news = target.querySelector("[data-say]");
+    if (news) say(news.dataset.say);
   });
 
   // A form that was sent is not sent twice by an impatient hand.

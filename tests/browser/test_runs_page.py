@@ -344,6 +344,17 @@ async def test_a_run_is_copied_as_json(team: Team, look: Look) -> None:
     }
 
 
+async def test_who_does_not_see_the_page_hears_that_a_run_has_ended(team: Team, look: Look) -> None:
+    task = await team.park("paint t2 red")
+    sight = await look(team.base, clock=True)
+    await sight.go("/runs")
+    await sight.page.get_by_role("link", name="paint t2 red").click()
+    await expect(sight.page.get_by_role("heading", level=1)).to_have_text("paint t2 red")
+    await team.call("CancelTask", id=task)
+    await sight.wait(4)
+    await expect(sight.page.get_by_role("status").last).to_have_text("It is canceled now.")
+
+
 async def test_what_cannot_be_had_is_not_copied_and_everybody_is_told(team: Team, look: Look) -> None:
     run = (await team.ask("paint t1 red"))["id"]
     sight = await look(team.base)
