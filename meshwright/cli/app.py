@@ -28,7 +28,7 @@ from meshwright.cli import (
     up,
     why,
 )
-from meshwright.cli.console import FAILED, Json, Trouble, emit, err
+from meshwright.cli.console import FAILED, USAGE, Json, Trouble, emit, err
 from meshwright.errors import MeshError
 
 app = typer.Typer(
@@ -86,6 +86,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (Trouble, MeshError) as error:
         err().print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         return error.code if isinstance(error, Trouble) else FAILED
+    except UnicodeEncodeError:  # bytes of the command line or of standard input that stand for no character
+        err().print("error: what was given is not UTF-8: convert it first, as with iconv", style="red")
+        return USAGE
     return 0
 
 

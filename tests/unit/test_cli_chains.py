@@ -97,6 +97,13 @@ async def test_what_cannot_be_an_id_is_looked_for_in_words_and_then_not_known(cl
             assert "`meshwright r" in wrong, "where to find one that there is"
 
 
+async def test_bytes_that_are_no_text_are_one_line_of_trouble(cli: Cli) -> None:
+    for command in (["ask"], ["trace"], ["runs"], ["why"], ["reviews", "show"]):
+        code, said, wrong = await cli(*command, "caf\udce9")
+        assert (code, said, wrong.count("\n")) == (2, "", 1), command
+        assert "not UTF-8" in wrong
+
+
 async def test_for_machines_it_is_one_line_of_the_kinds_that_they_want(cli: Cli) -> None:
     code, said, _ = await cli("trace", "--json", "--kind", "gate,effect")
     page = json.loads(said)
