@@ -79,7 +79,8 @@ class Missing:
 def head(document: Document, steps: Sequence[Step], now: float) -> Head:
     run = part(document, "run")
     report = part(run, "report")
-    outcome = str(report.get("outcome") or run.get("state") or "unknown")
+    # the report of a run that was cancelled while it waited says that it waits, in older builds
+    outcome = str(run.get("state") or report.get("outcome") or "unknown")
     started, ended = plain.moment(run.get("started")), plain.moment(run.get("ended"))
     link = part(document, "links").get("trace")
     return Head(

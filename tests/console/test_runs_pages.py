@@ -184,6 +184,11 @@ async def test_a_run_that_was_cancelled_says_why(desk: Desk) -> None:
     assert "It ended as canceled: the client called it off" in await desk.see("/runs/r1")
 
 
+async def test_a_run_that_an_older_build_cancelled_while_it_waited_does_not_wait(desk: Desk) -> None:
+    desk.said["/runs/r1/chain"] = chain(report={"outcome": "waiting", "reply": ""}, state="canceled")
+    assert "It ended as canceled" in await desk.see("/runs/r1")
+
+
 async def test_both_sides_of_a_disagreement_stand_next_to_one_another(desk: Desk) -> None:
     sides = [
         {"agent": "orders", "says": "delivered", "confidence": 0.9, "evidence": ["tool:a.b"], "chosen": True},
