@@ -60,8 +60,14 @@ def ask(
         raise Trouble(
             'the request is empty: say what you want, as in `meshwright ask "Where is my order?"`', USAGE
         )
-    with progress(quiet=json_) as said:
-        answer = asyncio.run(_ask(request, url, home, deadline, said))
+    try:
+        with progress(quiet=json_) as said:
+            answer = asyncio.run(_ask(request, url, home, deadline, said))
+    except KeyboardInterrupt:
+        err().print(
+            "nobody waits for it here any more, but the mesh may go on with it: see `meshwright runs`"
+        )
+        raise
     outcome = outcome_of(answer)
     if json_:
         emit(

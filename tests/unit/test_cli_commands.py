@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +79,25 @@ def test_a_terminal_without_a_character_shows_its_escape_and_machines_read_it(tm
     assert "\\u2713 settings" in cli("doctor", home=home, **ascii_only).stdout
     page = json.loads(cli("doctor", "--json", home=home, **ascii_only).stdout)
     assert f"{home} is not there yet" in [check["says"] for check in page["checks"]]
+
+
+async def test_who_stops_waiting_is_told_that_the_mesh_may_go_on(tmp_path: Path) -> None:
+    heard = asyncio.Event()
+
+    async def hangs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.set()
+        await reader.read()  # until who asks is gone
+        writer.close()
+
+    async with await asyncio.start_server(hangs, "127.0.0.1", 0) as server:
+        where = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        command = (sys.executable, "-m", "meshwright.cli", "ask", "hi", "--url", where, "--home", tmp_path)
+        asking = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        await heard.wait()
+        asking.send_signal(signal.SIGINT)
+        _, said = await asking.communicate()
+    assert asking.returncode == 130
+    assert b"the mesh may go on with it: see `meshwright runs`" in said
 
 
 def test_a_misspelt_setting_is_found_before_anything_starts(
