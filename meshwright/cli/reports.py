@@ -130,7 +130,7 @@ def _step(branch: Tree, step: dict[str, Any], planned: dict[str, Any]) -> None:
         )
     )
     attempts = [a for a in step.get("attempts") or [] if isinstance(a, dict)]
-    tried = [f"{a.get('peer')} {a.get('outcome')} {_ms(a.get('ms'))}".strip() for a in attempts]
+    tried = [_tried(str(a.get("peer")), str(a.get("outcome")), a.get("ms")) for a in attempts]
     for label, value in (
         ("asked for", planned.get("instruction")),
         ("why", "" if offers else why),
@@ -140,6 +140,11 @@ def _step(branch: Tree, step: dict[str, Any], planned: dict[str, Any]) -> None:
     ):
         if value:
             node.add(_line(label, value))
+
+
+def _tried(peer: str, outcome: str, ms: Any) -> str:
+    """Errors begin with the name of whoever they are about; it is said once."""
+    return f"{peer} {outcome.removeprefix(f'{peer}: ')} {_ms(ms)}".strip()
 
 
 def _remarks(step: dict[str, Any]) -> list[str]:

@@ -35,7 +35,10 @@ def points(step: Step, most: int = LONG) -> list[Point]:
     said = step.said
     found = [Point("Part", f"{part}, for whoever offers {skill}") for part, skill in sentences.parts(step)]
     found += [
-        Point(f"Not {plain.one_line(option.name, 80)}", plain.text(option.why_not))
+        Point(
+            f"Not {plain.one_line(option.name, 80)}",
+            plain.text(option.why_not.removeprefix(f"{option.name}: ")),
+        )
         for option in said.options
         if option.why_not and option.name != said.selected
     ]

@@ -145,6 +145,12 @@ def test_a_decision_is_one_sentence(kind: str, more: dict[str, Any], sentence: s
     assert sentences.sentence(step(kind, **more)) == sentence
 
 
+def test_who_was_not_chosen_is_named_once() -> None:
+    lost = [{"name": "Orders", "why_not": "Orders: cannot be reached"}]
+    (point,) = points(step("route", outcome="stand-in", selected="Standby", options=lost))
+    assert (point.label, point.words) == ("Not Orders", "cannot be reached")
+
+
 def test_what_was_called_off_has_not_failed() -> None:
     off = step("tool_call", outcome="called-off", call={"tool": "look_at", "error": "CancelledError"})
     assert [point.label for point in points(off)] == []

@@ -32,7 +32,7 @@ REPORT: dict[str, Any] = {
             "tools": ["orderbook.get_order"],
             "degraded": ["peer-timed-out", "stand-in"],
             "attempts": [
-                {"peer": "Orders", "outcome": "timed out", "ms": 900},
+                {"peer": "Orders", "outcome": "Orders: no answer", "ms": 900},
                 {"peer": "Standby", "outcome": "ok"},
             ],
         }
@@ -89,7 +89,7 @@ def test_a_run_shows_who_was_asked_and_why_what_was_decided_done_and_left_open()
         "asked for: cancel #W1",
         "why: Orders did not answer",
         "tools: orderbook.get_order",
-        "tried: Orders timed out 900 ms, Standby ok",
+        "tried: Orders no answer 900 ms, Standby ok",
         "lacks: peer-timed-out, stand-in",
         "policy-answer  never begun",
         "order:#W1",
