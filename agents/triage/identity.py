@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _USER = re.compile(r"\b[a-z]+_[a-z]+_\d{3,5}\b")
 _ZIP = re.compile(r"(?<![\w#])\d{5}(?!\d)")
 _NAME = re.compile(

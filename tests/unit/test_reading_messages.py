@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from meshwright.findings import Split
 from triage.agent import split
+from triage.identity import introduces
 
 WHO = "I am Ada Byron in zip code 12345. "
 
@@ -26,6 +27,12 @@ def test_an_e_mail_and_a_user_id_say_who_is_writing() -> None:
     read = split("You are ada_byron_1815 (ada@example.com). I want to return the lamp.")
     assert read.subject == {"customer_id": "ada_byron_1815", "email": "ada@example.com"}
     assert read.unread == []
+
+
+def test_a_word_without_end_is_no_e_mail_and_is_read_once() -> None:
+    assert (
+        introduces("You are " + "A" * 1_000_000) is False
+    )  # looked for from each of its letters, it would take minutes
 
 
 def test_two_e_mails_are_both_kept() -> None:
