@@ -149,6 +149,9 @@ def parse(text: str, where: str, folder: Path | None) -> Mesh:
         except TypeError as error:
             raise Trouble(f"{where}, [world]: it needs file, setting and make ({error})") from None
     paths = tuple((folder or Path()) / each for each in document.get("paths", ()))
+    for path in paths:
+        if not path.is_dir():
+            raise Trouble(f"{where}: there is no folder {path}, which paths names")
     return Mesh(str(document["entry"]), processes, world, paths)
 
 

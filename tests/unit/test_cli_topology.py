@@ -129,6 +129,11 @@ def test_a_part_of_a_mesh_is_connected_only_to_what_runs(tmp_path: Path) -> None
         ('kind = "mcp"', 'kind = "rest"', "kind must be a2a, mcp or web"),
         ('file = "world.db"', "", "it needs file, setting and make"),
         ("[world]", "[world", "is not TOML"),
+        (
+            'entry = "front"',
+            'entry = "front"\npaths = ["agentz"]',
+            "there is no folder agentz, which paths names",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_mesh_file_is_named(old: str, new: str, named: str) -> None:
