@@ -209,6 +209,10 @@ def entrance(
     """
     place = Home.at(home)
     running = None if url else place.running()
+    if running and not running.url:
+        raise Trouble(
+            f"the mesh that runs from {place.path} is without {running.entry}, its entry: start that too, or name another with --url"
+        )
     address = running.url if running else url or f"http://{topology.HOST}:{topology.BASE_PORT}"
     if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
         raise Trouble(f"{address!r} is no address of a mesh: it looks like http://127.0.0.1:8400")

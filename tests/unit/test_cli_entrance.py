@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +13,8 @@ import pytest
 
 from meshwright.cli.ask import outcome_of
 from meshwright.cli.console import Trouble
-from meshwright.cli.entrance import Entrance
+from meshwright.cli.entrance import Entrance, entrance
+from meshwright.cli.home import Home, Running
 
 REPORT = {"id": "r1", "outcome": "done", "reply": "it is cancelled"}
 DONE = {"state": "TASK_STATE_COMPLETED"}
@@ -221,3 +224,12 @@ async def test_a_token_is_made_for_who_answers_and_a_stranger_gets_none(
     async with front(answer, audience="") as mesh:
         await mesh.ask("hi", 5)
     assert got == [sent]
+
+
+async def test_a_mesh_that_runs_without_its_entry_is_told_as_that(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    home.make()
+    with home.held():
+        home.announce(Running(os.getpid(), "orchestrator", {"billing": "http://127.0.0.1:8430"}))
+        with pytest.raises(Trouble, match="without orchestrator, its entry: start that too"):
+            entrance(tmp_path)
