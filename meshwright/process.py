@@ -32,6 +32,14 @@ if TYPE_CHECKING:
 
 #: Seconds that connections have after the grace of their work, before they are cut.
 FAREWELL = 2
+#: What a process stands on, and the extra that brings it.
+EXTRAS = {
+    "a2a": "agent",
+    "mcp": "tool",
+    "langgraph": "orchestrator",
+    "cedarpy": "orchestrator",
+    "jinja2": "console",
+}
 #: Connections that may wait for the loop to take them; they come while it is not there yet, too.
 BACKLOG = 2048
 
@@ -108,6 +116,11 @@ def run(
         _stop(name, str(error))
     except FileNotFoundError as error:
         _stop(name, f"{error.filename or error}: no such file")
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise  # the agent's own affair: it wants to see where
+        _stop(name, f"{error.name} is not installed: pip install 'meshwright[{extra}]'")
 
 
 def _serve(

@@ -90,3 +90,31 @@ def test_an_agent_of_ones_own_that_is_not_what_is_served(tmp_path: Path, code: s
     returned, said = last_words(tmp_path, "billing", PYTHONPATH=f"{ROOT}:{tmp_path / 'agents'}")
     assert said in (words, f"billing: {words}")
     assert returned != 0
+
+
+def lacking(tmp_path: Path, module: str) -> str:
+    """An import path on which `module` is as good as not installed."""
+    (tmp_path / f"{module}.py").write_text(f"raise ModuleNotFoundError('no {module}', name='{module}')\n")
+    return f"{tmp_path}:{ROOT}:{ROOT / 'agents'}:{ROOT / 'tools'}"
+
+
+@pytest.mark.parametrize(
+    ("process", "module", "extra"),
+    [
+        ("advisor", "a2a", "agent"),
+        ("console", "jinja2", "console"),
+        ("orchestrator", "cedarpy", "orchestrator"),
+    ],
+)
+def test_a_process_without_what_it_stands_on(tmp_path: Path, process: str, module: str, extra: str) -> None:
+    more = {"PYTHONPATH": lacking(tmp_path, module), "MESHWRIGHT_PEERS": "http://127.0.0.1:1"}
+    code, said = last_words(tmp_path, process, **more)
+    assert (code, said) == (
+        2,
+        f"{process}: {module} is not installed: pip install 'meshwright[{extra}]'",
+    )
+
+
+def test_the_command_line_without_what_it_stands_on(tmp_path: Path) -> None:
+    code, said = last_words(tmp_path, "meshwright.cli", PYTHONPATH=lacking(tmp_path, "typer"))
+    assert (code, said) == (1, "error: the command line needs typer: pip install 'meshwright[mesh]'")
