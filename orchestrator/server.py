@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from meshwright.audit.notary import notarized
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from meshwright.inbound.handler import MeshRequestHandler
     from meshwright.inbound.identity import Identity
 
+log = logging.getLogger(__name__)
+
 NAME = "orchestrator"
 
 
@@ -62,6 +65,7 @@ def orchestrator_app(
         times = Patience(settings.review_due * HOUR, settings.review_expires * DAY)
         reviews = ReviewStore(handler.book.database, NAME, times)
         starting = asyncio.create_task(start(handler.book.database, reviews))
+        starting.add_done_callback(started)
         watch = Watch(reviews)
         watch.start()
         board = Switchboard(handler.book.database, NAME, [*directory.breakers, *toolbox.breakers])
@@ -73,8 +77,7 @@ def orchestrator_app(
             async with warming(readiness, settings.warm, directory.greet, toolbox.schemas):
                 yield
         starting.cancel()
-        with suppress(asyncio.CancelledError):
-            await starting
+        await asyncio.wait({starting})
         await refreshing.stop()
         await api.mesh.aclose()
         await api.audit.aclose()
@@ -92,6 +95,11 @@ def orchestrator_app(
             contradictions=contradictions,
         )
         readiness.done("graph")
+
+    def started(done: asyncio.Task[None]) -> None:
+        if not done.cancelled() and (error := done.exception()):
+            log.error("the graph cannot be made, so nothing can be worked on", exc_info=error)
+            readiness.waits("graph", f"cannot be made: {type(error).__name__}, see the log")
 
     async def refresh() -> None:
         await directory.refresh()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -118,3 +119,26 @@ def test_a_process_without_what_it_stands_on(tmp_path: Path, process: str, modul
 def test_the_command_line_without_what_it_stands_on(tmp_path: Path) -> None:
     code, said = last_words(tmp_path, "meshwright.cli", PYTHONPATH=lacking(tmp_path, "typer"))
     assert (code, said) == (1, "error: the command line needs typer: pip install 'meshwright[mesh]'")
+
+
+def test_an_orchestrator_that_cannot_make_its_graph_says_so_and_stays_unready(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": lacking(tmp_path, "langgraph"),
+        "MESHWRIGHT_HOME": str(tmp_path),
+        "MESHWRIGHT_PORT": str(port),
+    }
+    command = [sys.executable, "-m", "orchestrator"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stderr is not None
+            assert any("the graph cannot be made" in line for line in child.stderr)
+            answer = httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False)
+        finally:
+            child.terminate()
+            child.communicate(timeout=60)
+    assert answer.status_code == 503
+    assert answer.json()["waiting_for"]["graph"] == "cannot be made: ModuleNotFoundError, see the log"
+    assert child.returncode in (0, -15)
