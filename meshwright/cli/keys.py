@@ -39,12 +39,17 @@ def ensure(
     """Make the keys that are missing for `names`, the customer, the operator and other people, and a trust.json of all.
 
     `speakers` are the processes that may come as one of these people, `readers` those that may see what the others decided. Returns
-    the new names.
+    the new names. Raises Trouble for a process that would have the key of a person.
     """
     from meshwright.inbound.identity import new_key
 
     home.make()
     trust = _read(home.trust) if home.trust.exists() else {}
+    for name in names:
+        if name in {CUSTOMER, OPERATOR, *people, *trust.get("operators", [])}:
+            raise Trouble(
+                f"no process can be called {name!r}: that is who asks or decides here, and a key is one's own"
+            )
     agents = dict(trust.get("agents", {}))
     made = []
     persons = [OPERATOR, *people]

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from meshwright.cli.console import USAGE, Trouble, out
+from meshwright.cli.keys import CUSTOMER, OPERATOR
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
 
@@ -95,6 +96,10 @@ def _require_free(name: str, folder: Path, card: Path) -> None:
     """Raise Trouble for a name that cannot be a package of its own, or that is taken."""
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         raise Trouble(f"{name!r} cannot be an agent's name: it is a word of Python's own", USAGE)
+    if name in (CUSTOMER, OPERATOR):
+        raise Trouble(
+            f"{name!r} cannot be an agent's name: it is who asks or decides, with a key of their own", USAGE
+        )
     if not _NAME.fullmatch(name):
         raise Trouble(
             f"{name!r} cannot be an agent's name: take a-z, 0-9 and _, beginning with a letter",

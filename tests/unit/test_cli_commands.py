@@ -155,6 +155,7 @@ print(AGENT.name, asyncio.run(AGENT.playbook(subtask, Job(Deadline.after(5), too
         ("match", "a word of Python's own"),
         ("json", "there already"),
         ("meshwright", "there already"),
+        ("customer", "who asks or decides"),
     ],
 )
 def test_a_name_that_would_not_run_is_refused(name: str, said: str, tmp_path: Path) -> None:

@@ -28,6 +28,16 @@ def test_keys_are_made_once_and_are_for_their_user_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(home.keys.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("name", ["operator", "customer", "ann"])
+def test_no_process_has_the_key_of_a_person(tmp_path: Path, name: str) -> None:
+    home = Home.at(tmp_path)
+    ensure(home, ["front"], ["ann"])
+    before = home.trust.read_text()
+    with pytest.raises(Trouble, match=f"no process can be called '{name}'"):
+        ensure(home, ["front", name])
+    assert home.trust.read_text() == before
+
+
 def test_trust_holds_public_keys_only_and_keeps_what_others_added(tmp_path: Path) -> None:
     home = Home.at(tmp_path)
     ensure(home, ["front"])
