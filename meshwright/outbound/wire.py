@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -160,8 +161,9 @@ class JsonRpc:
 
 
 def told(body: bytes) -> Any:
-    """JSON that can be told on. Raises ValueError, also for half a surrogate pair and for what is nested too deep, or RecursionError."""
-    answer = json.loads(body)
+    """JSON that can be told on. Raises ValueError, or RecursionError: also for what is no UTF-8, half a surrogate pair, a number that
+    JSON does not know, and what is nested too deep."""
+    answer = _TOLD.decode(body.decode("utf-8-sig"))
     if b"\\ud" in body or b"\\uD" in body:
         json.dumps(answer, ensure_ascii=False).encode()
     if body.count(b"[") + body.count(b"{") > DEEPEST:
@@ -171,6 +173,16 @@ def told(body: bytes) -> Any:
         if level:
             raise ValueError("nested too deep")
     return answer
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is no number in JSON")
+    return number
+
+
+_TOLD = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
 def _inside(value: Any) -> Iterable[Any]:

@@ -82,6 +82,11 @@ def stream(*results: Any) -> bytes:
     )
 
 
+def done(part: bytes) -> bytes:
+    task = b'{"task":{"id":"t1","status":{"state":"TASK_STATE_COMPLETED"},"artifacts":[{"artifactId":"a","parts":[%b]}]}}'
+    return task % part
+
+
 def saying(body: bytes, kind: str = "text/event-stream", status: int = 200, **headers: str) -> Starlette:
     async def answer(request: Request) -> Response:
         return Response(body, status, headers, kind)
@@ -137,15 +142,18 @@ async def test_an_event_that_is_none_of_a2a_is_a_bad_answer(event: Any) -> None:
         await ask(saying(stream(event)))
 
 
+@pytest.mark.parametrize(
+    "part", [b'{"data":NaN}', b'{"data":[-1e999]}', b'{"data":Infinity}', b'{"text":"\xed\xa0\x80"}']
+)
+async def test_what_could_not_be_told_on_is_a_bad_answer(part: bytes) -> None:
+    with pytest.raises(PeerAnsweredBadly):
+        await ask(saying(b'data: {"jsonrpc":"2.0","id":1,"result":%b}\n\n' % done(part)))
+
+
 @pytest.mark.parametrize("body", [b"data: {\n\n", b"data: " + b"[" * 100_000 + b"\n\n", b"", b"data: 1\n\n"])
 async def test_what_is_not_json_rpc_is_a_bad_answer(body: bytes) -> None:
     with pytest.raises(PeerAnsweredBadly):
         await ask(saying(body))
-
-
-def done(part: bytes) -> bytes:
-    task = b'{"task":{"id":"t1","status":{"state":"TASK_STATE_COMPLETED"},"artifacts":[{"artifactId":"a","parts":[%b]}]}}'
-    return task % part
 
 
 @pytest.mark.parametrize("streaming", [True, False])
