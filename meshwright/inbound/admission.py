@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,8 @@ MAX_DEPTH = 32
 BODY_SECONDS = 10.0
 #: Where the scope of a request has its body as it was parsed here, for whoever reads it.
 PARSED = "mesh.json"
+#: A whole number of no more digits is none too large.
+_DIGITS = 308
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
@@ -85,7 +88,7 @@ class Admission:
 
 
 def strict_json(body: bytes) -> Any:
-    """Parse JSON that means one thing. Raises InvalidRequest for bad UTF-8, half a surrogate pair, NaN, duplicate keys, or depth over 32."""
+    """Parse JSON that means one thing. Raises InvalidRequest for bad UTF-8, half a surrogate pair, NaN, 1e999 (which is infinite), duplicate keys, or depth over 32."""
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
         raise InvalidRequest(f"the JSON is nested deeper than {MAX_DEPTH} levels")
     try:
@@ -115,6 +118,19 @@ def _constant(name: str) -> Any:
     raise InvalidRequest(f"{name} is not a number that JSON knows")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise InvalidRequest(f"{text[:20]} is a larger number than a double, and A2A, can hold")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS:
+        _finite(text)
+    return int(text)
+
+
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
@@ -122,7 +138,9 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-_STRICT = json.JSONDecoder(parse_constant=_constant, object_pairs_hook=_distinct)
+_STRICT = json.JSONDecoder(
+    parse_constant=_constant, parse_float=_finite, parse_int=_whole, object_pairs_hook=_distinct
+)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

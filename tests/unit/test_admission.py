@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import httpx
@@ -51,6 +52,9 @@ async def test_a_body_over_the_limit_is_413_whether_it_says_so_or_not() -> None:
     [
         (b'{"x": NaN}', "NaN"),
         (b'{"x": -Infinity}', "Infinity"),
+        (b'{"x": 1e999}', "1e999"),
+        (b'{"x": [-1e999]}', "-1e999"),
+        (b'{"x": %b}' % (b"9" * 309), "larger number"),
         (b'{"a": 1, "a": 2}', "twice"),
         (b'{"a": {"b": 1, "b": 2}}', "twice"),
         (b"[" * (MAX_DEPTH + 1), "nested deeper"),
@@ -66,6 +70,15 @@ async def test_a_body_with_two_meanings_is_400_with_the_reason(body: bytes, why:
     response = await post(body)
     assert response.status_code == 400
     assert why in response.json()["error"]["message"]
+
+
+def test_the_largest_numbers_that_a2a_can_hold_are_taken() -> None:
+    largest = b"1.7976931348623157e308"
+    assert strict_json(b"[%b, -%b, 1%b]" % (largest, largest, b"0" * 308)) == [
+        sys.float_info.max,
+        -sys.float_info.max,
+        10**308,
+    ]
 
 
 def test_a_whole_surrogate_pair_is_a_character_and_a_backslash_before_one_a_backslash() -> None:

@@ -403,6 +403,19 @@ async def test_the_bytes_of_a_file_of_0_3_over_http_are_encoded_once_or_twice(
     assert kept == {"raw": once, "filename": "a"}
 
 
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 400])
+async def test_a_message_that_could_not_be_told_again_is_refused(client: Client, number: bytes) -> None:
+    """It would stop whoever works on it, and every list that it stands in."""
+    said = json.dumps(client.message()).encode()
+    for where in (b'"parts": [{"data": %b}]', b'"parts": [{"text": "hi"}], "metadata": {"a": %b}'):
+        message = said.replace(b'"parts": [{"text": "hi"}]', where % number)
+        body = b'{"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {"message": %b}}' % message
+        assert "error" in (await client.ask("POST", "/", body)).json()
+        answer = await client.ask("POST", "/rest/message:send", b'{"message": %b}' % message)
+        assert answer.status_code == 400
+    assert (await client.rpc("ListTasks", {}))["result"]["tasks"] == []
+
+
 # The list of tasks
 
 
