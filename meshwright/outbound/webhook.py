@@ -13,6 +13,7 @@ import ipaddress
 import json
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/a2a+json"
 #: Seconds a receiver has to answer.
 SECONDS = 10.0
+#: Names that are looked up at once, and seconds until one is as good as one that stands for nothing just now.
+LOOKUPS, LOOKUP_SECONDS = 4, 3.0
 #: Where instances of clouds learn their own secrets: never, whatever is allowed.
 METADATA = frozenset({ipaddress.ip_address("169.254.169.254"), ipaddress.ip_address("fd00:ec2::254")})
 
@@ -54,18 +57,27 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 async def resolved(host: str, port: int) -> list[str]:
     """Every address a name stands for; none if it stands for none."""
+    look = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(_lookups(), look)
     except (OSError, UnicodeError):
         return []
     return [str(entry[4][0]) for entry in found]
 
 
+@functools.cache
+def _lookups() -> ThreadPoolExecutor:
+    """Threads of their own: the names are a client's, and may take their time. Everybody else here needs the loop's."""
+    return ThreadPoolExecutor(LOOKUPS, "webhook-names")
+
+
 class Screen:
     """Which addresses a notification may go to: public ones over https, and those in `allowed` (names, *.names, networks)."""
 
-    def __init__(self, allowed: Sequence[str], resolve: Resolve = resolved) -> None:
-        self._resolve = resolve
+    def __init__(
+        self, allowed: Sequence[str], resolve: Resolve = resolved, patience: float = LOOKUP_SECONDS
+    ) -> None:
+        self._resolve, self._patience = resolve, patience
         self._names: list[str] = []
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         for entry in allowed:
@@ -91,7 +103,11 @@ class Screen:
         if parts.username is not None or parts.password is not None:
             return "it must not hold a user or a password", ""
         named = any(host == n or (n.startswith("*.") and host.endswith(n[1:])) for n in self._names)
-        found = [_address(each) for each in await self._resolve(host, port)]
+        try:
+            async with asyncio.timeout(self._patience):
+                found = [_address(each) for each in await self._resolve(host, port)]
+        except TimeoutError:
+            found = []
         if not found:
             return UNRESOLVED, ""
         for address in found:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from meshwright.errors import PeerUnreachable
-from meshwright.outbound.webhook import Screen, Webhooks, key_routes
+from meshwright.outbound.webhook import UNRESOLVED, Screen, Webhooks, key_routes, resolved
 from meshwright.tasks import pushes
 from meshwright.tasks.courier import AT_ONCE, EACH, LONGEST_PAUSE, TRIES, Courier, Parcel, Undeliverable
 from meshwright.testing import Keyring
@@ -456,6 +458,29 @@ async def test_where_a_notification_may_go(url: str, allowed: bool) -> None:
 
     screen = Screen(["10.9.9.0/24", "hooks.corp", "*.hooks.corp"], resolve)
     assert (await screen(url) == "") is allowed
+
+
+async def test_a_name_that_is_not_told_in_time_is_one_that_stands_for_nothing_just_now() -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    async with asyncio.timeout(20):
+        assert await Screen([], resolve, 0.01).look("https://slow.example/") == (UNRESOLVED, "")
+
+
+async def test_names_are_looked_up_while_the_threads_of_the_loop_are_busy() -> None:
+    gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(pool)
+        busy = loop.run_in_executor(None, gate.wait)
+        try:
+            async with asyncio.timeout(20):
+                assert "127.0.0.1" in await resolved("127.0.0.1", 443)
+        finally:
+            gate.set()
+            await busy
 
 
 async def test_the_connection_goes_to_the_address_that_was_screened(start: Any) -> None:
