@@ -141,15 +141,16 @@ class Courier:
         """The next rows that are due, ours for a while; none for a receiver that has all that it may have at once."""
         kinds = ", ".join("?" * len(self._deliveries))
         busy = Counter(self._carrying.values())
-        full = [_begins_with(receiver) for receiver, number in busy.items() if number >= EACH]
-        values: list[Value] = [self._book.agent, *self._deliveries, *full, AT_ONCE]
+        full = [receiver for receiver, number in busy.items() if number >= EACH]
+        away = [each for receiver in full for each in (receiver, _begins_with(f"{receiver}/"))]
+        values: list[Value] = [self._book.agent, *self._deliveries, *away, AT_ONCE]
 
         async def op(tx: Transaction) -> list[Row]:
             due = await tx.execute(
                 f"SELECT id, address FROM outbox o WHERE agent = ? AND state = 'open' AND kind IN ({kinds}) AND due <= EPOCH()"
                 " AND NOT EXISTS (SELECT 1 FROM outbox p WHERE p.task_id = o.task_id AND p.kind = o.kind"
                 " AND p.remote = o.remote AND p.state = 'open' AND p.id < o.id)"
-                + " AND address NOT LIKE ? ESCAPE '!'" * len(full)
+                + " AND address <> ? AND address NOT LIKE ? ESCAPE '!'" * len(full)
                 + f" ORDER BY due LIMIT ?{tx.skip_locked}",
                 *values,
             )
@@ -214,7 +215,7 @@ class Courier:
 
 def receiver_of(address: str) -> str:
     """Scheme, host and port of an address, as it has them: what is behind them is well or sick as a whole."""
-    return "/".join([*address.split("/", 3)[:3], ""])
+    return "/".join(address.split("/", 3)[:3])
 
 
 def _begins_with(text: str) -> str:
