@@ -27,6 +27,8 @@ Json = dict[str, Any]
 
 #: Levels of JSON in one answer. What is nested deeper could not be told on: protobuf reads back 100, and has up to three for each.
 DEEPEST = 32
+#: A whole number of no more digits fits into a double, which is all that A2A has.
+_DIGITS = 308
 VERSION = {"a2a-version": "1.0"}
 #: We know what we said: it need not come back.
 QUIET: Json = {"historyLength": 0}
@@ -182,7 +184,13 @@ def _finite(text: str) -> float:
     return number
 
 
-_TOLD = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS:
+        _finite(text)
+    return int(text)
+
+
+_TOLD = json.JSONDecoder(parse_constant=_finite, parse_float=_finite, parse_int=_whole)
 
 
 def _inside(value: Any) -> Iterable[Any]:

@@ -143,7 +143,14 @@ async def test_an_event_that_is_none_of_a2a_is_a_bad_answer(event: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", [b'{"data":NaN}', b'{"data":[-1e999]}', b'{"data":Infinity}', b'{"text":"\xed\xa0\x80"}']
+    "part",
+    [
+        b'{"data":NaN}',
+        b'{"data":[-1e999]}',
+        b'{"data":Infinity}',
+        b'{"data":%b}' % (b"9" * 309),
+        b'{"text":"\xed\xa0\x80"}',
+    ],
 )
 async def test_what_could_not_be_told_on_is_a_bad_answer(part: bytes) -> None:
     with pytest.raises(PeerAnsweredBadly):
