@@ -188,6 +188,8 @@ def _serve(
         # uvicorn waits for open requests first, and they for their work: whoever works has to hear it before that.
         if not server.should_exit:
             front.drain()
+        # One that still starts has nothing to hand over, and may wait for another's upgrade of the schema.
+        server.force_exit = server.force_exit or front.app is None
         leaving(sig, frame)
 
     server.handle_exit = handle_exit  # type: ignore[method-assign]

@@ -85,7 +85,7 @@ class Front:
             await self._leaving.wait()
 
     def _ended(self, living: asyncio.Task[None]) -> None:
-        self.failure = living.exception()
+        self.failure = None if living.cancelled() else living.exception()
         if self.app is None:
             self._told()
 
