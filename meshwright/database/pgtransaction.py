@@ -76,14 +76,16 @@ class PostgresTransaction:
 
     async def conclude(self, first: Statement, *then: Statement, wake: str | None = None) -> bool:
         at_once = self._alone and not self._begun and not self.topics and not self._endings
-        told = at_once and wake is not None
-        sql = chained(first[0], tuple(sql for sql, _ in then), told)
+        sql = chained(first[0], tuple(sql for sql, _ in then), at_once and wake is not None)
         values = [*first[1], *(value for _, each in then for value in each)]
-        if told:
-            values += [CHANNEL, wake]
         if not at_once:
             await self._begin()
+        elif wake is not None:
+            values += [CHANNEL, wake]
+            self.topics.add(wake)  # before it is sent: where no answer comes it may be committed all the same
         if not await self._connection.fetch(sql, *values):
+            if at_once:
+                self.topics.clear()
             return False
         self.concluded = True
         if wake is not None:

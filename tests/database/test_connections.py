@@ -146,6 +146,13 @@ def note(number: int, topic: str = "news") -> Any:
     return op
 
 
+def concluding(number: int, topic: str = "news") -> Any:
+    async def op(tx: Transaction) -> None:
+        assert await tx.conclude(("INSERT INTO notes (id) VALUES (?)", (number,)), wake=topic)
+
+    return op
+
+
 @contextlib.asynccontextmanager
 async def door_to(url: str) -> AsyncIterator[Database]:
     door = await connect(url)
@@ -162,16 +169,17 @@ def heard_by(door: Database) -> dict[str | None, asyncio.Event]:
     return bells
 
 
+@pytest.mark.parametrize(("written", "cut"), [(note, b"COMMIT"), (concluding, b"news")])
 async def test_who_waits_hears_of_a_commit_of_which_nobody_could_be_told_whether_it_was_one(
-    postgres_url: str,
+    postgres_url: str, written: Any, cut: bytes
 ) -> None:
     async with door_to(postgres_url) as admin, relayed(postgres_url) as relay, door_to(relay.url) as door:
         await admin.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY)")
         bells = heard_by(door)
         await bells[None].wait()  # it listens
-        relay.cut = b"COMMIT"
+        relay.cut = cut
         with pytest.raises(StoreUnavailable):
-            await door.write(note(1))
+            await door.write(written(1))
         assert [row["id"] for row in await admin.execute("SELECT id FROM notes")] == [1]
         async with asyncio.timeout(10):
             await bells["news"].wait()
