@@ -141,8 +141,10 @@ class Postgres:
         self._idle.clear()
 
     async def _connect(self) -> asyncpg.Connection[Any]:
+        # Who is gone without a word, in the middle of a transaction, must not keep its locks: a task that is locked is passed over.
+        given_up = {"idle_in_transaction_session_timeout": str(int(STATEMENT * 1000))}
         connection: asyncpg.Connection[Any] = await asyncpg.connect(
-            self._url, timeout=10, command_timeout=STATEMENT, server_settings=_SETTINGS
+            self._url, timeout=10, command_timeout=STATEMENT, server_settings=_SETTINGS | given_up
         )
         # Whoever runs the server may have traded the last commits for speed; what we acknowledge has to be on its disk.
         ready = False

@@ -65,6 +65,11 @@ class Relay:
         self.cut: bytes | None = None
         self._told = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._kept: list[asyncio.StreamWriter] = []
+
+    def close(self) -> None:
+        for end in self._kept:
+            end.transport.abort()
 
     def forget(self) -> None:
         self.forgotten |= self._writers
@@ -102,8 +107,11 @@ class Relay:
             self._writers.discard(writer)
             for way in ways:
                 way.cancel()
-            for end in (ours, writer):
-                end.transport.abort()
+            writer.transport.abort()
+            if writer in self.forgotten:
+                self._kept.append(ours)  # the other end is not told of that either
+            else:
+                ours.transport.abort()
             await asyncio.wait(ways)
 
 
@@ -125,6 +133,7 @@ async def relayed(url: str) -> AsyncIterator[Relay]:
             each.cancel()
         if open_:
             await asyncio.wait(open_)
+        relay.close()
 
 
 @contextlib.asynccontextmanager
@@ -201,6 +210,35 @@ async def test_who_listens_on_a_connection_that_a_network_has_forgotten_finds_ou
         await admin.write(note(2))
         async with asyncio.timeout(10):
             await bells["news"].wait()
+
+
+async def test_who_vanishes_in_the_middle_of_a_transaction_keeps_its_locks_for_no_longer_than_a_statement_may_take(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "STATEMENT", 1.0)
+    async with door_to(postgres_url) as other, relayed(postgres_url) as relay, door_to(relay.url) as door:
+        await other.execute("CREATE TABLE notes (id BIGINT PRIMARY KEY)")
+        await other.write(note(1))
+
+        async def vanishing(tx: Transaction) -> None:
+            await tx.execute("UPDATE notes SET id = 2")
+            relay.forget()
+            await tx.execute("UPDATE notes SET id = 3")
+
+        with pytest.raises(StoreUnavailable):
+            await door.write(vanishing)
+        async with asyncio.timeout(15):
+            while not await free(other):
+                pass
+
+
+async def free(door: Database) -> bool:
+    """Whether a row can be had that is nobody else's: what a claim asks."""
+
+    async def op(tx: Transaction) -> bool:
+        return bool(await tx.execute(f"SELECT id FROM notes LIMIT 1{tx.skip_locked}"))
+
+    return await door.write(op)
 
 
 async def test_who_reads_where_nothing_is_answered_waits_for_no_more_than_a_statement_may_take(
