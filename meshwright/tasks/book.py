@@ -132,20 +132,25 @@ class TaskBook:
         return task
 
     async def follow(self, task_id: str, after: int) -> AsyncIterator[tuple[int, int, events.Event]]:
-        """What happens to a task after a version: (version, turn it ended, event), until it ends or this process stops."""
+        """What happens to a task after a version: (version, turn it ended, event), until it ends or this process stops.
 
-        async def op(tx: Transaction) -> tuple[list[tuple[int, int, events.Event]], bool]:
+        Raises NotFound for one that was removed meanwhile: of its end nothing is left that could be told.
+        """
+
+        async def op(tx: Transaction) -> tuple[list[tuple[int, int, events.Event]], str]:
             rows = await tx.execute("SELECT work FROM tasks WHERE id = ?", task_id)
-            return await events.since(tx, task_id, after), not rows or rows[0]["work"] == "ended"
+            return await events.since(tx, task_id, after), rows[0]["work"] if rows else ""
 
         with self.feed.bell(task_id) as bell:
             while True:
                 bell.clear()
-                fresh, ended = await self.database.read(op)
+                fresh, work = await self.database.read(op)
                 for version, turn, event in fresh:
                     after = version
                     yield version, turn, event
-                if ended or self.feed.closed:
+                if not work:
+                    raise NotFound(f"the task {task_id[:128]!r} is no longer kept")
+                if work == "ended" or self.feed.closed:
                     return
                 await bell.wait()
 

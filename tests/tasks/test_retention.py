@@ -112,6 +112,18 @@ async def test_what_runs_waits_or_is_young_stays_however_old_the_rest_is(start: 
         await one.get(old.id)
 
 
+async def test_who_follows_a_task_that_is_removed_before_its_end_was_told_hears_of_that(start: Any) -> None:
+    one, two = await start(), await start()
+    task = await two.send("hold", wait=False)
+    following = one.subscribe(task.id)
+    assert (await anext(following)).id == task.id
+    two.work.gate.set()
+    await two.rest(task.id)
+    assert await purge(two.database, -1.0) == 1
+    with pytest.raises(TaskNotFoundError, match="no longer kept"):
+        await anext(following)
+
+
 async def test_what_a_process_ended_whose_clock_is_far_behind_is_no_older_for_that(start: Any) -> None:
     one = await start()
     task = await one.send("hi")
