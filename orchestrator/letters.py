@@ -96,7 +96,7 @@ async def _once_warm(drive: Drive, peer: Peer, by: Deadline, send: Callable[[], 
     try:
         return await send()
     except PeerOverloaded:
-        if not await drive.directory.is_cold(peer):
+        if not await drive.directory.is_cold(peer, until):
             raise
     await drive.directory.require_warm(peer, until)
     return await send()

@@ -6,6 +6,7 @@ Addresses come from settings, never from a card: a card that points to another h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import time
@@ -111,9 +112,11 @@ class Directory:
         for entry in self.entries:
             yield from of_target(entry.breaker, entry.retries)
 
-    async def refresh(self) -> None:
-        """Ask every address for its card; changes nothing where it says 304."""
-        await asyncio.gather(*(self._refresh(entry) for entry in self.entries))
+    async def refresh(self, by: Deadline | None = None) -> None:
+        """Ask every address for its card, no longer than `by` allows; changes nothing where it says 304."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if by is None else max(by.remaining, 0)):
+                await asyncio.gather(*(self._refresh(entry) for entry in self.entries))
 
     async def keep_fresh(self, every: float) -> None:
         """Refresh for ever, each `every` seconds; sooner while someone has never answered, or still starts."""
@@ -257,19 +260,19 @@ class Directory:
             except NoPeer:
                 if by.expired or all(entry.url != url for entry in self.entries):
                     raise
-            await self.refresh()
+            await self.refresh(by)
             await asyncio.sleep(min(0.2, max(by.remaining, 0)))
 
     async def call_off(self, parcel: Parcel) -> None:
         """Word from the outbox: the task that a peer works on, or waits in, is not wanted any more."""
         await self.at(parcel.address).cancel(parcel.remote)
 
-    async def is_cold(self, peer: Peer) -> bool:
+    async def is_cold(self, peer: Peer, by: Deadline) -> bool:
         """Whether a peer that did not take a call still starts; asked anew. Never true of one that is not of this mesh."""
         entry = self._entry(peer)
         if entry is None or not entry.audience:
             return False
-        await self._look(entry, FETCH_SECONDS)
+        await self._look(entry, min(FETCH_SECONDS, max(by.remaining, 0)))
         return entry.status == "cold"
 
     async def require_warm(self, peer: Peer, by: Deadline) -> None:
@@ -315,6 +318,6 @@ class Directory:
         while missing := [s for s in skills if not any(s in e.skills for e in self.entries)]:
             if by.expired:
                 return missing
-            await self.refresh()
+            await self.refresh(by)
             await asyncio.sleep(min(0.2, max(by.remaining, 0)))
         return []

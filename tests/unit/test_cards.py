@@ -371,6 +371,6 @@ async def test_a_server_that_is_not_ours_is_never_asked_whether_it_is_ready() ->
     directory, mesh, _ = directory_of(a=at("a"))
     await directory.refresh()
     peer = directory.peer(directory.entries[0])
-    assert not await directory.is_cold(peer)
+    assert not await directory.is_cold(peer, Deadline.after(20))
     await directory.require_warm(peer, Deadline.after(0))
     assert not any(request.url.path == "/readyz" for request in mesh.seen)
