@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from meshwright.records.minutes import Minutes
     from meshwright.tasks.notebooks import Notebooks
 
+#: The part of an agent's time that its model does not get, and the most of it in seconds: one that hangs must leave the playbook some.
+KEPT, MOST_KEPT = 0.25, 5.0
+
 
 class Specialist:
     """One agent, its tools, the agents it may ask (none: it has no peers) and, where a model is configured, its model."""
@@ -185,7 +188,8 @@ class Specialist:
             from meshwright.reasoning import reason
 
             # What a model was told is in its transcript: a playbook that has to take over reads for itself.
-            own = dataclasses.replace(job, tools=tools)
+            by = job.by.at_most(job.by.remaining - min(job.by.remaining * KEPT, MOST_KEPT))
+            own = dataclasses.replace(job, tools=dataclasses.replace(tools, by=by), by=by)
             try:
                 return await reason(agent, subtask, own, job.model, self._toolbox, notebook.transcript), False
             except MeshError as error:

@@ -41,7 +41,7 @@ async def ask(model: ScriptedModel, start: Any, *, tokens: int = 50_000) -> dict
     return finding
 
 
-async def answer_of(model: ScriptedModel, start: Any, *, tokens: int = 50_000) -> Answer:
+async def answer_of(model: ScriptedModel, start: Any, *, tokens: int = 50_000, seconds: float = 30) -> Answer:
     settings = Settings(tools="http://workshop", model="openai/scripted", model_url=model.url, model_key="k")  # type: ignore[arg-type]
     ring, mesh = Keyring("orders", "workshop"), InProcess({})
     agent = Agent("orders", playbook=playbook, instructions="You look at things.")
@@ -53,7 +53,8 @@ async def answer_of(model: ScriptedModel, start: Any, *, tokens: int = 50_000) -
         directory = Directory(["http://orders"], mesh.client(), ring.identity("operator"))
         await directory.refresh()
         part = {"subtask": {"id": "s", "skill": "order-status", "instruction": "what does t1 cost?"}}
-        return await directory.candidates("order-status")[0].ask(part, by=Deadline.after(30), tokens=tokens)
+        (orders,) = directory.candidates("order-status")
+        return await orders.ask(part, by=Deadline.after(seconds), tokens=tokens)
 
 
 async def test_a_model_reads_with_tools_and_its_answer_is_validated(workshop: Any) -> None:
@@ -93,6 +94,16 @@ async def test_when_the_model_fails_the_playbook_answers_and_says_why(
     assert (finding["reply"], finding["mode"]) == ("by the book", "playbook")
     assert answer.notes["degraded"] == ["model"]
     assert "the model was not used" in finding["facts"]["fallback"]
+
+
+async def test_a_model_that_hangs_leaves_the_playbook_time_to_answer(workshop: Any) -> None:
+    async with ScriptedModel([{"hang": True}]).serving() as model:
+        await _warm(model)
+        answer = await answer_of(model, workshop, seconds=4)
+    finding = answer.data[0]
+    assert (finding["reply"], finding["mode"]) == ("by the book", "playbook")
+    assert answer.notes["degraded"] == ["model"]
+    assert answer.notes["usage"]["tokens"] >= model.used > 0
 
 
 async def test_a_budget_too_small_for_the_question_costs_nothing(workshop: Any) -> None:
