@@ -293,12 +293,15 @@ class Budget:
             await self.backing.settle(hold.key, charge, doubt)
 
 
-def used_in(notes: Mapping[str, Any]) -> Amount | None:
-    """What a callee says it used, under `usage` in its notes; None where it does not say so in whole numbers."""
+def used_in(notes: Mapping[str, Any], *, money: bool = False) -> Amount | None:
+    """What a callee says it used, under `usage` in its notes; None where it does not say so in whole numbers.
+
+    With `money` it has to say what that cost: who was given a limit in money and tells none of it has not said what it used.
+    """
     usage = notes.get("usage")
     if not isinstance(usage, Mapping):
         return None
-    said = [usage.get("tokens"), usage.get("micros", 0)]
+    said = [usage.get("tokens"), usage.get("micros", None if money else 0)]
     numbers = [n for n in said if isinstance(n, int) and not isinstance(n, bool) and n >= 0]
     return Amount(*numbers) if len(numbers) == 2 else None
 

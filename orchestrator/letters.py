@@ -78,13 +78,13 @@ async def sent(
     except (LeaseLost, StoreUnavailable):
         raise
     except MeshError as error:
-        cost = cost_of(error, heard or bool(letter.remote))
+        cost = cost_of(error, heard or bool(letter.remote), money=purse.money)
         await drive.outbox.given_up(key, str(error), purse.settling(key, cost))
         raise
     said = {"data": answer.data, "text": answer.text, "notes": dict(answer.notes)}
     if answer.asks is not None:
         said["asks"] = answer.asks.model_dump(mode="json")
-    along = purse.settling(key, used_in(answer.notes))
+    along = purse.settling(key, used_in(answer.notes, money=purse.money))
     await drive.outbox.answered(key, said, along, waits=answer.asks is not None)
     return answer
 

@@ -39,16 +39,16 @@ def read(peer: str, kind: type[Kind], answer: Answer) -> Kind:
     raise PeerAnsweredBadly(peer, f"no {kind.__name__} in its answer")
 
 
-def cost_of(error: MeshError, begun: bool) -> Amount | None:
+def cost_of(error: MeshError, begun: bool, *, money: bool = False) -> Amount | None:
     """What a call that failed has cost: nothing where nobody can have begun with it, else what the peer says, else unknown.
 
-    `begun` says that the peer has a task for it.
+    `begun` says that the peer has a task for it, `money` that it was given a limit in money.
     """
     if unheard(error) and not begun:
         return Amount()
     if isinstance(error, BreakerOpen | DeadlineExceeded):
         return None
-    return used_in(error.notes)
+    return used_in(error.notes, money=money)
 
 
 def decisions_in(notes: Mapping[str, Any]) -> tuple[str, ...]:

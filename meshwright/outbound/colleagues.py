@@ -184,10 +184,10 @@ class Colleagues:
                 about=about,
                 **more,
             )
-            used = used_in(answer.notes)
+            used = used_in(answer.notes, money=money)
             return answer
         except MeshError as error:
-            used = cost_of(error, begun)
+            used = cost_of(error, begun, money=money)
             raise
         finally:
             if used is not None and not money:

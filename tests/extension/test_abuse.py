@@ -144,6 +144,16 @@ async def test_no_claim_of_usage_costs_more_than_was_given_or_less_than_nothing(
     assert (budget.reserved, budget.pledged) == (0, 0)
 
 
+async def test_a_claim_that_leaves_out_the_money_that_was_limited_is_none(team: Any) -> None:
+    async with stranger(team, at_once, notes={URI: {"usage": {"tokens": 5}}}):
+        limited = await team.colleagues("stranger", budget=Budget(1000, micros=10_000))
+        await limited.ask(SKILL, "work", share=0.5)
+        unlimited = await team.colleagues("stranger", budget=Budget(1000))
+        await unlimited.ask(SKILL, "work", share=0.5)
+    assert (limited.budget.spent, limited.budget.paid) == (500, 5_000)
+    assert (unlimited.budget.spent, unlimited.budget.paid) == (5, 0)
+
+
 async def test_a_loop_of_agents_that_hide_who_stands_above_ends_with_the_time(team: Any) -> None:
     """Whoever leaves out what stood above it poses as the beginning. The deadline shrinks all the same."""
     asked: list[float] = []
