@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 #: Messages that may wait for one task, which whoever works on it has in memory; and seconds after which to send the next one again.
 WAITING, SOON = 1_000, 5.0
 
+#: Headers of a task's first message that hold for what is done for it later.
+BEGAN = ("x-mesh-ancestry", "x-mesh-priority", "x-mesh-run", "x-mesh-budget-tokens", "x-mesh-budget-micros")
+
 
 class Met(Exception):
     """Somebody else accepted the same follow-up at this moment, or removed the task of this message: undo this one, and look again."""
@@ -191,8 +194,8 @@ async def _to_be_worked_on(tx: Transaction, desk: Desk, parked: Snapshot) -> Cla
 async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
     """Put a message of our own into a task's inbox, in the transaction that causes it: `name` says which, once.
 
-    It has no words and no place in the history, and no owner: so no client's message can have its name before it. False when the task
-    is unknown or has ended.
+    It has no words and no place in the history, and no owner: so no client's message can have its name before it. What the work goes on
+    for is what it began for: the chain of agents above, the priority, the limits. False when the task is unknown or has ended.
     """
     rows = await tx.execute(
         "UPDATE tasks SET version = version + 1, asked = asked + 1,"
@@ -204,7 +207,11 @@ async def signal(tx: Transaction, agent: str, task_id: str, name: str) -> bool:
     if not rows:
         return False
     first = await first_headers(tx, task_id)
-    message, around = Message(message_id=name, task_id=task_id), {**of_trace(first), **modes_of(first)}
+    began = {header: first[header] for header in BEGAN if header in first}
+    message, around = (
+        Message(message_id=name, task_id=task_id),
+        {**began, **of_trace(first), **modes_of(first)},
+    )
     await tx.execute(
         "INSERT INTO inbox (agent, owner, message_id, about, digest, task_id, turn, body, headers, until)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0.0)",

@@ -8,7 +8,9 @@ from typing import Any
 from meshwright.agent import Job
 from meshwright.database import open_database
 from meshwright.findings import Finding, Subtask
+from meshwright.inbound.ancestry import split
 from meshwright.ledger import standing
+from meshwright.origin import Origin
 
 Granted = list[tuple[int, int | None]]
 
@@ -69,3 +71,17 @@ async def test_what_a_run_spends_after_a_review_is_on_its_clients_day(
     tenants = [row["name"] for row in await database.read(standing) if row["kind"] == "tenant"]
     await database.close()
     assert tenants == ["operator"]
+
+
+async def test_after_a_review_the_calls_of_a_run_are_as_urgent_and_as_deep_as_before(
+    start_team: Any, propose: Any
+) -> None:
+    async with start_team(orders=proposing(propose, [])) as team:
+        origin = Origin(task="t0", run="r0", priority="high")
+        waiting = await team.ask("orders t2 red", origin=origin)
+        await approved(team)
+        await team.ended(waiting.task_id)
+        calls = [each for each in team.mesh.seen if each.url.host == "orders" and each.method == "POST"]
+        sent = [each.headers for each in calls if "x-mesh-budget-tokens" in each.headers]
+    assert [headers.get("x-mesh-priority") for headers in sent] == ["high", "high"]
+    assert [len(split(headers["x-mesh-ancestry"])) for headers in sent] == [2, 2]
