@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from meshwright.errors import MeshError, Outcome
+from meshwright.outbound.lost import unheard
 from meshwright.outbound.retry import RetryBudget
 
 T = TypeVar("T")
@@ -58,12 +59,16 @@ class Hedge:
             await asyncio.wait(racers)
 
     async def _timed(self, call: Callable[[], Awaitable[T]]) -> T:
-        """One that is called off counts with the time it had: it would have taken more."""
-        began = self._clock()
+        """One that is called off counts with the time it had: it would have taken more. One that nobody worked on does not count."""
+        began, worked_on = self._clock(), True
         try:
             return await call()
+        except MeshError as error:
+            worked_on = not unheard(error)
+            raise
         finally:
-            self._seconds.append(self._clock() - began)
+            if worked_on:
+                self._seconds.append(self._clock() - began)
 
 
 async def _first_good(racers: list[asyncio.Task[T]]) -> asyncio.Task[T]:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from meshwright.errors import PeerUnreachable, ToolRefused
+from meshwright.errors import BreakerOpen, Outcome, PeerUnreachable, ToolRefused
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.hedge import KNOWN, WINDOW, Hedge
 from meshwright.outbound.retry import RetryBudget
@@ -122,3 +122,17 @@ async def test_usual_is_what_nineteen_of_twenty_took_of_late() -> None:
 
         await hedge.run(answer, RetryBudget())
     assert hedge.after == 95
+
+
+async def test_what_was_never_sent_took_no_time_that_says_what_is_usual() -> None:
+    hedge, breaker = Hedge(), Breaker("tool", fail_max=1)
+    breaker.leave(breaker.enter(), Outcome.TRANSPORT)
+
+    async def refused() -> None:
+        async with breaker.admit():
+            raise AssertionError("it is open")
+
+    for _ in range(WINDOW):
+        with pytest.raises(BreakerOpen):
+            await hedge.run(refused, RetryBudget())
+    assert hedge.after is None
