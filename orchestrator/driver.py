@@ -287,8 +287,8 @@ def _request(incoming: Incoming) -> str:
 
 
 async def _usage(drive: Drive) -> dict[str, int]:
-    spent = await drive.purse.spent()
-    return {"tokens": spent.tokens, "micros": spent.micros}
+    used = await drive.purse.used()
+    return {"tokens": used.tokens, "micros": used.micros}
 
 
 def _ended(run: dict[str, Any]) -> Outcome:

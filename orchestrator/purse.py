@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from meshwright.budget import Amount, Budget
-from meshwright.ledger import Account, left, reserve, settle
+from meshwright.ledger import Account, left, reserve, settle, used_of
 from meshwright.tasks.accept import first_headers
 from meshwright.wallet import SLACK
 
@@ -75,12 +75,7 @@ class Purse:
         rows = await self._database.read(op)
         return Amount(rows[0]["tokens"], rows[0]["micros"]) if rows else Amount()
 
-    async def spent(self) -> Amount:
-        """What the run has spent so far."""
-
-        async def op(tx: Transaction) -> list[Row]:
-            place = self._run.id_on("")
-            return await tx.execute("SELECT tokens, micros FROM budget_accounts WHERE id = ?", place)
-
-        rows = await self._database.read(op)
-        return Amount(rows[0]["tokens"], rows[0]["micros"]) if rows else Amount()
+    async def used(self) -> Amount:
+        """What the run has used so far: what is reserved for a call that was cut off may have been spent, and counts in full."""
+        gone = await self._database.read(lambda tx: used_of(tx, self._run))
+        return Amount(gone["tokens"] + gone["tokens_held"], gone["micros"] + gone["micros_held"])
