@@ -18,7 +18,7 @@ from meshwright.errors import (
     ToolRefused,
 )
 from meshwright.isolation.frames import MAX_TOLD, packed
-from meshwright.outbound import toolbox, wire
+from meshwright.outbound import http, toolanswer
 from meshwright.trouble import MAX_WORDS, Lie, Trouble
 
 OURS = (LeaseLost, StoreUnavailable)
@@ -79,4 +79,4 @@ def test_words_without_end_are_cut() -> None:
 def test_what_peers_and_tools_may_answer_a_worker_may_be_told(letter: str) -> None:
     said = len(json.dumps(letter * 1000, ensure_ascii=False).encode())
     told = len(packed(letter * 1000))
-    assert told / said * max(wire.MAX_ANSWER, toolbox.MAX_ANSWER) < MAX_TOLD
+    assert told / said * max(http.MAX_ANSWER, toolanswer.MAX_ANSWER) < MAX_TOLD
