@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from console import audit, meshview, reviews, runs
 from console.assets import Assets
-from console.client import Mesh
+from console.client import MAX_ANSWER, Mesh
 from console.guard import Guard, hosts_of, is_near
 from console.login import Login
 from console.page import NAVIGATION, OPERATOR, Page
@@ -49,7 +49,7 @@ def console_app(
     if not settings.peers:
         raise SettingsError("MESHWRIGHT_PEERS: name the orchestrator that the console is to show")
     me = identity or load_identity(NAME, settings)
-    client = http or http_client()
+    client = http or http_client(MAX_ANSWER)
     key = me.signer.secret("console sessions") if me.signer else secrets.token_bytes(32)
     proof = people.proof if people else lambda name: None
     sessions = Sessions(key, proof, secure=not is_near(settings))

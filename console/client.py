@@ -83,9 +83,11 @@ class Mesh:
                 async with self._http.stream(
                     method, self.url + path, headers={**(headers or {}), **known}, **request
                 ) as response:
-                    return _document(response.status_code, await _body(response), path)
+                    return _document(response.status_code, await response.aread(), path)
         except TimeoutError:
             raise PeerTimedOut("the orchestrator", f"no answer within {PATIENCE:.0f} s") from None
+        except httpx.DecodingError as error:
+            raise PeerAnsweredBadly("the orchestrator", str(error)) from None
         except httpx.TransportError as error:
             self._name = ""  # another one may be there when it comes back
             raise PeerUnreachable("the orchestrator", f"nobody answers ({type(error).__name__})") from None
@@ -108,16 +110,6 @@ def segment(text: str) -> str:
     if not text.strip("."):
         raise NotFound("nothing is called like that")
     return quote(text, safe="")
-
-
-async def _body(response: httpx.Response) -> bytes:
-    chunks, size = [], 0
-    async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > MAX_ANSWER:
-            raise PeerAnsweredBadly("the orchestrator", "the answer is too large to be shown")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _document(status: int, body: bytes, path: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
-from meshwright.outbound.http import fenced
+from meshwright.outbound.http import fence
 
 
 class InProcess(httpx.AsyncBaseTransport):
@@ -27,7 +27,7 @@ class InProcess(httpx.AsyncBaseTransport):
 
     def client(self) -> httpx.AsyncClient:
         """A client whose every request stays in this process, and whose answers have the limits of any."""
-        return httpx.AsyncClient(transport=_Shared(self), timeout=None, event_hooks={"response": [fenced]})
+        return httpx.AsyncClient(transport=_Shared(self), timeout=None, event_hooks={"response": [fence()]})
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[InProcess]:

@@ -107,7 +107,7 @@ async def test_a_review_that_is_claimed_says_by_whom(house: Any) -> None:
     [
         ('{"thing": "t2"', "line 1, column 15"),
         ('{"thing": NaN}', "NaN is not a number"),
-        ('{"thing": 1e999}', "cannot carry"),
+        ('{"thing": 1e999}', "larger number than a double"),
         ('{"a": 1, "a": 2}', "same key twice"),
         ('["t2"]', "must be an object"),
         ("[" * 5_000, "nested"),

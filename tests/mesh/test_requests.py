@@ -117,8 +117,10 @@ async def test_a_specialist_that_swallows_its_cancellation_holds_nobody_up(start
         return Finding(reply="too late")
 
     async with start_team(orders=stubborn) as team:
-        report = await team.report("paint t1 red", seconds=3)
-        release.set()
+        try:
+            report = await team.report("paint t1 red", seconds=3)
+        finally:
+            release.set()  # or it would hold the end of the test up
         assert report["outcome"] == "escalated"
 
 
