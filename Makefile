@@ -1,23 +1,25 @@
 # Few verbs. Each makes what it needs first: .venv, once, and again when pyproject.toml or constraints.txt change.
-#   make demo    a mesh of thirteen processes works through twelve tickets, and goes down again
-#   make up      the same mesh, until Ctrl-C
-#   make test    the tests, in two processes; with ARGS=tests/unit, or any others of pytest's, in one
-#   make bench   what a start costs, and a hop; make bench-hop is the hop alone, with ARGS='--only NAME'
-#   make check   ruff, its formatter, mypy --strict
-#   make bench-tracing  what the export of traces adds to a mesh's own CPU for each workflow; ARGS='--rounds N'
-#   make bench-parked  RUNS=10000 runs that wait for a person: what they cost, and that all go on
-#   make bench-audit  what the audit log costs: appends by 8 writers, entries verified in a second; ARGS='--only sqlite'
+#   make demo           a mesh of thirteen processes works through twelve tickets, and goes down again
+#   make up             the same mesh, until Ctrl-C
+#   make test           the tests, in two processes; with ARGS=tests/unit, or any others of pytest's, in one
+#   make check          ruff, its formatter, mypy --strict
+#   make clients        A2A clients of other frameworks, as they come, talk to our server: which can do what; ARGS='--only ag2'
+#   make evals          real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
+#   make complete       is each of those tickets told completely, in spans and rows? the same three files; ARGS='--verbose'
+#   make attacks        an agent of the shop is compromised: generated attacks, judged by the shop's journal; ATTACKS=500
+#   make chaos          kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
+#   make incident       a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg
+#   make runaway        agents that spin, block, fork, eat memory: killed in time, alone? RUNAWAYS=100 of each kind
+#   make storm          a tool server fails all or half of the calls: what retries add to its load; ARGS='--calls 1000'
+#   make wasted         how long agents still work for a caller that has given up, ours and the stock SDK's; ARGS='--trials N'
+#   make gateway        a LiteLLM proxy, installed beside the rest, with docs/gateway in front of a scripted model: what it stops
+#   make bench          what a start costs, and a hop
+#   make bench-hop      the hop alone; ARGS='--only NAME'
+#   make bench-tracing  what rows and spans add to a mesh's own CPU for each workflow; ARGS='--rounds N'
+#   make bench-parked   RUNS=10000 runs that wait for a person: what they cost, and that all go on
+#   make bench-audit    what the audit log costs: appends by 8 writers, entries verified in a second; ARGS='--only sqlite'
 #   make bench-console  RUNS=10000 in the database: how long each page of the console takes
-#   make incident  a tool goes from 200 ms to 45 s under 300 workflows at once; WORKFLOWS=300 WAVES=3 PLOT=incident.svg
-#   make storm   a tool server fails all or half of the calls: what retries add to its load; ARGS='--calls 1000'
-#   make wasted  how long agents still work for a caller that has given up, ours and the stock SDK's; ARGS='--trials N'
-#   make runaway  agents that spin, block, fork, eat memory: killed in time, alone? RUNAWAYS=100 of each kind
-#   make chaos   kill -9 at random moments, under load: KILLS=30 STORE=sqlite (or postgres)
-#   make gateway a LiteLLM proxy, installed beside the rest, with docs/gateway in front of a scripted model: what it stops
-#   make clients A2A clients of other frameworks, as they come, talk to our server: which can do what; ARGS='--only ag2'
-#   make attacks   an agent of the shop is compromised: generated attacks, judged by the shop's journal; ATTACKS=500
-#   make complete  is each ticket told completely, in spans and rows? the same three files; ARGS='--verbose'
-#   make evals   real tickets through the mesh: TICKETS=tickets.jsonl SHOP=shop.json HANDBOOK=handbook.md
+#   make clean          removes the virtual environments that these have made
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
