@@ -13,6 +13,7 @@
     │   └── Claimed              somebody else is at it just now
     ├── DeadlineExceeded       the caller's own time is used up       not retryable, says nothing of the peer
     ├── BudgetExhausted        the caller's own tokens are used up    not retryable, says nothing of the peer
+    ├── Overloaded             more is asked here than can be done    retryable later: nothing was begun
     ├── PeerError              the other side failed
     │   ├── PeerUnreachable      refused, reset, 5xx                  retryable, a failure of transport
     │   ├── PeerTimedOut         it did not answer in its share       not retryable (time is gone), a timeout

@@ -172,7 +172,7 @@ class Conflict(Part):
     @model_validator(mode="before")
     @classmethod
     def _of_an_older_build(cls, content: Any) -> Any:
-        """Builds before 0.2 knew sides as lines of text, `agent: value`."""
+        """Older builds knew sides as lines of text, `agent: value`."""
         if isinstance(content, dict) and isinstance(lines := content.get("candidates"), list):
             parts = [str(line).partition(": ") for line in lines]
             sides = [{"agent": agent, "value": value} for agent, _, value in parts]

@@ -199,7 +199,10 @@ def token(
     audience: Annotated[
         str, typer.Option("--for", help="Which process it is good for; by default the mesh's entry.")
     ] = "",
-    name: Annotated[str, typer.Option("--as", help="Whose token: the operator, or a process.")] = OPERATOR,
+    name: Annotated[
+        str,
+        typer.Option("--as", help="Whose token: the operator, another person with a key here, or a process."),
+    ] = OPERATOR,
     home: HomeOption = DEFAULT,
 ) -> None:
     """Print a bearer token that lives one minute, for curl."""

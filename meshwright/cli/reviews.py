@@ -24,7 +24,9 @@ app = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="A review; the first letters of its id are enough.")]
-Reason = Annotated[str, typer.Option(help="Goes into the record; of a rejection, the customer is answered.")]
+Reason = Annotated[
+    str, typer.Option(help="Goes into the record. That of a rejection is in the reply to the customer, too.")
+]
 As = Annotated[str, typer.Option("--as", help="Who decides: a person whose key is in --home.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; needs --hash.")]
 Hash = Annotated[str, typer.Option("--hash", help="The hash of what you saw, as `show` prints it.")]
