@@ -85,8 +85,8 @@ def agent(
         console.print(f"  {path.relative_to(here)}", markup=False)
     console.print(
         f"run it:  PYTHONPATH=agents MESHWRIGHT_PORT=8430 {Path(sys.executable).name} -m {name}\n"
-        "join it: give the orchestrator its address in MESHWRIGHT_PEERS, or put it into a copy of mesh.toml "
-        "and `meshwright up --mesh FILE`",
+        "join it: put it into a copy of mesh.toml and `meshwright up --mesh FILE`; an orchestrator that `up` does not start "
+        "takes its address in MESHWRIGHT_PEERS",
         markup=False,
         soft_wrap=True,
     )
