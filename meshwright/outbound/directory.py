@@ -191,10 +191,7 @@ class Directory:
         entry.status, entry.why = status, why
 
     def candidates(self, skill: str) -> list[Peer]:
-        """Who to ask for `skill`, best first: closed breakers before open ones, ready before cold before stale, in settings' order.
-
-        Raises NoPeer if no card offers it.
-        """
+        """Who to ask for `skill`: closed breakers first, then ready, cold, stale, in settings' order. Raises NoPeer if no card offers it."""
         offering = self._offering(skill)
         if not offering:
             known = sorted({s for e in self.entries for s in e.skills})
