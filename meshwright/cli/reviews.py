@@ -40,7 +40,7 @@ WHOLE = 36
 def waiting(
     context: typer.Context,
     state: Annotated[
-        str, typer.Option(help="open, approve, edit, reject, expired, withdrawn or all.")
+        str, typer.Option(help="open, decided, approve, edit, reject, expired, withdrawn or all.")
     ] = "open",
     risk: Annotated[str, typer.Option(help="low, medium or high.")] = "",
     run: Annotated[str, typer.Option(help="Those of one run.")] = "",
