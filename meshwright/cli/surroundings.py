@@ -42,9 +42,13 @@ _OUTWARD = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 )
-_EVERYONE = ("LOG_LEVEL", "LOG_FORMAT", "MAX_BODY", "AT_ONCE", "QUEUE")
-#: What every A2A server knows of: where its tasks are kept, and for how long a replica, a try or a task is waited for.
-_AGENTS = ("DATABASE", "LEASE", "CLAIMS", "GRACE", "RETENTION", "WARM", "WEBHOOKS")
+_EVERYONE = ("LOG_LEVEL", "LOG_FORMAT", "MAX_BODY", "AT_ONCE", "QUEUE", "WATCHDOG")
+#: What every A2A server knows of: where its tasks are kept, for how long a replica, a try or a task is waited for, whom it may ask how, and
+#: where its playbook runs.
+_AGENTS = (
+    *("DATABASE", "LEASE", "CLAIMS", "GRACE", "RETENTION", "WARM", "WEBHOOKS", "HEDGE", "DEPTH"),
+    *("ISOLATION", "WORKER_MEMORY", "WORKER_CPU", "KILL_GRACE"),
+)
 
 
 def environment(

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds before the last row from which on a span may not have been sent: a batch waits five, as the SDK has it.
-UNSENT = 6.0
+#: Seconds before the last row from which on a span may not have been sent: a batch waits five, as the SDK has it, and may take three to be sent.
+UNSENT = 9.0
 #: Seconds that a span may have lasted, and rows that are read.
 LONGEST, MOST = 120.0, 2_000
 

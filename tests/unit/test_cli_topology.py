@@ -55,6 +55,20 @@ OUTER = {
 }
 
 
+#: What `up` sets itself for each process, and the port of which each would need its own.
+OWN = {"HOST", "PORT", "PUBLIC_URL", "HOME", "KEY", "TRUST", "PEERS", "TOOLS", "GRPC_PORT"}
+
+
+def test_what_can_be_set_for_the_shipped_mesh_reaches_a_process_of_it(tmp_path: Path) -> None:
+    mesh, home = load(), Home(tmp_path)
+    outer = {f"MESHWRIGHT_{name.upper()}": "x" for name in Settings.model_fields}
+    handed = {name for each in mesh.processes for name in environment(each, mesh, home, 8400, outer)}
+    assert {name.removeprefix("MESHWRIGHT_") for name in outer.keys() - handed} == {"GRPC_PORT"}
+    for process in mesh.processes:
+        given = environment(process, mesh, home, 8400, outer)
+        assert "x" not in {value for name, value in given.items() if name.removeprefix("MESHWRIGHT_") in OWN}
+
+
 def test_the_mesh_that_ships_has_a_card_or_a_room_for_each_process() -> None:
     for process in load().processes:
         assert find_spec(process.module) is not None
