@@ -41,7 +41,7 @@ async def test_who_takes_it_over_after_its_last_word_says_the_same_and_applies_n
             *("orchestrator", team.settings, lambda name: False, None),  # type: ignore[arg-type]
         )
         incoming = Incoming(
-            *("paint t1 red", [], Deadline.after(1.5), Budget(), drive.say),
+            *("paint t1 red", [], Deadline.after(4), Budget(), drive.say),
             task_id=run.claim.task_id,
             claim=run.claim,
             minutes=drive.minutes,
