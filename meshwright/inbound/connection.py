@@ -1,6 +1,7 @@
 """A connection as it is served here: a head has an end, nothing is upgraded, and answers leave in one piece.
 
-uvicorn takes a head of any length, and waits for its end for ever. It hands whoever asks for WebSocket to a protocol that nobody
+uvicorn takes a head of any length, and waits for its end for ever; and so the lines that may follow a body in pieces (trailers), of
+which it makes headers. It hands whoever asks for WebSocket to a protocol that nobody
 speaks here, and of a request that asks for HTTP/2 in the clear, as Java's client does, it loses the body: a server that knows
 neither goes on in HTTP/1.1 (RFC 9110, 7.8).
 
@@ -30,6 +31,7 @@ class Connection(HttpToolsProtocol):
 
     #: What is being answered: of several requests that came at once uvicorn tells only the last that the client has gone.
     _answered: RequestResponseCycle | None = None
+    _head_read = False
     _head_begun = False
     _head_size = 0
     _head_due: asyncio.TimerHandle | None = None
@@ -59,14 +61,28 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_begun = True
+        self._head_begun, self._head_read = True, False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._head_read:  # what comes after a body is none (RFC 9110, 6.5.1)
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._head_ended()
+        self._head_read = True
         if not self.parser.should_upgrade():
             super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        """A piece of the body follows; or, after the last of them, lines that have no more room than a head."""
+        self._head_begun = True
+
+    def on_body(self, body: bytes) -> None:
+        self._head_ended()
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
+        self._head_ended()
         if not self.parser.should_upgrade():
             super().on_message_complete()
 

@@ -212,6 +212,58 @@ async def test_a_head_without_an_end_is_refused() -> None:
     connection.connection_lost(None)
 
 
+IN_PIECES = b"POST / HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n4\r\nping\r\n0\r\n"
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("line", [b"a" * 1_000, b"a: b\r\n" * 100])
+async def test_what_follows_a_body_without_an_end_is_refused(answered: bool, line: bytes) -> None:
+    async def waits(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    connection, wire = connected(hello if answered else waits)
+    connection.data_received(IN_PIECES + b"long: ")
+    if answered:
+        async with asyncio.timeout(10):
+            assert (await wire.written.get()).endswith(b"hello")
+    sent = 0
+    while not wire.closed:
+        connection.data_received(line)
+        sent += len(line)
+        assert sent <= MAX_HEAD + 2_000
+    connection.connection_lost(None)
+
+
+async def test_what_follows_a_body_is_no_header() -> None:
+    heads = []
+
+    async def hears(scope: Any, receive: Any, send: Any) -> None:
+        await heard(scope, receive, send)
+        heads.append([name for name, _ in scope["headers"]])
+
+    connection, wire = connected(hears)
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            connection.data_received(IN_PIECES + b"authorization: Bearer me\r\n\r\n")
+            assert (await wire.written.get()).endswith(b"POST ping")
+    assert heads == [[b"host", b"transfer-encoding"]] * 2
+    assert not wire.closed
+    connection.connection_lost(None)
+
+
+async def test_a_body_in_many_pieces_may_be_longer_than_a_head() -> None:
+    connection, wire = connected(heard)
+    async with asyncio.timeout(10):
+        connection.data_received(IN_PIECES.removesuffix(b"0\r\n"))
+        for _ in range(MAX_HEAD // 500):
+            connection.data_received(b"3e8\r\n")
+            connection.data_received(b"a" * 1_000 + b"\r\n")
+        connection.data_received(b"0\r\n\r\n")
+        assert (await wire.written.get()).endswith(b"ping" + b"a" * 1_000 * (MAX_HEAD // 500))
+    assert not wire.closed
+    connection.connection_lost(None)
+
+
 async def test_many_long_heads_on_one_connection_are_many_heads() -> None:
     connection, wire = connected(hello)
     async with asyncio.timeout(10):
