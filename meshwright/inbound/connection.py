@@ -42,6 +42,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ended()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
         if (answered := self._answered) is not None and not answered.response_complete:
             answered.disconnected = True

@@ -319,6 +319,14 @@ async def test_who_connects_and_says_nothing_is_let_go() -> None:
     connection.connection_lost(None)
 
 
+@pytest.mark.parametrize("why", [None, ConnectionResetError()])
+async def test_a_connection_that_is_gone_is_kept_by_no_timer(why: Exception | None) -> None:
+    clock = Clock()
+    connection, _ = connected(hello, clock)
+    connection.connection_lost(why)
+    assert not clock.waits(connection.timeout_keep_alive)
+
+
 async def test_who_has_gone_has_gone_for_each_of_the_requests_that_it_sent_at_once() -> None:
     began, gone = asyncio.Event(), asyncio.Event()
 
