@@ -80,17 +80,17 @@ class Mesh:
             async with asyncio.timeout(PATIENCE):
                 name = await self._audience()
                 known = self._identity.authorization(name, person=person) if name else {}
-                async with self._http.stream(
+                response = await self._http.request(
                     method, self.url + path, headers={**(headers or {}), **known}, **request
-                ) as response:
-                    return _document(response.status_code, await response.aread(), path)
+                )
+                return _document(response.status_code, response.content, path)
         except TimeoutError:
             raise PeerTimedOut("the orchestrator", f"no answer within {PATIENCE:.0f} s") from None
-        except httpx.DecodingError as error:
-            raise PeerAnsweredBadly("the orchestrator", str(error)) from None
         except httpx.TransportError as error:
             self._name = ""  # another one may be there when it comes back
             raise PeerUnreachable("the orchestrator", f"nobody answers ({type(error).__name__})") from None
+        except httpx.DecodingError as error:
+            raise PeerAnsweredBadly("the orchestrator", f"{error}, and cannot be shown") from None
         except httpx.InvalidURL:
             raise NotFound("there is no such thing") from None
 

@@ -14,7 +14,10 @@ MAX_ANSWER = 16_777_216
 
 
 def http_client(most: int = MAX_ANSWER) -> httpx.AsyncClient:
-    """A client without timeouts of its own but for connecting, whose answers are fenced. Does not follow redirects: a peer is where we said."""
+    """A client without timeouts of its own but for connecting. Does not follow redirects: a peer is where we said.
+
+    Its answers are fenced at `most` bytes.
+    """
     from httpx_aiohttp import HttpxAiohttpClient
 
     return HttpxAiohttpClient(
@@ -28,7 +31,7 @@ def http_client(most: int = MAX_ANSWER) -> httpx.AsyncClient:
 
 
 def fence(most: int = MAX_ANSWER) -> Callable[[httpx.Response], Awaitable[None]]:
-    """Hook of a client: a compressed answer, and one that goes on after `most` bytes, is an httpx.DecodingError.
+    """A hook for a client: a compressed answer, and one that goes on after `most` bytes, is an httpx.DecodingError.
 
     Three kilobytes, compressed twice, can be more than a machine has memory: what nobody asked for is not unpacked.
     """

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
-from meshwright.outbound.http import fence
+from meshwright.outbound.http import MAX_ANSWER, fence
 
 
 class InProcess(httpx.AsyncBaseTransport):
@@ -25,9 +25,11 @@ class InProcess(httpx.AsyncBaseTransport):
         self.hangs: set[str] = set()
         self.seen: list[httpx.Request] = []
 
-    def client(self) -> httpx.AsyncClient:
-        """A client whose every request stays in this process, and whose answers have the limits of any."""
-        return httpx.AsyncClient(transport=_Shared(self), timeout=None, event_hooks={"response": [fence()]})
+    def client(self, most: int = MAX_ANSWER) -> httpx.AsyncClient:
+        """A client whose every request stays in this process, and whose answers have the limits of any: `most` bytes."""
+        return httpx.AsyncClient(
+            transport=_Shared(self), timeout=None, event_hooks={"response": [fence(most)]}
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[InProcess]:

@@ -27,6 +27,7 @@ from meshwright.errors import (
     Unauthenticated,
 )
 from meshwright.inbound.identity import Trust
+from meshwright.outbound.http import MAX_ANSWER as AN_AGENTS
 from meshwright.testing import InProcess, Keyring
 
 RING = Keyring("orchestrator", "console", operators=("ann",), speakers={"console": ["ann"]})
@@ -43,7 +44,7 @@ def mesh(answer: Response, name: Any = "orchestrator") -> tuple[Mesh, InProcess]
 
     routes = [Route("/livez", livez), Route("/{path:path}", page, methods=["GET", "POST"])]
     net = InProcess({"http://mesh": Starlette(routes=routes)})
-    return Mesh("http://mesh", net.client(), RING.identity("console")), net
+    return Mesh("http://mesh", net.client(MAX_ANSWER), RING.identity("console")), net
 
 
 def refusal(status: int, reason: str = "", message: str = "no") -> JSONResponse:
@@ -78,6 +79,7 @@ async def test_it_comes_as_the_person() -> None:
         (PlainTextResponse("<html>"), PeerAnsweredBadly),
         (PlainTextResponse("[" * 100_000), PeerAnsweredBadly),
         (PlainTextResponse("x" * (MAX_ANSWER + 1)), PeerAnsweredBadly),
+        (JSONResponse({}, headers={"content-encoding": "gzip"}), PeerAnsweredBadly),
     ],
 )
 async def test_a_wrong_answer_is_an_error_of_the_tree(answer: Response, kind: type[MeshError]) -> None:
@@ -86,6 +88,11 @@ async def test_a_wrong_answer_is_an_error_of_the_tree(answer: Response, kind: ty
         await client.get("/reviews", "ann")
     assert type(error.value) is kind
     assert isinstance(error.value, CallerError) or "orchestrator" in str(error.value)
+
+
+async def test_a_chain_may_be_longer_than_what_any_one_agent_may_answer() -> None:
+    client, _ = mesh(JSONResponse({"said": "x" * AN_AGENTS}))
+    assert len((await client.get("/runs/1/chain", "ann"))["said"]) == AN_AGENTS
 
 
 async def test_what_answers_and_is_no_mesh_gets_no_token() -> None:
