@@ -45,24 +45,19 @@ async def next_claim(tx: Transaction, agent: str) -> float | None:
 
 
 async def claim(
-    tx: Transaction,
-    agent: str,
-    holder: str,
-    lease: float,
-    limit: int,
-    *,
-    doubt: int = NEVER,
-    doubted: bool = False,
+    tx: Transaction, agent: str, holder: str, lease: float, limit: int, *, doubt: int = NEVER
 ) -> list[Claim]:
     """Take up to `limit` tasks that are queued, or whose holder let the lease run out; those count as one more try.
 
-    Of those over which `doubt` processes or more have died only one is taken, and none by whoever has one in hand (`doubted`): what kills
-    its process would take the others along each time, until they are given up with it.
+    Of those over which `doubt` processes or more have died a holder has only one at a time: what kills its process would take the
+    others along each time, until they are given up with it. One that has come further since is in doubt no more.
     """
     rows = await tx.execute(
         f"SELECT id, {_DEATHS} AS deaths FROM tasks WHERE agent = ? AND ((work = 'queued' AND due <= EPOCH())"
-        f" OR (work = 'running' AND lease_until < EPOCH())) AND {_DEATHS} < ? ORDER BY due LIMIT ?{tx.skip_locked}",
-        *(agent, doubt if doubted else NEVER, limit),
+        f" OR (work = 'running' AND lease_until < EPOCH())) AND ({_DEATHS} < ? OR NOT EXISTS (SELECT 1 FROM tasks mine"
+        " WHERE mine.agent = ? AND mine.holder = ? AND mine.work = 'running' AND mine.lease_until >= EPOCH()"
+        f" AND mine.claims >= ?)) ORDER BY due LIMIT ?{tx.skip_locked}",
+        *(agent, doubt, agent, holder, doubt, limit),
     )
     doubtful = [row["id"] for row in rows if row["deaths"] >= doubt]
     chosen = [row["id"] for row in rows if row["id"] not in doubtful[1:]]

@@ -63,8 +63,7 @@ class Worker:
         self._perform = perform
         self._lease = lease
         self._claims = claims
-        self._doubt = max(1, claims // 2)
-        self._doubted: Held | None = None  # over which half as many have died as may: at most one is in hand
+        self._doubt = max(1, claims // 2)  # of tasks over which so many have died at most one is in hand
         self._at_once = at_once
         self._held: dict[str, Held] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
@@ -218,9 +217,8 @@ class Worker:
 
         while (soon := await database.read(look)) == 0 and len(self._runs) < self._at_once:
             room = min(TAKE, self._at_once - len(self._runs))
-            about = {"doubt": self._doubt, "doubted": self._doubted is not None}
             claims = await database.write(
-                lambda tx, n=room, of=about: lease.claim(tx, agent, self.holder, self._lease, n, **of)  # type: ignore[misc]
+                lambda tx, n=room: lease.claim(tx, agent, self.holder, self._lease, n, doubt=self._doubt)  # type: ignore[misc]
             )
             if not claims:
                 break
@@ -249,8 +247,6 @@ class Worker:
     def _begin(self, held: Held) -> None:
         task_id = held.claim.task_id
         self._held[task_id] = held
-        if held.claims >= self._doubt:
-            self._doubted = held
         loop = asyncio.get_running_loop()
         if self._looks > loop.time() + self._lease / 3:
             # we held nothing, and rested longer than a lease can wait for its heartbeat
@@ -258,18 +254,17 @@ class Worker:
         run = loop.create_task(self._run(held))
         self._runs[task_id] = run
         self._idle.clear()
-        run.add_done_callback(lambda done: self._ended(held, done))
+        doubtful = held.claims >= self._doubt
+        run.add_done_callback(lambda done: self._ended(held, done, doubtful=doubtful))
 
-    def _ended(self, held: Held, run: asyncio.Task[None]) -> None:
+    def _ended(self, held: Held, run: asyncio.Task[None], *, doubtful: bool) -> None:
         task_id = held.claim.task_id
         if self._runs.get(task_id) is run:
             del self._runs[task_id]
         if self._held.get(task_id) is held:
             del self._held[task_id]
         held.lose()
-        if doubted := self._doubted is held:
-            self._doubted = None
-        if doubted or len(self._runs) == self._at_once - 1:
+        if doubtful or len(self._runs) == self._at_once - 1:
             self.book.feed.ring(self.book.agent)  # there was no room: what was queued meanwhile has some now
         if not self._runs:
             self._idle.set()

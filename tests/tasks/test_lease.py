@@ -180,6 +180,21 @@ async def test_what_kills_its_processes_takes_none_along_of_those_that_were_in_h
     assert ends == {"hold poison": TaskState.TASK_STATE_FAILED, "hold a": DONE, "hold b": DONE}
 
 
+async def test_what_has_come_further_keeps_no_others_waiting_over_which_as_many_died(start: Any) -> None:
+    one = await start(claims=4)
+    for text in ("hold a", "hold b"):
+        await one.send(text, wait=False)
+    for _ in range(2):
+        await one.crash()
+        one = await start(claims=4)
+        await one.take()
+    assert one.worker.running == 1
+    (first,) = one.worker._held.values()
+    await one.database.write(lambda tx: lease.check(tx, first.claim, progress=True))
+    await one.take()
+    assert one.worker.running == 2
+
+
 async def test_progress_clears_what_earlier_deaths_said_against_a_task(start: Any) -> None:
     one = await start()
     task = await one.send("hold", wait=False)
