@@ -143,7 +143,8 @@ class Courier:
         busy = Counter(self._carrying.values())
         full = [receiver for receiver, number in busy.items() if number >= EACH]
         away = [each for receiver in full for each in (receiver, _begins_with(f"{receiver}/"))]
-        values: list[Value] = [self._book.agent, *self._deliveries, *away, AT_ONCE]
+        room = AT_ONCE - len(self._carrying)
+        values: list[Value] = [self._book.agent, *self._deliveries, *away, room]
 
         async def op(tx: Transaction) -> list[Row]:
             due = await tx.execute(

@@ -263,6 +263,21 @@ async def test_a_sick_receiver_does_not_hold_word_to_others_up(start: Any, path:
     assert len([row for row in taken if row["address"] != "https://sick.example.org/hook"]) == EACH
 
 
+async def test_who_carries_nearly_as_many_as_may_be_takes_no_more_than_that(start: Any) -> None:
+    one = await start()
+    for number in range(AT_ONCE + EACH):
+        await asked(one, f"https://{number}.example/hook")
+
+    async def deliver(parcel: Parcel) -> None:
+        await asyncio.Event().wait()
+
+    courier = Courier(one.book, {"push": deliver})
+    for parcel in (await courier.take())[:-1]:
+        courier._carry(parcel, asyncio.Event())
+    assert len(await courier.take()) == 1
+    await courier.aclose()
+
+
 async def test_a_row_is_taken_by_one_courier_and_by_the_next_when_that_one_died(start: Any) -> None:
     one, two = await start(), await start()
     task = await asked(one, "http://127.0.0.1:9/hook")
