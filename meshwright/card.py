@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -78,7 +79,8 @@ def _check_listed(card: AgentCard) -> None:
 def read_card(body: bytes, url: str) -> AgentCard:
     """The card that came from `url`. Raises CardError."""
     try:
-        document = from_json(body)  # which says of what is nested too deep that it is no JSON
+        # which says of what is nested too deep that it is no JSON, and knows no byte order mark
+        document = from_json(body.removeprefix(BOM_UTF8))
     except ValueError:
         raise CardError("the card is not JSON") from None
     card = parse_card(document)

@@ -274,6 +274,10 @@ def test_what_comes_in_the_place_of_a_card_is_none(body: bytes) -> None:
         read_card(body, "http://a")
 
 
+def test_a_card_may_begin_with_a_byte_order_mark() -> None:
+    assert read_card(b"\xef\xbb\xbf" + json.dumps(at("a")).encode(), "http://a").name == GOOD["name"]
+
+
 async def test_a_lost_peer_is_stale_and_asked_last() -> None:
     directory, mesh, _ = directory_of(a=at("a", name="First"), b=at("b", name="Second"))
     await directory.refresh()
