@@ -22,14 +22,7 @@ from meshwright.errors import BreakerOpen, MeshError, NoPeer, PeerCold, PeerOver
 from meshwright.inbound.identity import Identity
 from meshwright.outbound.breaker import Breaker
 from meshwright.outbound.peer import Peer
-from meshwright.outbound.readiness import (
-    NotUnderstood,
-    Sightings,
-    document_of,
-    fetched,
-    look_at,
-    name_of,
-)
+from meshwright.outbound.readiness import NotUnderstood, Sightings, document_of, fetched, look_at, name_of
 from meshwright.outbound.retry import Retries
 from meshwright.records.metrics import Sample, of_target
 
