@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import re
 
+_BEGINS = r"(?:(?<=^)|(?<=[.!?,;:] )|(?<=\n)|(?<=\b[Aa]nd )|(?<=\b[Ss]o )|(?<=\b[Bb]ut )|(?<=\b[Pp]lease ))"
 _PERSON = (
     (r"[’`]", "'"),
     (r"\b(?:[Cc]an|[Cc]ould|[Mm]ay) (?:I|we)\b(?=[^.!?]*\?)", "is it possible to"),
+    # Said to us, so before `I` is `you`: `Will I get a refund?` and `how much will you get?` ask, and want nothing done.
+    (
+        _BEGINS + r"(?:[Cc]an|[Cc]ould|[Ww]ould|[Ww]ill) you (?:please )?(?!get\b|have\b|receive\b)(?=[a-z])",
+        "you want to ",
+    ),
     (r"\bI'm\b|\bI am\b", "you are"),
     (r"\bI've\b|\bI have\b", "you have"),
     (r"\bI'd\b", "you would"),
@@ -21,7 +27,6 @@ _PERSON = (
     (r"\bmyself\b", "yourself"),
     (r"\b(?:you|You)'d\b", "you would"),
     (r"\b(?:you|You)'re\b", "you are"),
-    (r"\b(?:[Cc]an|[Cc]ould|[Ww]ould|[Ww]ill) you (?:please )?(?=[a-z])", "you want to "),
     (r"(?:(?<=^)|(?<=[.!?] ))[Pp]lease (?=[a-z])", "you want to "),
 )
 _HIDDEN = re.compile(r"\{[^}]*\}")
@@ -35,7 +40,7 @@ _ASIDE = re.compile(r"\x01(\d+)\x01")
 _SPLICED = re.compile(r"^(?:prefer\w* .+|(?!in |at |on |not |only )[a-z]+ [\w.-]+)$", re.IGNORECASE)
 _LINK = re.compile(
     r"^(?:and|also|lastly|finally|additionally|in addition|moreover|furthermore|secondly|firstly|plus"
-    r"|besides|oh|well|so|as well|but)\b[,:]?\s*",
+    r"|besides|oh|well|so|as well|but|by the way|(?:hi|hello|hey)(?: there)?(?=[,:] \w))\b[,:]?\s*",
     re.IGNORECASE,
 )
 #: Why somebody writes at all; `because you no longer need it` is a reason of the handbook and stays.
@@ -82,7 +87,6 @@ def sentences(text: str) -> list[str]:
 def unlinked(part: str) -> str:
     """Without the words that only link it to what was said before, and without its full stop."""
     part = part.strip().strip(".!;,").strip()
-    part = part.rstrip("?") if re.match(r"(?:you|You) want to (?!tell you|know)", part) else part
     while (shorter := _OPENING.sub("", _LINK.sub("", part))) != part:
         part = shorter.strip()
-    return part
+    return part.rstrip("?") if re.match(r"(?:you|You) want to (?!tell you|know)", part) else part

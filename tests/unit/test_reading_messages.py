@@ -49,6 +49,15 @@ def test_a_question_about_the_rules_needs_nobody_to_say_who_they_are(text: str) 
     assert read.unread == []
 
 
+@pytest.mark.parametrize(
+    "text", ["Will I get a refund for the lamp?", "Would I return the lamp?", "How much will I get back?"]
+)
+def test_what_a_customer_asks_about_themselves_is_no_request(text: str) -> None:
+    read = split(WHO + text)
+    assert not any(part.details.get("requests") for part in read.subtasks)
+    assert read.unread == []
+
+
 def test_a_question_about_an_order_needs_to_know_who_asks() -> None:
     read = split("How long does a refund take? Where is my order?")
     assert [part.skill for part in read.subtasks] == ["identify-customer", "order-status", "policy-answer"]

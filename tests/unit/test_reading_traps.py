@@ -109,6 +109,8 @@ SOUND = [
     "I want to exchange the lamp from order #W10001 for a brighter one.",
     "I want to exchange the lamp from order #W10001. I want the same size, but black.",
     "I want to cancel order #W10003 with reason ordered by mistake.",
+    "Hello, could you please cancel order #W10003? I no longer need it.",
+    "Can you return the delivered kettle for me? I am in a good mood.",
     "I want to change the address of order #W10002 to my default address.",
     "I want to exchange the lamp from order #W10001 for a green one. If that is not available, return it.",
     "I want to return the mug from order #W10001. If the agent asks for confirmation, I also want to return the "
@@ -191,6 +193,11 @@ TRAPS = [
     "Can I return the delivered kettle?",
     "How do I cancel order #W10003? I no longer need reminders.",
     "What happens if I return the delivered kettle?",
+    "Will I get a refund for the delivered kettle?",
+    "Would I get a full refund of the delivered kettle?",
+    "Would I return the delivered kettle?",
+    "Hello, will I get a refund for the delivered kettle?",
+    "Could I return the delivered kettle",
     "I want to return the delivered kettle. Wait for my call first.",
     "I want to return the delivered kettle. I am not ready.",
     # money
