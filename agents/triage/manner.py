@@ -21,6 +21,7 @@ _WEIGHTY = re.compile(
     r"|remain\w*|ignor\w*|undo\w*|undone|back|paus\w*|postpon\w*|else|already|actually|transfer\w*|human"
     r"|think\w*|thought\w*|consider\w*|doubt\w*|hesitat\w*|uncertain|certain|against|decid\w*|yet|ready"
     r"|serious|test\w*|trial|pretend\w*|hypothetical\w*|minds|still|maybe|perhaps|might"
+    r"|lie|lied|lying|dream\w*|quot\w*|behalf|owner|own|sold|satisfied|done"
     r"|manager|supervisor|representative|reconsider\w*|instructions?|system|process\w*|\d+)\b",
     re.IGNORECASE,
 )
@@ -128,7 +129,12 @@ def changes_nothing(clause: str) -> bool:
     rest = _SPEAKING.sub(" ", clause)
     if rest != clause and not re.search(r"\w{3}", re.sub(r"\byou\b|\band\b|\bbut\b", "", rest)):
         return True
-    return bool(_MOOD.match(clause)) and not weighty(_SOFT.sub(" ", rest))
+    return is_mood(clause) and not weighty(_SOFT.sub(" ", rest))
+
+
+def is_mood(clause: str) -> bool:
+    """`you are in a hurry`: how somebody is. Harmless if nothing weighty is in it, and nothing that is asked about."""
+    return bool(_MOOD.match(clause))
 
 
 def is_complaint(clause: str) -> bool:

@@ -33,7 +33,7 @@ _BECAUSE = re.compile(
 )
 _WEIGHED = re.compile(
     r"\b(?:if|unless|but|except|instead|only|prefer\w*|would|should|replacement|return\w*"
-    r"|cancel\w*|exchang\w*|refund\w*|keep\w*|otherwise|until|when|let)\b",
+    r"|cancel\w*|exchang\w*|refund\w*|keep\w*|otherwise|until|when|let|mine|jok\w+)\b",
     re.IGNORECASE,
 )
 _SOON = re.compile(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from triage import addresses, conditions, questions, requests
 from triage.conditions import plain
-from triage.manner import changes_nothing, stated
+from triage.manner import changes_nothing, is_mood, stated
 from triage.parts import Parts
 from triage.requests import Request
 
@@ -42,6 +42,7 @@ class Reading:
     parts: Parts = field(default_factory=Parts)
     topic: str = ""
     paid_with: str = ""
+    moods: list[str] = field(default_factory=list)
 
     @property
     def requests(self) -> list[Request]:
@@ -85,6 +86,14 @@ class Reading:
         if self.requests:  # `is it too late to keep it?` beside a request may take it back
             acting = [question for question in self.parts.questions if question.acts]
             self.parts.unread += [question.words for question in acting]
+        things = {
+            _singular(plain(item).split()[-1]) for r in self.requests for item in r.items if plain(item)
+        }
+        self.parts.unread += [
+            mood
+            for mood in self.moods  # `you are happy with the kettle` that is to go back
+            if things & {_singular(word) for word in re.findall(r"\w+", mood.lower())}
+        ]
         money = [r for r in self.requests if r.do in ("return", "swap")]
         if self.paid_with and any(not r.pay for r in money):
             self.parts.unread.append(self.paid_with)  # said before another request: for that one too?
@@ -98,7 +107,9 @@ class Reading:
             self._add([self._about(request, order_id) for request in asked])
         elif question := questions.read(clause):
             self.parts.questions.append(question)
-        elif not (changes_nothing(clause) or conditions.apply(clause, self.requests)):
+        elif changes_nothing(clause):
+            self.moods += [clause] if is_mood(clause) else []
+        elif not conditions.apply(clause, self.requests):
             self.parts.unread.append(clause)
 
     def _add(self, asked: list[Request]) -> None:

@@ -147,6 +147,10 @@ TRAPS = [
     "I want to return the delivered kettle, but if the agent asks for confirmation, say no.",
     "I want to return the delivered kettle. If the agent asks for confirmation, only return the mug.",
     "I want to return the delivered kettle. The kettle is fine, though.",
+    "I want to return the delivered kettle. I am happy with the kettle.",
+    "I want to return the delivered kettle. I recently found out that kettles are lovely.",
+    "I want to return the delivered kettle. I am lying.",
+    "I want to return the delivered kettle because it is not mine.",
     # conditions that the records do not decide
     "I want to return the delivered kettle if my wife agrees.",
     "If the price drops tomorrow, I want to return the delivered kettle.",
