@@ -52,8 +52,8 @@ _SPEAKING = re.compile(
 )
 _GREETING = re.compile(
     r"^(?:hi|hello|hey|dear \w+|good (?:morning|evening|day)|thanks?(?: you)?(?: so much| very much| a lot"
-    r"| in advance)?|regards|best|cheers|please help|it is urgent|this is urgent|(?:it|this) is very important"
-    r"|you have (?:a couple|two|three|some|a few)(?: of)? requests?)\b[\w ,:]*$",
+    r"| in advance)?|regards|(?:best|kind|warm)(?: wishes| regards)?|cheers|please help|it is urgent|this is urgent|(?:it|this) is very important"
+    r"|you have (?:a couple|two|three|some|a few)(?: of)? requests?)\b(?P<rest>[\w ,:']*)$",
     re.IGNORECASE,
 )
 _MOOD = re.compile(
@@ -104,7 +104,9 @@ _OPERATIVE = re.compile(
     r"\b(?:if|unless|only|but|except|instead|otherwise|until|when|rather|prefer\w*|return\w*|cancel\w*"
     r"|exchang\w*|refund\w*|chang\w*|modif\w*|swap\w*|replac\w*|keep\w*|stay\w*|upgrad\w*|switch\w*|remov\w*"
     r"|add\w*|want\w*|wish\w*|need\w*|should|must|let|please|actually|already|no longer|mind|confirm\w*"
-    r"|leave|hold\w*|regret\w*|forget|stop|fine|ok|okay|great|lov\w*|like|happy|yet|anyway|still|so)\b",
+    r"|leave|hold\w*|regret\w*|forget|stop|fine|ok|okay|great|lov\w*|like|happy|yet|anyway|still|so"
+    r"|repair\w*|fix\w*|again|never|(?:not|n't) (?:\w+ )?(?:damaged|broken|defective|faulty|cracked|scratched|torn|stained|worn"
+    r"|stopped|disappoint\w*|too))\b",
     re.IGNORECASE,
 )
 _UPSET = re.compile(
@@ -123,9 +125,11 @@ _STATED = re.compile(
 
 def changes_nothing(clause: str) -> bool:
     """Whether the clause names no action, thing, sum or condition, so that it cannot alter a request."""
-    forms = (_GREETING, _ELSEWHERE, _UNKNOWN, _CONFIRMED, _PLACED, _NO_MORE, _PRICELESS)
+    forms = (_ELSEWHERE, _UNKNOWN, _CONFIRMED, _PLACED, _NO_MORE, _PRICELESS)
     if any(form.match(clause) for form in forms) or is_complaint(clause):
         return True
+    if greeting := _GREETING.match(clause):
+        return not weighty(greeting["rest"])
     rest = _SPEAKING.sub(" ", clause)
     if rest != clause and not re.search(r"\w{3}", re.sub(r"\byou\b|\band\b|\bbut\b", "", rest)):
         return True

@@ -36,9 +36,13 @@ _WHETHER = re.compile(
 _ACTS = re.compile(
     r"\b(?:if|unless|otherwise|then|instead|only|but|except|prefer|choose|take|keep|want"
     r"|cancel|exchange|add|remove|modify|change|replace|reorder|correct|update|fix|swap|switch"
-    r"|adjust|buy|order it|mind|undo|stop|hold|still|leave)\b"
+    r"|adjust|buy|order it|mind|undo|stop|hold|still|leave|should|shall|idea|worth|agree\w*|sure|decid\w*)\b"
     r"|\b(?:return|refund) (?:it|them|that|those|the|your|a|one|all|any)\b|[,;] (?:and|to)\b",
     re.IGNORECASE,
+)
+#: `how long will it take`: no action.
+_DURATION = re.compile(
+    r"\bhow long (?:will|would|does|do|is|can|should) [\w' ]*?\btak(?:e|ing)\b", re.IGNORECASE
 )
 #: What even an open question may not hold: an instruction hung on to it.
 _HUNG_ON = re.compile(
@@ -94,8 +98,8 @@ def read(clause: str) -> Question | None:
     if _WHETHER.match(clause):
         return Question("policy", clause)
     asks, opens = _ASKS.match(clause), _OPEN.match(clause)
-    acts = bool(_ACTS.search(clause))
-    if asks and not _ACTS.search(clause[asks.end() :]):
+    acts = bool(_ACTS.search(_DURATION.sub(" ", clause)))
+    if asks and not _ACTS.search(_DURATION.sub(" ", clause[asks.end() :])):
         return _about(clause, acts=False)
     return _about(clause, acts) if opens and not _HUNG_ON.search(clause) else None
 
