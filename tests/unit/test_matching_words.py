@@ -75,6 +75,12 @@ def test_a_word_that_nothing_explains_decides_nothing() -> None:
     assert ids("the red t-shirt") == []
 
 
+def test_that_order_is_no_order_while_nobody_says_which() -> None:
+    assert ids("the vacuum cleaner from the same order") == []
+    assert ids("the vacuum cleaner in that order") == []
+    assert ids("the vacuum cleaner in that order", "#W1") == ["2"]
+
+
 def test_two_that_fit_are_not_chosen_between() -> None:
     assert ids("the desk lamp") == []
     assert "fits 2 items" in match_items(ORDERS, "the desk lamp").why

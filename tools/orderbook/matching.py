@@ -30,6 +30,7 @@ _BESIDE = re.compile(
     r" (?:together )?with (?P<beside>(?:the|your|my|an?) [\w -]+)$",
     re.IGNORECASE,
 )
+_SAME_ORDER = re.compile(r"\b(?:same|that|this) order\b", re.IGNORECASE)
 _COUNTS = {str(n): n for n in range(2, 13)}
 _PRICIER = (("most", "expensive"), ("more", "expensive"), ("pricier",), ("priciest",))
 _CHEAPER = (("least", "expensive"), ("less", "expensive"), ("cheaper",), ("cheapest",))
@@ -136,6 +137,8 @@ def match_items(
     chosen = [o for o in orders if not order_id or o.order_id == order_id]
     if order_id and not chosen:
         return ItemMatch(why=f"order {order_id} is not among this customer's orders")
+    if not order_id and _SAME_ORDER.search(phrase):
+        return ItemMatch(why=f"'{phrase}': of which order?")
     beside = _BESIDE.match(phrase)
     if beside and not order_id:
         return _with_it(orders, beside["what"], beside["beside"], statuses)
