@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from triage import alternatives
 from triage.phrases import PAYS
 from triage.requests import Request, cancel_reason
 
@@ -150,6 +151,16 @@ def _pay(found: re.Match[str], requests: list[Request]) -> bool:
     return True
 
 
+def _refund(found: re.Match[str], requests: list[Request]) -> bool:
+    """Where the money of a return goes; of an exchange it is not said who pays if there is more to pay."""
+    return all(r.do != "swap" for r in requests) and _pay(found, requests)
+
+
+def _charge(found: re.Match[str], requests: list[Request]) -> bool:
+    """Only for an exchange there may be something to pay."""
+    return all(r.do != "return" for r in requests) and _pay(found, requests)
+
+
 def _keep(found: re.Match[str], requests: list[Request]) -> bool:
     """What is liked about the item stays; the order book checks that the item has it."""
     if not requests or requests[-1].do != "swap" or not requests[-1].wish:
@@ -220,8 +231,12 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
          r"?order (?:since|because|as) (?P<reason>[\w' ]+)$", _else_cancel),
         (r"if (?:a |the )?refund(?:ing)? to (?:the |your )?[\w ]+ (?:is not|isn't) possible, (?:you (?:become|get|are)"
          r" \w+ and )?refund (?:it )?to " + _PAYS + "$", _else_pay),
-        (r"(?:any|the) (?:price )?(?:difference|refund) should (?:go|be (?:refunded|paid)) (?:to|with|via) " + _PAYS + "$",
-         _pay),
+        (r"(?:any|the) (?:price )?(?:difference|refund) should (?:go|be (?:refunded|paid|charged|credited)) "
+         r"(?:to|with|via|on) " + _PAYS + "$", _pay),
+        (r"(?:you (?:want|would like) (?:to )?)?(?:refund (?:it|them|the money|everything)|(?:send|put|issue|have|get) the "
+         r"(?:full )?(?:refund|money)|your money)(?: back)? (?:to|on|onto|via) " + _PAYS + "$", _refund),
+        (r"you (?:want|would like) to pay (?:(?:for it|for this|the (?:price )?difference|any (?:price )?difference) )?(?:with"
+         r"|by|via|using) " + _PAYS + "$", _charge),
         (r"you (?:want|would like) (?:the|your) refund (?:to go |to be made |back )?(?:to|via|on|onto) " + _PAYS + "$", _pay),
         (r"(?:for both orders, |for all of it, |for everything, )?you (?:would )?prefer " + _PAYS
          + r" (?:as|for) (?:the |your |any )?(?:payment|refund)(?: (?:or|and) (?:refund|payment))?(?: method)?$", _pay),
@@ -256,7 +271,7 @@ def apply(sentence: str, requests: list[Request]) -> bool:
         found = pattern.match(sentence)
         if found:
             return rule(found, requests)
-    return False
+    return alternatives.apply(sentence, requests)
 
 
 def is_payment(sentence: str) -> bool:
