@@ -75,6 +75,35 @@ def test_a_word_that_nothing_explains_decides_nothing() -> None:
     assert ids("the red t-shirt") == []
 
 
+LONG = [
+    order("#W5", "delivered", item("1111111111", "Desk Lamp", color="white"), item("2222222222", "Mug")),
+    order("#W6", "delivered", item("3333333333", "Desk Lamp", color="black"), item("2222222222", "Mug")),
+]
+
+
+@pytest.mark.parametrize(
+    "phrase", ["item 1111111111", "the item with id 1111111111", "the white lamp, item number 1111111111"]
+)
+def test_an_items_number_names_it(phrase: str) -> None:
+    assert [line.item_id for line in match_items(LONG, phrase).lines] == ["1111111111"]
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "item 4444444444",
+        "item 2222222222",  # of two orders
+        "the mug 1111111111",
+        "the black lamp 1111111111",
+        "not item 1111111111",
+        "every item except 1111111111",
+        "items 1111111111 and 3333333333",
+    ],
+)
+def test_a_number_that_does_not_name_one_line_decides_nothing(phrase: str) -> None:
+    assert match_items(LONG, phrase).lines == []
+
+
 def test_that_order_is_no_order_while_nobody_says_which() -> None:
     assert ids("the vacuum cleaner from the same order") == []
     assert ids("the vacuum cleaner in that order") == []
@@ -154,6 +183,16 @@ def test_the_cheapest_leaves_the_other_options_free() -> None:
 def test_a_comparison_goes_along_the_scale() -> None:
     assert wished("one size smaller", has="5") == ("unavailable", "")
     assert wished("a larger size") == ("found", "3")
+
+
+def test_a_material_is_not_what_is_shorter() -> None:
+    options = [{"length": f"{n} inch", "deck material": m} for n in (28, 31) for m in ("bamboo", "maple")]
+    boards = [
+        Variant(item_id=str(n), options=o, available=True, price_cents=100) for n, o in enumerate(options)
+    ]
+    board = Product(product_id="s", name="Skateboard", variants=boards)
+    assert match_variant(board, "3", "a shorter bamboo material one").item_id == "0"
+    assert match_variant(board, "3", "a shorter material").outcome == "unclear"
 
 
 def test_an_option_that_does_not_matter_is_free_and_a_liking_decides() -> None:

@@ -161,6 +161,8 @@ def _chunk(product: Product, current: Variant, chunk: str, mode: str, read: Read
     if left:
         raise Unclear(f"'{' '.join(left)}' says nothing about {product.name}")
     spoken = {key for key, _ in valued}
+    if steps and (open_keys := keys - spoken - set(steps)) and not (same or free):
+        raise Unclear(f"a {', '.join(sorted(open_keys))} is asked for, but not which")
     if valued or stepped:
         for key, value in valued:
             if prefer:

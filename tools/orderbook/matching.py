@@ -30,6 +30,7 @@ _BESIDE = re.compile(
     r" (?:together )?with (?P<beside>(?:the|your|my|an?) [\w -]+)$",
     re.IGNORECASE,
 )
+_ITEM_ID = re.compile(r"(?<![#\w])\d{10}\b")
 _SAME_ORDER = re.compile(r"\b(?:same|that|this) order\b", re.IGNORECASE)
 _COUNTS = {str(n): n for n in range(2, 13)}
 _PRICIER = (("most", "expensive"), ("more", "expensive"), ("pricier",), ("priciest",))
@@ -142,14 +143,30 @@ def match_items(
     beside = _BESIDE.match(phrase)
     if beside and not order_id:
         return _with_it(orders, beside["what"], beside["beside"], statuses)
-    tokens = words(phrase)
+    ids = _ITEM_ID.findall(phrase)
+    tokens = words(_ITEM_ID.sub(" ", phrase) if len(ids) == 1 else phrase)
     wanted = {_STATES[t] for t in tokens if t in _STATES}
     if statuses:
         wanted = wanted & set(statuses) if wanted else set(statuses)
     pool = lines_of(o for o in chosen if not (wanted or statuses) or o.status in wanted)
     if not pool:
         return ItemMatch(why=f"no order in a state that allows this holds '{phrase}'")
+    if len(ids) == 1:
+        return _by_id(pool, chosen, tokens, phrase, ids[0])
     return _narrow(pool, chosen, tokens, phrase)
+
+
+def _by_id(
+    pool: list[Line], orders: Sequence[Order], tokens: list[str], phrase: str, item_id: str
+) -> ItemMatch:
+    """`item 1234567890`: the one line with that number; a name beside it must be the line's own."""
+    found = [line for line in pool if line.item_id == item_id]
+    if not found:
+        return ItemMatch(why=f"no item in the orders has the number {item_id}")
+    if all(t in _EMPTY or t in _STATES or t in ("id", "number") for t in tokens):
+        lines, why = (found, "") if len(found) == 1 else ([], f"'{phrase}' fits {len(found)} items")
+        return ItemMatch(lines=lines, why=why, candidates=[] if lines else found)
+    return _narrow(found, orders, [t for t in tokens if t not in ("id", "number")], phrase)
 
 
 def _with_it(orders: Sequence[Order], what: str, beside: str, statuses: Sequence[str]) -> ItemMatch:

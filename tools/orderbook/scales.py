@@ -98,7 +98,8 @@ def _respect(known: dict[str, set[str]], tokens: list[str], at: int, keys: set[s
         about = {key for key in known if _ADJECTIVES[after] in words(key)}
         adjective = {at + 1}
     else:
-        about, adjective = set(keys), set()
+        # `a shorter bamboo material one`: a material has no length, so it is not what is shorter
+        about, adjective = {key for key in keys if _ordered(known[key])}, set()
     if not about:
         named = next((respect for stem, respect in _RESPECTS.items() if word.startswith(stem)), ())
         about = {key for key in known if set(named) & set(words(key))}
@@ -107,9 +108,13 @@ def _respect(known: dict[str, set[str]], tokens: list[str], at: int, keys: set[s
     if len(about) != 1:
         raise Unclear(f"'{word}' in which respect?")
     (key,) = about
-    if any(rank(value) is None for value in known[key]):
+    if not _ordered(known[key]):
         raise Unclear(f"'{word}': {key} has no order")
     return key, adjective
+
+
+def _ordered(values: set[str]) -> bool:
+    return all(rank(value) is not None for value in values)
 
 
 def _amount(tokens: list[str], at: int) -> tuple[float | None, set[int]]:
