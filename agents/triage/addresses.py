@@ -33,6 +33,7 @@ _LEAD = (
     r"^(?:you (?:also )?(?:would )?(?:want|wish|need|like) to |to |please )?(?:also )?(?:change|modify"
     r"|update|correct|switch|set) "
 )
+_WANT = r"you (?:also |would )?(?:want|need|like|wish) "
 _FORMS = (
     re.compile(
         _LEAD + r"(?:the |your )?(?:shipping |delivery )?address (?:of|for|on|in) (?P<what>.+?) (?:to|with) "
@@ -45,6 +46,15 @@ _FORMS = (
     ),
     re.compile(
         _LEAD + r"(?P<what>(?:the |your )?)(?:shipping |delivery )?address (?:to|to be) (?P<to>.+)$",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"^(?:{_WANT}to |please )?(?:send|ship|deliver) (?P<what>(?:the |your )?order #W\d+) to (?P<to>.+)$",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"^(?:{_WANT}(?:to )?(?:(?:have|change|modify|update) )?|please (?:have|change|modify|update) )"
+        r"(?P<what>(?:the |your )?order #W\d+) (?:to be )?(?:shipped|sent|delivered) to (?P<to>.+)$",
         re.IGNORECASE,
     ),
 )
@@ -111,7 +121,7 @@ def read(clause: str, order_id: str = "") -> list[Request] | None:
 
 def source_of(words: str) -> dict[str, str]:
     """Where the new address comes from; empty when the words do not say in a way that is read."""
-    text = words.strip(" .,")
+    text = re.sub(r" instead$", "", words.strip(" .,"), flags=re.IGNORECASE)
     if written := _WRITTEN.match(text):
         parts = {key: (value or "").strip() for key, value in written.groupdict().items()}
         state = parts["state"].lower()

@@ -40,7 +40,9 @@ _ASIDE = re.compile(r"\x01(\d+)\x01")
 _SPLICED = re.compile(r"^(?:prefer\w* .+|(?!in |at |on |not |only )[a-z]+ [\w.-]+)$", re.IGNORECASE)
 _LINK = re.compile(
     r"^(?:and|also|lastly|finally|additionally|in addition|moreover|furthermore|secondly|firstly|plus"
-    r"|besides|oh|well|so|as well|but|by the way|(?:hi|hello|hey)(?: there)?(?=[,:] \w))\b[,:]?\s*",
+    r"|besides|oh|well|so|as well|but|by the way|(?:hi|hello|hey)(?: there)?(?=[,:] \w)"
+    r"|(?:after (?:that|this|all (?:that|this))|once (?:that|this|it|everything) is done|(?:at|in) the end(?: of the day)?)"
+    r"(?=,? (?:you (?:also |would )?(?:want|like) to (?:know|ask|find out)|(?:you )?ask |how |what )))\b[,:]?\s*",
     re.IGNORECASE,
 )
 #: Why somebody writes at all; `because you no longer need it` is a reason of the handbook and stays.

@@ -14,14 +14,20 @@ PAY_WORD = (
     r"(?:gift ?cards?|gc|paypal|credit card|visa|mastercard|amex|american express|original payment"
     r"|original method|original form|\w+ card|(?:credit_card|gift_card|paypal)_\d+)"
 )
+_NUMBERS = ("two", "three", "four", "five", "six")
+#: `two items: the lamp and the mug`.
+_COUNTED = re.compile(
+    rf"^(?:the |your )?(?P<number>{'|'.join(_NUMBERS)}) (?:items|things|products) ?: (?P<things>.+)$",
+    re.IGNORECASE,
+)
 #: A way to pay, as people name it.
 PAYS = rf"(?:(?:the |your |a |an |another )?(?:\w+ )?{PAY_WORD}[\w ]*?)"
 _PAY = re.compile(
-    r",?\s*(?:and\s+)?(?:you\s+(?:want|would like)\s+)?(?:to\s+)?(?:"
+    r",?\s*(?:and\s+)?(?:you\s+(?:want|would like)\s+)?(?:to\s+|for\s+)?(?:"
     r"(?:get|receive|have|issue|ask for)?\s*(?:the|a|your|full|any)?\s*(?:full )?refund(?:ed)?\s+(?:it |them "
     r"|should |to |go |be |issued |back |made |processed )*"
     r"(?:to|via|on|onto|through|using|with)|(?:get|have) (?:it|them|the money) (?:refunded |back )?(?:to"
-    r"|via|on)|(?:use|using|via|pay with|paying with|pay via|with payment by|with|to pay with)"
+    r"|via|on)|(?:use|using|via|pay (?:(?:the|any) (?:price )?difference )?(?:with|by|via)|paying with|with payment by|with|to pay with)"
     rf")\s+(?P<pay>{PAYS})(?:\s+to (?:cover|pay)[\w ]*|\s+for (?:any|the) (?:\w+ )*(?:difference|charges?"
     r"|refund|payment))?$",
     re.IGNORECASE,
@@ -29,6 +35,17 @@ _PAY = re.compile(
 _BECAUSE = re.compile(
     r",?\s*\b(?:because|since|due to) (?P<why>(?:it|you|your|they|of|the|some|ordered|no longer|a|moving"
     r"|life)\b[^,]*?)(?=$|, [^,]+ would be \w+$)",
+    re.IGNORECASE,
+)
+#: `cancel it, you no longer need it`: the handbook's reason without a word like `because`.
+_NEEDLESS = re.compile(
+    r"(?:,\s*(?:as |and )?|\s+as )(?P<why>you (?:no longer|do not|don't) (?:need|want) (?:it|them|this|that|the order)"
+    r"(?: any ?more| any longer)?)$",
+    re.IGNORECASE,
+)
+#: What a return brings anyway, where it is not said how.
+_BACK = re.compile(
+    r",?\s+(?:(?:and|to) )?(?:(?:for|get|receive) (?:a|the|your) (?:full )?(?:refund|money back))(?: for (?:it|them))?$",
     re.IGNORECASE,
 )
 _WEIGHED = re.compile(
@@ -49,7 +66,7 @@ def hurried(text: str) -> str:
 
 def reason(text: str) -> tuple[str | None, str]:
     """The text without its `because ...`, and the reason; None when the reason says more than why."""
-    found = _BECAUSE.search(text)
+    found = _BECAUSE.search(text) or _NEEDLESS.search(text)
     if not found:
         return text, ""
     why = found.group("why")
@@ -80,6 +97,7 @@ def cancel_reason(words: str) -> str:
 
 def payment(text: str) -> tuple[str, list[str]]:
     """The text without its words about where money goes, and the method."""
+    text = _BACK.sub("", text)
     paid = _PAY.search(text)
     return (text[: paid.start()].strip(" ,"), [paid["pay"].strip()]) if paid else (text, [])
 
@@ -113,5 +131,13 @@ def per_order(text: str) -> list[tuple[str, str]] | None:
 def listed(phrase: str) -> list[str]:
     """`the lamp, a watch and both mugs` → its parts. Options in `{...}` are not cut."""
     phrase = re.sub(r"^(?:the following|these)(?: (?:items|things))?:?\s*", "", phrase.strip(" ,:"))
-    parts = re.split(r"[,;]\s*(?:and\s+)?(?![^{]*\})|\s+and\s+(?![^{]*\})|\s*&\s*", phrase)
-    return [part.strip() for part in parts if part.strip()]
+    phrase = re.sub(r"(?<=\w),\s*(?:all|both)$", "", phrase)  # `the lamp and the mug, both from order #W1`
+    counted = _COUNTED.match(phrase)
+    parts = re.split(
+        r"[,;]\s*(?:and\s+)?(?![^{]*\})|\s+and\s+(?![^{]*\})|\s*&\s*",
+        counted["things"] if counted else phrase,
+    )
+    found = [re.sub(r"^also ", "", part.strip()) for part in parts if part.strip()]
+    if counted and _NUMBERS.index(counted["number"].lower()) + 2 != len(found):
+        return [phrase]  # says another number than it names
+    return found

@@ -31,6 +31,15 @@ _MORE_SWAPS = re.compile(
     r"^(?:one |another |the |your )?[\w -]+ \{[^}]*\} (?:to|for|into|with) .*\{[^}]*\}.*$", re.I
 )
 _MORE_ITEMS = re.compile(r"^(?:one |another |the |your )?[\w -]+ \{[^}]*\}$", re.IGNORECASE)
+#: `you no longer need the mug, so please cancel it`: a request, with its reason before it.
+_NOT_WANTED = re.compile(
+    r"^you (?:no longer|do not|don't) (?:need|want) (?P<thing>(?:the |your |order )[#\w' -]+?)(?: any ?more| any longer)?"
+    r"(?:,? (?:and|so)|,) (?:so )?(?:please |(?:you )?(?:would )?(?:want|like) to )*(?P<verb>cancel|return) "
+    r"(?P<what>it|them|(?:the |your |that )?order(?: #W\d+)?)$",
+    re.IGNORECASE,
+)
+_SAME_ORDER = re.compile(r"^(?P<what>.+?) (?:in|from|of) (?:the same|that same|that) order$", re.IGNORECASE)
+_ORDERED_WITH = re.compile(r" you ordered with (?P<other>.+)$")
 _ONE = re.compile(r"\bones?\b", re.IGNORECASE)
 _PRONOUNS = ("it", "them", "both", "both of them", "these", "those", "that")
 
@@ -55,6 +64,8 @@ class Reading:
             return
         if addresses.is_hint(sentence):
             return
+        if unwanted := _NOT_WANTED.match(sentence):
+            sentence = _as_request(unwanted)
         new, replaces = conditions.at_confirmation(sentence)
         if new:
             self._at_confirmation(sentence, new, replaces)
@@ -86,9 +97,8 @@ class Reading:
         if self.requests:  # `is it too late to keep it?` beside a request may take it back
             acting = [question for question in self.parts.questions if question.acts]
             self.parts.unread += [question.words for question in acting]
-        things = {
-            _singular(plain(item).split()[-1]) for r in self.requests for item in r.items if plain(item)
-        }
+        nouns = {_singular(plain(item).split()[-1]) for r in self.requests for item in r.items if plain(item)}
+        things = nouns - {"thing", "item", "order", "one", "all", "everything"}
         self.parts.unread += [
             mood
             for mood in self.moods  # `you are happy with the kettle` that is to go back
@@ -145,7 +155,21 @@ class Reading:
                 self.topic if item.lower() in _PRONOUNS else _ONE.sub(noun, item) for item in request.items
             ]
         request.order_id = request.order_id or order_id
+        for at, item in enumerate(request.items):
+            request.items[at] = self._beside(item, at, request)
         return request
+
+    def _beside(self, item: str, at: int, request: Request) -> str:
+        """`the mug from the same order` → the mug that came with what was spoken of before it."""
+        found = _SAME_ORDER.match(item)
+        before = request.items[:at] or (self.requests[-1].items if self.requests else [])
+        beside = _ORDERED_WITH.search(before[-1]) if before else None
+        if not found or not before or (len(before) > 1 and not beside) or (at == 0 and request.order_id):
+            return item
+        if at == 0 and self.requests[-1].order_id:
+            request.order_id = self.requests[-1].order_id
+        other = beside["other"] if beside else before[-1]
+        return found["what"] if request.order_id else f"{found['what']} you ordered with {other}"
 
     def _at_confirmation(self, sentence: str, new: str, replaces: bool) -> None:
         asked = [self._about(r, "") for part in requests.clauses(new) for r in requests.read(part) or ()]
@@ -159,6 +183,15 @@ class Reading:
         for request in asked:
             request.words = sentence
         self._add(asked)
+
+
+def _as_request(unwanted: re.Match[str]) -> str:
+    thing, what = unwanted["thing"], unwanted["what"]
+    if what.lower() in ("it", "them"):
+        what = thing
+    elif "#" not in what:
+        what = thing if re.search(r"\border\b", thing) else f"the order with {thing}"
+    return f"you want to {unwanted['verb']} {what} because you no longer need it"
 
 
 def _singular(noun: str) -> str:

@@ -70,12 +70,19 @@ _PAIR = re.compile(
     re.IGNORECASE,
 )
 _OPTION_OF = re.compile(
-    r"^the (?P<key>[a-z]+(?: [a-z]+)?) (?:of|for|on) (?P<what>(?:the|your) [\w -]+?) (?:to|into) (?P<value>.+)$",
+    r"^the (?P<key>[a-z]+(?: [a-z]+)?) (?:of|for|on) (?P<what>(?:the|your) [\w -]+?(?: #W\d+)?) (?:to|into) (?P<value>.+)$"
+    r"|^(?P<owner>(?:the|your) [\w -]+?)'s? (?P<option>[a-z]+(?: [a-z]+)?) (?:to|into) (?P<new>.+)$",
+    re.IGNORECASE,
+)
+#: `the lamp from white to black`: what it is now is checked by the order book like any other word.
+_FROM_TO = re.compile(
+    r"^(?P<what>(?:the|your) [\w -]+?(?: #W\d+)?) from (?:an? |the )?(?P<old>(?!.*\border)[\w -]+?) to (?P<new>[\w -]+?)(?P<of> (?:in|from|of) .*#W\d+)?$",
     re.IGNORECASE,
 )
 _PASSIVE = re.compile(
-    r"^(?P<what>[\w' -]+?)(?: also)? (?:needs?|has|have|should|must)(?: also)? (?:to )?(?:be )(?P<verb>returned"
-    r"|exchanged|cancell?ed)$",
+    r"^(?:(?P<what>[\w' -]+?)(?: also)? (?:needs?|has|have|should|must)(?: also)? (?:to )?be "
+    r"|you (?:also |would )?(?:want|need|like) (?:to have )?(?P<this>(?:the|your|both|all|order) [#\w' -]*?)(?: to be)? )"
+    r"(?P<verb>returned|exchanged|cancell?ed)$",
     re.IGNORECASE,
 )
 _WITH_IT = re.compile(
@@ -115,9 +122,9 @@ def clauses(sentence: str) -> list[str]:
 
 def read(clause: str) -> list[Request] | None:
     """The requests in the clause; None when it is none, or one that is not understood."""
-    if passive := _PASSIVE.match(clause):
+    if passive := _PASSIVE.match(hurried(clause)):
         active = {"r": "return", "e": "exchange", "c": "cancel"}[passive["verb"][0].lower()]
-        return read(f"{active} {passive['what']}")
+        return read(f"{active} {passive['what'] or passive['this']}")
     if repay := _REPAY.match(clause):
         found = one_order(repay["what"] or "")
         if found is None:
@@ -209,7 +216,11 @@ def _returns(rest: str, pay: list[str], clause: str) -> list[Request] | None:
     if found is None:
         return None
     text, order_id = found
-    text = re.sub(r"^(?:the |your )?(?:whole |entire )?order$", "", text, flags=re.I) if order_id else text
+    text = (
+        re.sub(r"^(?:the |your )?(?:whole|entire|full|(?:whole |entire )?order)$", "", text, flags=re.I)
+        if order_id
+        else text
+    )
     if not text and order_id:
         text = "everything"
     if kept := _MINUS.match(text):
@@ -222,7 +233,12 @@ def _returns(rest: str, pay: list[str], clause: str) -> list[Request] | None:
 def _swaps(rest: str, pay: list[str], clause: str) -> list[Request] | None:
     rest = re.sub(r"\s+instead$", "", rest, flags=re.IGNORECASE)
     if option := _OPTION_OF.match(rest):
-        rest = f"{option['what']} to {option['key']} {option['value']}"
+        key, value = option["key"] or option["option"], option["value"] or option["new"]
+        if re.search(r"\band the [\w -]+ to\b", value, re.IGNORECASE):
+            return None  # another option of it, or of something else?
+        rest = f"{option['what'] or option['owner']} to {key} {value}"
+    elif old := _FROM_TO.match(rest):
+        rest = f"{old['what']}{old['of'] or ''} to {old['new']} instead of {old['old']}"
     good = re.fullmatch(
         r"(?P<what>[^,]+), (?P<wish>[^,]+) would be (?:good|great|fine|nice|perfect)", rest, re.IGNORECASE
     )

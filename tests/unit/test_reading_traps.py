@@ -131,6 +131,13 @@ TRAPS = [
     "I want to return nothing from order #W10001.",
     "I no longer want to return the delivered kettle.",
     "I don't need to cancel order #W10003.",
+    "I want the delivered kettle not returned.",
+    "I want the delivered kettle returned to me.",
+    "I don't want the delivered kettle to be returned.",
+    "I do not want order #W10002 sent to my default address.",
+    "I wanted order #W10002 to be sent to my default address.",
+    "Order #W10002 was sent to my default address.",
+    "I don't need the delivered kettle any more, but do not return it.",
     # exclusions
     "I want to return everything except the lamp.",
     "I want to return everything from order #W10001 except the kettle.",
@@ -214,6 +221,9 @@ TRAPS = [
     "Could I return the delivered kettle",
     "I want to return the delivered kettle. Wait for my call first.",
     "I want to return the delivered kettle. I am not ready.",
+    "I want to change the lamp in order #W10001 from green to black.",
+    "I want to change the kettle's color to red in order #W10001.",
+    "I want to exchange the mug for a black lamp from the same order.",
     # money
     "I want to return the delivered kettle. Use the gift card. Also return the mug from order #W10001.",
     "I want to return the mug from order #W10001 and refund to my gift card. Also return the lamp from order #W10001.",

@@ -1,0 +1,172 @@
+"""The forms in which one thing is asked for: each is read as the same request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from triage.agent import split
+
+WHO = "I am Ada Byron in zip code 12345. "
+
+
+def asked(text: str) -> list[dict[str, Any]]:
+    """The requests of a message of which everything is understood, without their words."""
+    read = split(WHO + text)
+    assert read.unread == []
+    found = [request for part in read.subtasks for request in part.details.get("requests", ())]
+    plain = [{key: value for key, value in request.items() if key != "words"} for request in found]
+    return [request for at, request in enumerate(plain) if request not in plain[:at]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want to return the lamp for a refund.",
+        "I want to return the lamp and get a full refund.",
+        "I want the lamp returned.",
+        "Hi, the lamp needs to be returned, please.",
+        "Hello, can you return the lamp?",
+        "I don't need the lamp any more and would like to return it.",
+    ],
+)
+def test_a_return(text: str) -> None:
+    assert asked(text) == [{"do": "return", "items": ["the lamp"]}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please cancel order #W12345, I no longer need it.",
+        "I'd like to cancel order #W12345 as I don't need it anymore.",
+        "I no longer need order #W12345, so please cancel it.",
+        "I don't need the lamp any more, so please cancel order #W12345.",
+    ],
+)
+def test_a_cancellation_with_the_handbooks_reason(text: str) -> None:
+    assert asked(text) == [
+        {"do": "cancel", "order_id": "#W12345", "whole": True, "reason": "no longer needed"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want to return two items from order #W12345: the lamp and the mug.",
+        "I want to return the lamp and also the mug from order #W12345.",
+        "I want to return the lamp and the mug, both from order #W12345.",
+    ],
+)
+def test_several_items_of_one_order(text: str) -> None:
+    assert asked(text) == [{"do": "return", "items": ["the lamp", "the mug"], "order_id": "#W12345"}]
+
+
+def test_three_items_are_not_two() -> None:
+    (request,) = asked("I want to return three items from order #W12345: the lamp and the mug.")
+    assert request["items"] == ["three items : the lamp and the mug"]  # which nothing is called
+
+
+def test_an_item_of_the_same_order_came_with_the_one_before() -> None:
+    assert asked("I want to return the lamp and the mug from the same order.") == [
+        {"do": "return", "items": ["the lamp", "the mug you ordered with the lamp"]}
+    ]
+    assert asked("I want to return the lamp from order #W12345. I also want to return the mug in that order.")[1] == {
+        "do": "return", "items": ["the mug"], "order_id": "#W12345",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want to change the color of the lamp in order #W12345 to black.",
+        "I want to change the lamp's color to black in order #W12345.",
+    ],
+)
+def test_an_option_of_an_item(text: str) -> None:
+    assert asked(text) == [
+        {"do": "swap", "items": ["the lamp"], "wish": "color black", "order_id": "#W12345"}
+    ]
+
+
+def test_what_an_item_is_now_goes_with_the_wish_to_be_checked() -> None:
+    (request,) = asked("I want to change the lamp in order #W12345 from white to black.")
+    assert (request["items"], request["wish"]) == (["the lamp"], "black instead of white")
+
+
+def test_two_options_with_an_article_each_may_be_of_two_things() -> None:
+    assert split(WHO + "I want to change the size of the lamp to large and the color to black.").unread
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want order #W12345 shipped to my default address instead.",
+        "Please send order #W12345 to my default address.",
+        "I'd like to change order #W12345 to be delivered to my default address.",
+    ],
+)
+def test_another_address(text: str) -> None:
+    assert asked(text) == [{"do": "readdress", "order_id": "#W12345", "address": {"from": "profile"}}]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Please refund it to my gift card.",
+        "Please send the refund to my gift card.",
+        "I want my money back on my gift card.",
+        "The refund should be credited to my gift card.",
+    ],
+)
+def test_where_the_money_of_a_return_goes(words: str) -> None:
+    (request,) = asked("I want to return the lamp. " + words)
+    assert request["pay"] == ["your gift card"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I'd like to pay with my gift card.",
+        "The price difference should be charged to my gift card.",
+    ],
+)
+def test_who_pays_for_an_exchange(words: str) -> None:
+    (request,) = asked("I want to exchange the lamp for a black one. " + words)
+    assert request["pay"] == ["your gift card"]
+    assert asked("I want to exchange the lamp for a black one and pay the difference with my gift card.") == [
+        {"do": "swap", "items": ["the lamp"], "wish": "a black one", "pay": ["your gift card"]}
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want to return the lamp. I'd like to pay with my gift card.",
+        "I want to exchange the lamp for a black one. Send the refund to my gift card.",
+        "I want to return the lamp. Do not refund it to my gift card.",
+        "I want to return the lamp. I want my money back on my gift card, unless it takes long.",
+    ],
+)
+def test_money_that_goes_another_way_than_the_request_is_unread(text: str) -> None:
+    assert split(WHO + text).unread
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How long will the refund take?",
+        "By the way, what is the price of the mug?",
+        "After that, I want to know how much I get back in total.",
+        "At the end, ask the agent for the total amount of the refund.",
+    ],
+)
+def test_a_question_beside_a_request_does_not_touch_it(question: str) -> None:
+    assert asked("I want to return the lamp. " + question) == asked("I want to return the lamp.")
+
+
+@pytest.mark.parametrize(
+    "after", ["After that, cancel order #W12345.", "At the end, return the mug only if it is late."]
+)
+def test_what_is_to_be_done_after_something_else_is_unread(after: str) -> None:
+    assert split(WHO + "I want to return the lamp. " + after).unread
