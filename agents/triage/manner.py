@@ -47,12 +47,19 @@ _SPEAKING = re.compile(
     r"|(?:you )?(?:want to )?get (?:it|this|everything|both|things|both things|both of them) done"
     r"(?: quickly| as soon as possible| in one go)?"
     r"|(?:you )?(?:want to )?(?:talk to|chat with|thank) the agent(?: for (?:a while|the help|their help))?"
+    r"|(?:you )?(?:will |would )?only (?:provide|give|share|reveal) (?:your |any |the )?(?:personal )?(?:information|info|details"
+    r"|order (?:number|id)s?|name|e-?mail|zip code) (?:when|if) (?:you are )?(?:asked|necessary|needed)"
+    r"|(?:you )?(?:would )?(?:want|like) (?:to )?(?:finish|do|complete|handle|resolve|get)? ?(?:this|it|everything|things)"
+    r"(?: to be)?(?: done| finished| handled| over with)? (?:quickly|fast|soon|in one (?:conversation|chat|call))"
+    r"|(?:you )?(?:do not|don't) like (?:long conversations?|small talk|waiting|to wait)(?= and| or|$)"
+    r"|(?:you )?get (?:angry|upset|impatient|annoyed) (?:easily|quickly)(?: (?:if|when) (?:things|it) takes? (?:too )?long)?"
+    r"|(?:you )?always say (?:please|thank you|thanks)"
     r"|(?:for|with) the agent\b",
     re.IGNORECASE,
 )
 _GREETING = re.compile(
     r"^(?:hi|hello|hey|dear \w+|good (?:morning|evening|day)|thanks?(?: you)?(?: so much| very much| a lot"
-    r"| in advance)?|regards|(?:best|kind|warm)(?: wishes| regards)?|cheers|please help|it is urgent|this is urgent|(?:it|this) is very important"
+    r"| in advance)?|you hope (?:you are|you're|all is|everything is|this finds you) (?:doing )?well|regards|(?:best|kind|warm)(?: wishes| regards)?|cheers|please help|it is urgent|this is urgent|(?:it|this) is very important"
     r"|you have (?:a couple|two|three|some|a few)(?: of)? requests?)\b(?P<rest>[\w ,:']*)$",
     re.IGNORECASE,
 )
@@ -64,9 +71,16 @@ _MOOD = re.compile(
 )
 _SOFT = re.compile(r"\b(?:but|not|never|first|things?|all|both|everything|anything)\b", re.IGNORECASE)
 _UNKNOWN = re.compile(
-    r"^you (?:do not|don't|cannot|can't|are not sure|forgot|have forgotten)(?: about)?(?: (?:remember|know"
-    r"|recall|have))? (?:the|your|any|what|which|when|how long ago) (?:order|item|tracking)?\s?"
-    r"(?:numbers?|ids?|dates?|(?:the |your )?order was placed)(?: of [\w ]+)?$",
+    r"^you (?:do not|don't|cannot|can't|are not sure|forgot|have forgotten|(?:have )?lost)(?: about)?(?: (?:remember|know"
+    r"|recall|have|find))? (?:the|your|any|what|which|when|how long ago) (?:order|item|tracking)?\s?"
+    r"(?:numbers?|ids?|dates?|e-?mails?|(?:the |your )?order was placed)(?: of [\w ]+)?"
+    r"(?: at hand| handy| with you| right now| any ?more)?$",
+    re.IGNORECASE,
+)
+_UNANSWERED = re.compile(
+    r"^(?:if|when) (?:the agent asks|you are asked|asked)(?: you)? (?:for|about) (?:the |your |an? )?(?:order |item |tracking )?"
+    r"(?:numbers?|ids?|dates?|e-?mails?(?: address)?),? (?:you )?(?:say|tell (?:them|the agent))(?: that)? you (?:do not|don't"
+    r"|cannot|can't) (?:remember|know|recall|have|find)(?: it| them| that)?$",
     re.IGNORECASE,
 )
 _CONFIRMED = re.compile(
@@ -110,8 +124,8 @@ _OPERATIVE = re.compile(
     re.IGNORECASE,
 )
 _UPSET = re.compile(
-    r"^you are (?:very |really |so )?(?:angry|upset|unhappy|disappointed|annoyed|frustrated|sad)"
-    r"(?: about| with| by| because of| at)(?: the (?:poor |bad )?quality of)? (?P<thing>(?:two|three|2|3|the"
+    r"^you (?:(?:do not|don't) like|are (?:very |really |so )?(?:angry|upset|unhappy|disappointed|annoyed|frustrated|sad)"
+    r"(?: about| with| by| because of| at))(?: the (?:poor |bad )?quality of)? (?P<thing>(?:two|three|2|3|the"
     r"|your|both) [\w -]+?)(?: you (?:have )?(?:just |recently )*(?:bought|received|ordered|got))?$",
     re.IGNORECASE,
 )
@@ -125,7 +139,7 @@ _STATED = re.compile(
 
 def changes_nothing(clause: str) -> bool:
     """Whether the clause names no action, thing, sum or condition, so that it cannot alter a request."""
-    forms = (_ELSEWHERE, _UNKNOWN, _CONFIRMED, _PLACED, _NO_MORE, _PRICELESS)
+    forms = (_ELSEWHERE, _UNKNOWN, _UNANSWERED, _CONFIRMED, _PLACED, _NO_MORE, _PRICELESS)
     if any(form.match(clause) for form in forms) or is_complaint(clause):
         return True
     if greeting := _GREETING.match(clause):

@@ -159,6 +159,12 @@ def test_an_address_written_out_is_read_into_its_parts() -> None:
         "You like to say things piecewise.",
         "You are brief and your memory is not too good sometimes, but you are polite.",
         "You don't remember the order number.",
+        "I can't find my order number right now.",
+        "If asked for the order number, say that you don't remember it.",
+        "You will only give your order number if asked.",
+        "You want to finish this quickly and get angry easily.",
+        "You do not like long conversations and always say thank you.",
+        "I hope you are doing well.",
     ],
 )
 def test_how_somebody_is_changes_nothing(manner: str) -> None:
@@ -179,6 +185,13 @@ def test_how_somebody_is_changes_nothing(manner: str) -> None:
         "Then reorder it with the first order's card.",
         "You would rather have store credit.",
         "Do this after the other order arrived.",
+        "I hope you are doing well and can keep the lamp.",
+        "I can't find the lamp right now.",
+        "If asked for the order number, say that you don't want to return it.",
+        "You will only give the lamp back if asked.",
+        "You want to finish this quickly unless it costs something.",
+        "You do not like to return things.",
+        "You don't like the lamp but keep it.",
     ],
 )
 def test_a_condition_or_a_change_of_mind_stays_unread(twist: str) -> None:
