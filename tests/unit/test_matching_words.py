@@ -70,6 +70,16 @@ def test_the_last_word_of_a_name_is_enough() -> None:
     assert ids("the cleaner") == ["2"]
 
 
+def test_a_thing_is_found_by_what_people_call_it() -> None:
+    espresso, maker = item("1", "Espresso Machine"), item("2", "Coffee Maker")
+    assert [
+        x.item_id for x in match_items([order("#W1", "delivered", espresso)], "the coffee machine").lines
+    ] == ["1"]
+    both = match_items([order("#W1", "delivered", espresso, maker)], "the coffee machine")
+    assert (both.lines, len(both.candidates)) == ([], 2)
+    assert match_items([order("#W1", "delivered", espresso)], "the washing machine").lines == []
+
+
 def test_a_word_that_nothing_explains_decides_nothing() -> None:
     assert ids("the t-shirt unless it shrank") == []
     assert ids("the red t-shirt") == []
@@ -183,6 +193,17 @@ def test_the_cheapest_leaves_the_other_options_free() -> None:
 def test_a_comparison_goes_along_the_scale() -> None:
     assert wished("one size smaller", has="5") == ("unavailable", "")
     assert wished("a larger size") == ("found", "3")
+
+
+def test_a_thermostat_is_wanted_for_the_speaker_it_obeys() -> None:
+    values = ["Google Assistant", "Amazon Alexa", "Apple HomeKit"]
+    listed = [
+        Variant(item_id=str(n), options={"compatibility": v}, available=True, price_cents=1)
+        for n, v in enumerate(values)
+    ]
+    thermostat = Product(product_id="t", name="Smart Thermostat", variants=listed)
+    assert match_variant(thermostat, "2", "one compatible with Google Home").item_id == "0"
+    assert match_variant(thermostat, "2", "one for my home").outcome == "unclear"
 
 
 def test_a_material_is_not_what_is_shorter() -> None:

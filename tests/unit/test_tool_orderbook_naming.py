@@ -47,6 +47,7 @@ def db(tmp_path: Path, shop: dict[str, Any]) -> Iterator[Connection]:
         ("Luggage Set", {"luggage", "luggage set"}, {"set", "sets"}),
         ("Bookshelf", {"bookshelf", "bookshelves", "shelf", "bookcase"}, set()),
         ("Dictionary", {"dictionaries"}, set()),
+        ("Espresso Machine", {"coffee machine", "espresso machine", "machine"}, {"coffee"}),
         ("TV", {"tv", "tvs"}, {"t", "v"}),
         ("Größe", {"grösse"}, set()),
         ("!?", set(), {""}),

@@ -17,9 +17,10 @@ from shop.models import Product, Variant
 _EMPTY = those(
     "the a an one ones version variant option item model type product instead be is it are in of "
     "with for to that has have having your my and but available new something spec specification "
-    "color size kind style id number i you attribute following sort made another"
+    "color size kind style id number i you attribute following sort made another level"
 )
-_KNOWN_AS = {"compatible with": ""}
+#: Devices are named for the speaker and for who speaks in it.
+_KNOWN_AS = {"compatible with": "", "google home": "google assistant", "amazon echo": "amazon alexa"}
 _SAME = frozenset({"same", "keep", "keeping", "unchanged", "retain", "retaining", "maintain", "maintaining"})
 _REST = frozenset(
     {

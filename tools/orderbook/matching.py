@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import Field
 
-from orderbook.wording import CITIES, SIZE_WORDS, is_plural, joined, spans, those, words
+from orderbook.wording import CITIES, SIZE_WORDS, called, is_plural, joined, spans, those, words
 from shop.models import Order, Record
 
 #: Words that point at a line without telling it from another.
@@ -90,7 +90,7 @@ def named(tokens: Sequence[str], products: Iterable[str]) -> tuple[set[str], set
             elif form is _head:
                 hit = {n for n in known if _head(n) in (run, KIN.get(run)) or _ends_in(n, run)}
             else:
-                hit = {n for n in known if joined(n) == run}
+                hit = {n for n in known if run in (joined(n), *map(joined, called(n)))}
             if hit:
                 found[(start, end)] = hit
                 taken |= set(range(start, end))

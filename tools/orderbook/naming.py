@@ -17,7 +17,7 @@ from orderbook.ledger import order_or_refuse
 from orderbook.matching import KIN
 from orderbook.methods import BRANDS
 from orderbook.wishes import OrderId
-from orderbook.wording import CITIES, SIZE_WORDS, singular, spans, those
+from orderbook.wording import CITIES, SIZE_WORDS, called, singular, spans, those
 from shop import records
 from shop.database import Shop
 from shop.models import Names, Order, OrderItem, PaymentMethod
@@ -96,6 +96,7 @@ def _product(name: str) -> set[str]:
         # who has a wristwatch says watch
         found |= {words[0][at:] for at in range(len(words[0]) - 3)}
     found |= {kin for kin, word in KIN.items() if words and word == singular(words[-1])}
+    found |= set(called(name))
     found = {text for text in found - _EMPTY if len(text) > 2 or text == " ".join(words)}
     return {form for text in found for form in (text, singular(text), _plural(text))}
 

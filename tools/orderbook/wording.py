@@ -20,6 +20,16 @@ _SPELLINGS = {
     "ten": "10", "eleven": "11", "twelve": "12", "shelves": "shelf", "bookshelves": "bookshelf",
 }  # fmt: skip
 
+#: What people call things that a shop may name otherwise, by the shop's name. Two things may be called the same: then it is not
+#: certain which is meant.
+CALLED = {
+    "air purifier": ("air cleaner",), "backpack": ("rucksack",), "coffee maker": ("coffee machine",),
+    "cycling helmet": ("bike helmet", "bicycle helmet"), "desk lamp": ("table lamp",), "espresso machine": ("coffee machine",),
+    "grill": ("barbecue", "bbq"), "headphones": ("headset",), "luggage set": ("suitcase", "suitcase set"),
+    "office chair": ("desk chair",), "pet bed": ("dog bed", "cat bed"), "portable charger": ("power bank",),
+    "smartphone": ("mobile phone", "cell phone"), "vacuum cleaner": ("hoover",),
+}  # fmt: skip
+
 #: Cities that people shorten.
 CITIES = {
     "nyc": "new york",
@@ -69,6 +79,11 @@ def joined(text: str) -> str:
     return "".join(words(text))
 
 
+def called(name: str) -> tuple[str, ...]:
+    """The other whole names of what a shop names so."""
+    return _CALLED.get(joined(name), ())
+
+
 def spans(tokens: list[str], longest: int = 5) -> Iterator[tuple[int, int]]:
     """All runs of neighbouring words, the longest first, then from left to right."""
     for size in range(min(longest, len(tokens)), 0, -1):
@@ -85,3 +100,6 @@ def rank(value: str) -> float | None:
         return float(_STEPS[low])
     number = re.match(r"\d+(?:\.\d+)?", low)
     return float(number.group()) if number else None
+
+
+_CALLED = {joined(name): others for name, others in CALLED.items()}
