@@ -169,6 +169,21 @@ def _keep(found: re.Match[str], requests: list[Request]) -> bool:
     return True
 
 
+def _same(found: re.Match[str], requests: list[Request]) -> bool:
+    """An option that stays; the order book checks that it is one. The thing itself may not stay: it is exchanged."""
+    last = requests[-1] if requests else None
+    things = {word for item in last.items for word in re.findall(r"\w+", item.lower())} if last else set()
+    if (
+        last is None
+        or last.do != "swap"
+        or not last.wish
+        or (things | {"one"}) & set(re.findall(r"\w+", found["value"].lower()))
+    ):
+        return False
+    last.wish += f", the same {found['value']}"
+    return True
+
+
 def _unchanged(found: re.Match[str], requests: list[Request]) -> bool:
     """What is not spoken of stays anyway, unless the price is what decides."""
     request = requests[-1] if requests and requests[-1].do == "swap" and requests[-1].wish else None
@@ -248,6 +263,8 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
         (_CONFIRM + r"make sure (?:that )?the refund(?:ed amount)? (?:is given|goes|is made) to " + _PAYS + "$", _pay),
         (_ASKED + r" (?:for )?which (?P<noun>[\w ]+?),? (?:it is|it's|mention|say) (?:the )?(?P<closer>[\w ,-]+?)"
          r"(?: one)?$", _which),
+        (r"you (?:also |still )?(?:want|would like|wish) (?:it )?(?:to (?:keep|have) )?the same (?P<value>[\w-]+(?: [\w-]+)*?)"
+         r"(?: as before| as now)?$", _same),
         (r"(?:make sure|ensure)(?: that)? (?:all )?(?:the )?other (?:\w+ )?(?:options|specs|specifications|features|"
          r"details|things)(?: \w+)* (?:are|is|stay|remain)(?: the)? (?:same|unchanged)$", _unchanged),
     )

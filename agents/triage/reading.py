@@ -38,6 +38,11 @@ _NOT_WANTED = re.compile(
     r"(?P<what>it|them|(?:the |your |that )?order(?: #W\d+)?)$",
     re.IGNORECASE,
 )
+#: A condition that hangs on a sentence of its own.
+_AND_IF = re.compile(
+    r"^(?P<main>(?!(?:if|when|once|unless|until|as soon)\b).+?),? (?:and|but) (?P<condition>if (?:the agent|that|it|this|there|not)\b.+)$",
+    re.IGNORECASE,
+)
 _SAME_ORDER = re.compile(r"^(?P<what>.+?) (?:in|from|of) (?:the same|that same|that) order$", re.IGNORECASE)
 _ORDERED_WITH = re.compile(r" you ordered with (?P<other>.+)$")
 _ONE = re.compile(r"\bones?\b", re.IGNORECASE)
@@ -69,6 +74,10 @@ class Reading:
         new, replaces = conditions.at_confirmation(sentence)
         if new:
             self._at_confirmation(sentence, new, replaces)
+            return
+        if tail := _AND_IF.match(sentence):
+            self.sentence(tail["main"])
+            self.sentence(tail["condition"])
             return
         if question := questions.read(sentence):
             self.parts.questions.append(question)

@@ -54,7 +54,8 @@ _LEAD = re.compile(
 _NEXT = re.compile(
     rf"(?:,\s*|\s+)(?:and\s+|so\s+|but\s+)?(?:then\s+|also\s+|now\s+|lastly,?\s+|finally,?\s+)*(?={_WANT}(?:\w+)\b"
     rf"|you (?:also )?(?:want|need|wish|would like) )"
-    rf"|(?:,\s*and|\s+and|,|,\s*but)\s+(?:then\s+|also\s+)*(?=(?:{VERBS})\s+(?:the|your|all|both|order|it|them"
+    rf"|(?:,\s*and|\s+and|,|,\s*but)\s+(?:then\s+|also\s+)*(?!refund (?:it|them) (?:back )?(?:to|on|onto|via)\b)"
+    rf"(?=(?:{VERBS})\s+(?:the|your|all|both|order|it|them"
     rf"|an?|any|everything|#W\d+)\b)",
     re.IGNORECASE,
 )

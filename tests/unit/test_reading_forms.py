@@ -124,6 +124,38 @@ def test_where_the_money_of_a_return_goes(words: str) -> None:
     assert request["pay"] == ["your gift card"]
 
 
+def test_a_refund_in_the_same_breath_is_no_second_return() -> None:
+    assert asked("I want to return the lamp and refund it to my gift card.") == [
+        {"do": "return", "items": ["the lamp"], "pay": ["your gift card"]}
+    ]
+
+
+def test_an_option_that_stays_is_part_of_the_wish() -> None:
+    (request,) = asked("I want to exchange the lamp for a larger one. But I want to keep the same color.")
+    assert request["wish"] == "a larger one, the same color"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I want to keep the same lamp.",
+        "I want the same one.",
+        "I do not want the same color.",
+        "I wanted the same color.",
+        "I want to keep the lamp.",
+    ],
+)
+def test_the_thing_itself_does_not_stay_when_it_is_exchanged(words: str) -> None:
+    assert split(WHO + "I want to exchange the lamp for a larger one. " + words).unread
+
+
+def test_a_condition_at_the_end_of_a_sentence_is_read_like_one_of_its_own() -> None:
+    plain = "I want to return the lamp and refund it to my gift card"
+    assert asked(f"{plain}, and if that is not possible, transfer me to a human.") == asked(f"{plain}.")
+    assert split(f"{WHO}{plain}, but if it arrives tomorrow, keep it.").unread
+    assert split(f"{WHO}{plain}, and if that is not possible, keep it.").unread
+
+
 @pytest.mark.parametrize(
     "words",
     [
