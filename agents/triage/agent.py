@@ -9,7 +9,7 @@ from meshwright.findings import Split, Subtask
 from triage import identity
 from triage.clauses import sentences
 from triage.parts import Parts
-from triage.reading import Reading
+from triage.reading import Reading, together
 
 INSTRUCTIONS = """\
 You split a customer's message to a shop into subtasks for specialists. Name who is writing in `subject`
@@ -27,7 +27,7 @@ async def playbook(subtask: Subtask, job: Job) -> Split:
 def split(text: str) -> Split:
     """The message as a Split."""
     reading = Reading()
-    for sentence in sentences(text):
+    for sentence in together(sentences(text)):
         rest = introduction(sentence, reading.parts) if identity.introduces(sentence) else sentence
         if rest:
             reading.sentence(rest)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 _BEGINS = r"(?:(?<=^)|(?<=[.!?,;:] )|(?<=\n)|(?<=\b[Aa]nd )|(?<=\b[Ss]o )|(?<=\b[Bb]ut )|(?<=\b[Pp]lease ))"
+_DOING = r"(?:return|exchang|cancel|chang|modif|swap|replac|refund|updat)[a-z]*?"
 _PERSON = (
     (r"[’`]", "'"),
     (r"\b(?:[Cc]an|[Cc]ould|[Mm]ay) (?:I|we)\b(?=[^.!?]*\?)", "is it possible to"),
@@ -28,7 +29,21 @@ _PERSON = (
     (r"\b(?:you|You)'d\b", "you would"),
     (r"\b(?:you|You)'re\b", "you are"),
     (r"(?:(?<=^)|(?<=[.!?] ))[Pp]lease (?=[a-z])", "you want to "),
+    (rf"\b[Yy]ou (?:are (?:writing|calling|hoping) to|would love to) (?={_DOING})", "you want to "),
+    (
+        rf"\b(?:[Yy]ou (?:also )?(?:want|would like|need)(?: to)?|want to|to) (?:some )?help (?:with |in |to )?(?={_DOING}ing\b)",
+        "you want to ",
+    ),
+    (r"(?<=\byou want to )(exchang|chang)ing\b", r"\1e"),
+    (r"(?<=\byou want to )(return|cancel)l?ing\b", r"\1"),
+    (
+        r"(?:(?<=\byou want to )|(?<=\byou would like to )|(?<=\byou need to ))"
+        r"(?:request|start|initiate|make|arrange) (?:an?|the) (return|refund|exchange|cancel)(?:l?ation)?(?: (?:for|of)|:) ",
+        r"\1 ",
+    ),
 )
+#: The marks of a list: `1. Return the mug. 2. Cancel the order.`
+_LISTED = re.compile(r"(?:(?<=^)|(?<=\n)|(?<=[.!?:;] ))(?:\d{1,2}[.)]|[-*•]) (?=[A-Za-z])")
 _HIDDEN = re.compile(r"\{[^}]*\}")
 _END = re.compile(
     r"(?<=[.!?;])\s+|\n+|(?<=[a-z]\.)(?=[A-Z][a-z])|(?<=[\w\x00\x01])\s+(?=You (?:are|like|want|also|name"
@@ -38,9 +53,10 @@ _PAREN = re.compile(r"\s*\(([^()]*)\)")
 _ASIDE = re.compile(r"\x01(\d+)\x01")
 #: An aside that goes on with the phrase before it: a liking, or an option with its value.
 _SPLICED = re.compile(r"^(?:prefer\w* .+|(?!in |at |on |not |only )[a-z]+ [\w.-]+)$", re.IGNORECASE)
+_ORDER = re.compile(r"(?:(?:in|from) )?(?:order )?(?:number )?#(?P<id>W\d{4,})", re.IGNORECASE)
 _LINK = re.compile(
     r"^(?:and|also|lastly|finally|additionally|in addition|moreover|furthermore|secondly|firstly|plus"
-    r"|besides|oh|well|so|as well|but|by the way|(?:hi|hello|hey)(?: there)?(?=[,:] \w)"
+    r"|besides|oh|well|so|as well|but|by the way|(?:first|second|third|next)(?=,)|(?:hi|hello|hey)(?: there)?(?=[,:] \w)"
     r"|(?:after (?:that|this|all (?:that|this))|once (?:that|this|it|everything) is done|(?:at|in) the end(?: of the day)?)"
     r"(?=,? (?:you (?:also |would )?(?:want|like) to (?:know|ask|find out)|(?:you )?ask |how |what )))\b[,:]?\s*",
     re.IGNORECASE,
@@ -71,12 +87,15 @@ def sentences(text: str) -> list[str]:
 
     def aside(match: re.Match[str]) -> str:
         words = match.group(1).strip()
+        if number := _ORDER.fullmatch(words):
+            return f" from order #{number['id']}"
         if _SPLICED.match(words):
             return f", {words}"
         asides.append(words)
         return f"\x01{len(asides) - 1}\x01"
 
-    hidden = _HIDDEN.sub(hide, in_second_person(re.sub(r"[ \t]+", " ", text.strip())))
+    plain = _LISTED.sub("", re.sub(r"[ \t]+", " ", text.strip()))
+    hidden = _HIDDEN.sub(hide, in_second_person(plain))
     hidden = _PAREN.sub(aside, hidden)
     parts: list[str] = []
     for part in _END.split(hidden):

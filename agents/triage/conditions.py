@@ -246,18 +246,20 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
          r"?order (?:since|because|as) (?P<reason>[\w' ]+)$", _else_cancel),
         (r"if (?:a |the )?refund(?:ing)? to (?:the |your )?[\w ]+ (?:is not|isn't) possible, (?:you (?:become|get|are)"
          r" \w+ and )?refund (?:it )?to " + _PAYS + "$", _else_pay),
-        (r"(?:any|the) (?:price )?(?:difference|refund) should (?:go|be (?:refunded|paid|charged|credited)) "
-         r"(?:to|with|via|on) " + _PAYS + "$", _pay),
-        (r"(?:you (?:want|would like) (?:to )?)?(?:refund (?:it|them|the money|everything)|(?:send|put|issue|have|get) the "
-         r"(?:full )?(?:refund|money)|your money)(?: back)? (?:to|on|onto|via) " + _PAYS + "$", _refund),
+        (r"(?:any|the) (?:price )?(?:difference|refund) should (?:go(?: back)?|be (?:refunded|paid|charged|credited"
+         r"|made|issued|sent)) (?:back )?(?:to|with|via|on) " + _PAYS + "$", _pay),
+        (r"(?:you (?:want|would like|(?:would )?prefer) (?:to )?)?(?:refund (?:it|them|the money|everything)|(?:send|put|issue|have|get) the "
+         r"(?:full )?(?:refund|money)|your money"
+         r"|(?:to (?:get|have|receive) )?(?:the|your|a) (?:full )?refund)(?: back)? (?:to|on|onto|via) " + _PAYS + "$", _refund),
         (r"you (?:want|would like) to pay (?:(?:for it|for this|the (?:price )?difference|any (?:price )?difference) )?(?:with"
          r"|by|via|using) " + _PAYS + "$", _charge),
         (r"you (?:want|would like) (?:the|your) refund (?:to go |to be made |back )?(?:to|via|on|onto) " + _PAYS + "$", _pay),
         (r"(?:for both orders, |for all of it, |for everything, )?you (?:would )?prefer " + _PAYS
          + r" (?:as|for) (?:the |your |any )?(?:payment|refund)(?: (?:or|and) (?:refund|payment))?(?: method)?$", _pay),
         (_PAYS + r" is prefer+ed(?: for (?:the )?(?:refund|payment))?$", _pay),
+        (r"(?:use|you want to use) " + _PAYS + r" (?:for|to pay for) (?:the|this|that) (?:exchange|change)$", _charge),
         (r"(?:use|you want to (?:use|pay with|pay (?:the |any )(?:price )?difference with)) " + _PAYS
-         + r"(?: (?:for|to pay) (?:any|the) (?:\w+ )?(?:differences?|payment|charges?|refund))?$", _pay),
+         + r"(?: (?:for|to pay) (?:any|the) (?:\w+ )?(?:differences?|payment|charges?|refund)| for (?:both|everything))?$", _pay),
         (_ASKED + r" (?:for|about) (?:the |a |your )?payment(?: method)?, (?:you )?(?:say|use|want|prefer)(?: to use)? "
          + _PAYS + "$", _pay),
         (_CONFIRM + r"make sure (?:that )?the refund(?:ed amount)? (?:is given|goes|is made) to " + _PAYS + "$", _pay),
@@ -267,6 +269,8 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
          r"(?: as before| as now)?$", _same),
         (r"(?:make sure|ensure)(?: that)? (?:all )?(?:the )?other (?:\w+ )?(?:options|specs|specifications|features|"
          r"details|things)(?: \w+)* (?:are|is|stay|remain)(?: the)? (?:same|unchanged)$", _unchanged),
+        (r"(?:(?:you want to )?(?:keep|leave) everything else|(?:everything else|(?:all )?(?:the )?other (?:options|features|specs|specifications"
+         r"|details)) should (?:stay|remain|be|be kept)) (?:(?:the )?same|unchanged|as (?:it is|they are))$", _unchanged),
     )
 )  # fmt: skip
 _ONLY = re.compile(_CONFIRM + r"(?:you )?only (?P<verb>exchange|return) (?P<what>[\w -]+)$", re.IGNORECASE)

@@ -40,7 +40,8 @@ _BECAUSE = re.compile(
 #: `cancel it, you no longer need it`: the handbook's reason without a word like `because`.
 _NEEDLESS = re.compile(
     r"(?:,\s*(?:as |and )?|\s+as )(?P<why>you (?:no longer|do not|don't) (?:need|want) (?:it|them|this|that|the order)"
-    r"(?: any ?more| any longer)?)$",
+    r"(?: any ?more| any longer)?|(?:(?:it|they) (?:was|were) )(?:ordered |bought )?(?:by mistake|by accident|a mistake)"
+    r"|you (?:ordered|bought|placed) (?:it|them|this|that) by (?:mistake|accident))$",
     re.IGNORECASE,
 )
 #: What a return brings anyway, where it is not said how.

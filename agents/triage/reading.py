@@ -12,7 +12,7 @@ from triage.parts import Parts
 from triage.requests import Request
 
 _ABOUT = re.compile(
-    r"^(?:(?:for|in|from) (?:the |your )?(?:order )?(?P<a>#?W\d{4,}), |you (?:have )?received (?:the |your )?order "
+    r"^(?:(?:for|in|from|with|about|on|regarding|concerning) (?:the |your )?(?:order )?(?P<a>#?W\d{4,})(?:[,:] | (?=you ))|you (?:have )?received (?:the |your )?order "
     r"(?P<b>#?W\d{4,}) and )(?=you |want |wish |please |return |exchange |modify |change |cancel )",
     re.IGNORECASE,
 )
@@ -32,12 +32,26 @@ _MORE_SWAPS = re.compile(
 )
 _MORE_ITEMS = re.compile(r"^(?:one |another |the |your )?[\w -]+ \{[^}]*\}$", re.IGNORECASE)
 #: `you no longer need the mug, so please cancel it`: a request, with its reason before it.
-_NOT_WANTED = re.compile(
-    r"^you (?:no longer|do not|don't) (?:need|want) (?P<thing>(?:the |your |order )[#\w' -]+?)(?: any ?more| any longer)?"
-    r"(?:,? (?:and|so)|,) (?:so )?(?:please |(?:you )?(?:would )?(?:want|like) to )*(?P<verb>cancel|return) "
-    r"(?P<what>it|them|(?:the |your |that )?order(?: #W\d+)?)$",
+_UNWANTED = (
+    r"you (?:no longer|do not|don't) (?:need|want) (?P<thing>(?:the |your |order )(?!to\b)[#\w' -]+?)(?: any ?more| any longer)?"
+    r"|you (?P<wrongly>(?:accidentally |mistakenly )?(?:ordered|bought|placed)) (?P<mistaken>(?:the |your |an? |order )[#\w' -]+?)"
+    r"(?P<by> by (?:mistake|accident))?"
+)
+_UNDO = r"(?:please |(?:you )?(?:would )?(?:want|like) to )*(?P<verb>cancel|return) (?P<what>it|them|(?:the |your |that )?order(?: #W\d+)?)"
+_NOT_WANTED = re.compile(rf"^(?:{_UNWANTED})(?:,? (?:and|so)|,) (?:so )?{_UNDO}$", re.IGNORECASE)
+_ALONE, _THEN = re.compile(rf"^(?:{_UNWANTED})$", re.IGNORECASE), re.compile(rf"^{_UNDO}$", re.IGNORECASE)
+#: `the order number is #W12345`, before or after what is asked for; `#W12345` alone stood in brackets.
+_NUMBER = re.compile(
+    r"^(?:(?:(?:the |your )?order(?: number| id)?(?: is|:)?|(?:it|they|this|that) (?:is|are|was|were) (?:in|from|part of) (?:the |your )?"
+    r"order(?: number)?) )?#(?P<id>W\d{4,})$",
     re.IGNORECASE,
 )
+_HEADED = re.compile(
+    r"^you (?:have|(?:want|need|would like) to (?:do|make)) (?:two|three|four|some|a few|a couple of)(?: different)?"
+    r" (?:requests|things|changes): (?P<rest>.+)$",
+    re.IGNORECASE,
+)
+_ITSELF = re.compile(r"(?:it|(?:(?:the|your|this|that) )?(?:whole |entire |pending )?order)", re.IGNORECASE)
 #: A condition that hangs on a sentence of its own.
 _AND_IF = re.compile(
     r"^(?P<main>(?!(?:if|when|once|unless|until|as soon)\b).+?),? (?:and|but) (?P<condition>if (?:the agent|that|it|this|there|not)\b.+)$",
@@ -57,6 +71,8 @@ class Reading:
     topic: str = ""
     paid_with: str = ""
     moods: list[str] = field(default_factory=list)
+    number: str = ""
+    latest: list[Request] = field(default_factory=list)
 
     @property
     def requests(self) -> list[Request]:
@@ -64,13 +80,41 @@ class Reading:
 
     def sentence(self, sentence: str) -> None:
         """Read one sentence; what is not understood of it is unread."""
+        if number := _NUMBER.match(sentence):
+            self._numbered(sentence, f"#{number['id'].upper()}")
+            return
+        before = list(self.requests)
+        self._sentence(sentence)
+        self.latest = [request for request in self.requests if request not in before]
+        if self.latest and self.number:
+            self._numbered(self.number, self.number)
+            self.number = ""
+
+    def _numbered(self, sentence: str, order_id: str) -> None:
+        """Of which order the thing is that was asked for just before, or will be next."""
+        if not self.requests:
+            self.parts.unread += [sentence] if self.number not in ("", order_id) else []
+            self.number = order_id
+        elif not self.latest or any(request.order_id not in ("", order_id) for request in self.latest):
+            self.parts.unread.append(sentence)
+        for request in self.latest:
+            of_it = not request.order_id and len(request.items) == 1 and _ITSELF.fullmatch(request.items[0])
+            request.order_id = request.order_id or order_id
+            if of_it and request.do in ("cancel", "return"):
+                request.whole = request.do == "cancel"
+                request.items = [] if request.whole else ["everything"]
+
+    def _sentence(self, sentence: str) -> None:
         if conditions.apply(sentence, self.requests):
             self.paid_with = sentence if conditions.is_payment(sentence) else self.paid_with
             return
         if addresses.is_hint(sentence):
             return
         if unwanted := _NOT_WANTED.match(sentence):
-            sentence = _as_request(unwanted)
+            sentence = _as_request(unwanted) or sentence
+        if headed := _HEADED.match(sentence):
+            rest = headed["rest"]
+            sentence = rest if rest.lower().startswith("you ") else f"you want to {rest}"
         new, replaces = conditions.at_confirmation(sentence)
         if new:
             self._at_confirmation(sentence, new, replaces)
@@ -194,13 +238,31 @@ class Reading:
         self._add(asked)
 
 
+def together(sentences: list[str]) -> list[str]:
+    """The sentences, each that only says why with the one after it: `you no longer need the mug. Cancel it`."""
+    found: list[str] = []
+    for sentence in sentences:
+        if found and _THEN.match(sentence) and (reason := _ALONE.match(found[-1])) and _why(reason):
+            found[-1] = f"{found[-1]}, so {sentence}"
+        else:
+            found.append(sentence)
+    return found
+
+
+def _why(unwanted: re.Match[str]) -> str:
+    if unwanted["thing"]:
+        return "you no longer need it"
+    mistaken = unwanted["by"] or unwanted["wrongly"].lower().startswith(("accident", "mistaken"))
+    return "you ordered it by mistake" if mistaken else ""
+
+
 def _as_request(unwanted: re.Match[str]) -> str:
-    thing, what = unwanted["thing"], unwanted["what"]
+    why, thing, what = _why(unwanted), unwanted["thing"] or unwanted["mistaken"], unwanted["what"]
     if what.lower() in ("it", "them"):
         what = thing
     elif "#" not in what:
         what = thing if re.search(r"\border\b", thing) else f"the order with {thing}"
-    return f"you want to {unwanted['verb']} {what} because you no longer need it"
+    return f"you want to {unwanted['verb']} {what} because {why}" if why else ""
 
 
 def _singular(noun: str) -> str:

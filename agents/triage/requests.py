@@ -142,7 +142,7 @@ def read(clause: str) -> list[Request] | None:
     plain, why = reason(hurried(clause[lead.end() :]))
     if plain is None:
         return None
-    verb = re.match(rf"(?:{VERBS})(?:\s+for|\s+of)?\b", plain, re.IGNORECASE)
+    verb = re.match(rf"(?:{VERBS})(?:\s+for|\s+of|\s+out)?\b", plain, re.IGNORECASE)
     if not verb:
         return None
     word = verb.group().lower()

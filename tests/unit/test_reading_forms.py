@@ -29,6 +29,12 @@ def asked(text: str) -> list[dict[str, Any]]:
         "Hi, the lamp needs to be returned, please.",
         "Hello, can you return the lamp?",
         "I don't need the lamp any more and would like to return it.",
+        "I am writing to return the lamp.",
+        "I need help with returning the lamp.",
+        "I would like to initiate a return for the lamp.",
+        "I'd like to request a refund for the lamp.",
+        "1. Return the lamp.",
+        "First, I want to return the lamp.",
     ],
 )
 def test_a_return(text: str) -> None:
@@ -48,6 +54,101 @@ def test_a_cancellation_with_the_handbooks_reason(text: str) -> None:
     assert asked(text) == [
         {"do": "cancel", "order_id": "#W12345", "whole": True, "reason": "no longer needed"}
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I ordered order #W12345 by mistake, please cancel it.",
+        "I placed order #W12345 by mistake. I want to cancel it.",
+        "Please cancel order #W12345, I ordered it by mistake.",
+        "My order number is #W12345. I want to cancel it because it was ordered by mistake.",
+    ],
+)
+def test_a_cancellation_of_what_was_ordered_by_mistake(text: str) -> None:
+    assert asked(text) == [
+        {"do": "cancel", "order_id": "#W12345", "whole": True, "reason": "ordered by mistake"}
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I ordered the lamp by mistake. Please keep it.",
+        "I did not order the lamp by mistake. Please cancel it.",
+        "My friend ordered the lamp by mistake. Please cancel it.",
+        "If I ordered the lamp by mistake, please cancel it.",
+        "I don't want to cancel the order. Please return it.",
+        "I do not need help returning the lamp.",
+        "I am not writing to return the lamp.",
+        "I did request a return of the lamp.",
+        "I will request a return of the lamp next week.",
+    ],
+)
+def test_what_only_sounds_like_one_of_these_is_unread(text: str) -> None:
+    assert split(WHO + text).unread
+
+
+def test_a_thing_that_was_ordered_has_no_reason_to_be_cancelled() -> None:
+    (request,) = asked("I ordered the lamp. Please cancel it.")
+    assert "reason" not in request
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My order number is #W12345. I want to return the lamp.",
+        "I want to return the lamp. The order is #W12345.",
+        "I want to return the lamp (order #W12345).",
+        "Regarding order #W12345, I want to return the lamp.",
+        "About my order #W12345: I want to return the lamp.",
+    ],
+)
+def test_of_which_order_the_thing_is(text: str) -> None:
+    assert asked(text) == [{"do": "return", "items": ["the lamp"], "order_id": "#W12345"}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My order number is #W12345. I want to return the lamp from order #W54321.",
+        "My order number is #W12345. My order number is #W54321. I want to return the lamp.",
+        "My order number is not #W12345. I want to return the lamp.",
+        "I think my order number is #W12345. I want to return the lamp.",
+        "I want to return the lamp from order #W12345. The order is #W54321.",
+        "I want to return the lamp. I am polite. The order is #W54321.",
+    ],
+)
+def test_a_number_that_is_not_certain_is_unread(text: str) -> None:
+    assert split(WHO + text).unread
+
+
+def test_two_things_with_a_number_each_are_of_two_orders() -> None:
+    read = asked("I want to return the lamp (order #W12345) and the mug (order #W54321).")
+    assert [(request["items"], request["order_id"]) for request in read] == [
+        (["the lamp"], "#W12345"),
+        (["the mug"], "#W54321"),
+    ]
+
+
+def test_requests_after_their_number_are_read_like_others() -> None:
+    assert asked("I have two requests: return the lamp and return the mug.") == asked(
+        "Return the lamp. Return the mug."
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Everything else should stay the same.",
+        "Please keep everything else the same.",
+        "All other options should remain unchanged.",
+    ],
+)
+def test_what_stays_anyway_may_be_said(words: str) -> None:
+    plain = "I want to exchange the lamp for a black one. "
+    assert asked(plain + words) == asked(plain)
+    assert split(f"{WHO}I want to exchange the lamp for the cheapest one. {words}").unread
 
 
 @pytest.mark.parametrize(
@@ -117,6 +218,8 @@ def test_another_address(text: str) -> None:
         "Please send the refund to my gift card.",
         "I want my money back on my gift card.",
         "The refund should be credited to my gift card.",
+        "The refund should go back to my gift card.",
+        "I'd prefer to get the refund on my gift card.",
     ],
 )
 def test_where_the_money_of_a_return_goes(words: str) -> None:
@@ -161,6 +264,7 @@ def test_a_condition_at_the_end_of_a_sentence_is_read_like_one_of_its_own() -> N
     [
         "I'd like to pay with my gift card.",
         "The price difference should be charged to my gift card.",
+        "Use my gift card for the exchange.",
     ],
 )
 def test_who_pays_for_an_exchange(words: str) -> None:
