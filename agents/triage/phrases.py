@@ -129,6 +129,19 @@ def per_order(text: str) -> list[tuple[str, str]] | None:
     return parts if parts and not text[start:].strip(" ,.") else None
 
 
+def beyond(text: str) -> tuple[str, str] | None:
+    """`A from order #1 and B` → `A from order #1` and `B`, of which it is not said that it is in that order; None when all is."""
+    found = _ORDER.search(text)
+    if not found or not re.search(r"\w", text[: found.start()]):
+        return None
+    rest = re.match(
+        r"\s*(?:,\s*)?(?:and\s+)?(?:also\s+)?(?=(?:the|your|an?|both|one)\b)(?P<more>.+)$",
+        text[found.end() :],
+        re.IGNORECASE,
+    )
+    return (text[: found.end()], rest["more"]) if rest else None
+
+
 def listed(phrase: str) -> list[str]:
     """`the lamp, a watch and both mugs` → its parts. Options in `{...}` are not cut."""
     phrase = re.sub(r"^(?:the following|these)(?: (?:items|things))?:?\s*", "", phrase.strip(" ,:"))

@@ -167,7 +167,8 @@ class Reading:
             return
         asked = addresses.read(clause, order_id) or requests.read(clause) or self._more(clause)
         if asked:
-            self._add([self._about(request, order_id) for request in asked])
+            for request in asked:  # one by one: the next may be of the order of the one before
+                self._add([self._about(request, order_id)])
         elif question := questions.read(clause):
             self.parts.questions.append(question)
         elif changes_nothing(clause):

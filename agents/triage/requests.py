@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from triage.phrases import (
     PAYS,
+    beyond,
     cancel_reason,
     hurried,
     listed,
@@ -213,6 +214,9 @@ def _returns(rest: str, pay: list[str], clause: str) -> list[Request] | None:
         if parts is None or len({order_id for _, order_id in parts}) != len(ids):
             return None
         return [Request("return", listed(text), "", one, list(pay), words=clause) for text, one in parts]
+    if more := beyond(rest):
+        parted = [_returns(part, pay, clause) for part in more]
+        return None if None in parted else [request for part in parted for request in part or ()]
     found = one_order(rest)
     if found is None:
         return None

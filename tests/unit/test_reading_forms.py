@@ -163,6 +163,15 @@ def test_several_items_of_one_order(text: str) -> None:
     assert asked(text) == [{"do": "return", "items": ["the lamp", "the mug"], "order_id": "#W12345"}]
 
 
+def test_what_is_named_after_the_number_may_be_of_another_order() -> None:
+    assert asked("I want to return the mug from order #W12345 and the lamp.") == [
+        {"do": "return", "items": ["the mug"], "order_id": "#W12345"},
+        {"do": "return", "items": ["the lamp"]},
+    ]
+    same = asked("I want to return the mug from order #W12345 and the lamp from the same order.")
+    assert [request["order_id"] for request in same] == ["#W12345", "#W12345"]
+
+
 def test_three_items_are_not_two() -> None:
     (request,) = asked("I want to return three items from order #W12345: the lamp and the mug.")
     assert request["items"] == ["three items : the lamp and the mug"]  # which nothing is called
