@@ -85,7 +85,9 @@ def cancel_reason(words: str) -> str:
         re.IGNORECASE,
     )
     needless = re.search(
-        r"\b(?:no longer|not|don't|do not|doesn't|aren't|isn't) (?:\w+ )?(?:need|want)",
+        r"\b(?:no longer|not|don't|do not|doesn't|aren't|isn't) (?:\w+ )?(?:need|want)(?:ed|s)?\b"
+        r"(?=\W*(?:$|(?:any ?more|any longer|now|either|and|or|but|so)\b"
+        r"|(?:it|them|this|that|these|those|both|all|the|your|either)\b(?! (?:to|in|on|for|as|by|at)\b)))",
         words,
         re.IGNORECASE,
     )
