@@ -223,7 +223,13 @@ class Reading:
         if at == 0 and self.requests[-1].order_id:
             request.order_id = self.requests[-1].order_id
         other = beside["other"] if beside else before[-1]
-        return found["what"] if request.order_id else f"{found['what']} you ordered with {other}"
+        what = found["what"]
+        if request.order_id:
+            return what
+        if re.match(r"(?:all|both|every|each|any|one|two|three|another)\b", what, re.IGNORECASE):
+            return item  # how many of them, of which order?
+        what = what if re.match(r"(?:the|your|an?)\b", what, re.IGNORECASE) else f"the {what}"
+        return f"{what} you ordered with {other}"
 
     def _at_confirmation(self, sentence: str, new: str, replaces: bool) -> None:
         asked = [self._about(r, "") for part in requests.clauses(new) for r in requests.read(part) or ()]

@@ -181,6 +181,14 @@ def test_an_item_of_the_same_order_came_with_the_one_before() -> None:
     assert asked("I want to return the lamp and the mug from the same order.") == [
         {"do": "return", "items": ["the lamp", "the mug you ordered with the lamp"]}
     ]
+    assert (
+        asked("I want to return the lamp and mug from the same order.")[0]["items"][1]
+        == "the mug you ordered with the lamp"
+    )
+    assert (
+        asked("I want to return the lamp and all mugs from the same order.")[0]["items"][1]
+        == "all mugs from the same order"
+    )
     assert asked("I want to return the lamp from order #W12345. I also want to return the mug in that order.")[1] == {
         "do": "return", "items": ["the mug"], "order_id": "#W12345",
     }  # fmt: skip

@@ -184,6 +184,7 @@ TRAPS = [
     "I want to return the mug I received with the toaster.",
     "I want to return one of the items from order #W10001.",
     "I want to return the mug from order #W10001. I also want to return the kettle from the same order.",
+    "I want to return the delivered kettle. I also want to return all lamps from the same order.",
     # somebody else
     "I am Bob Stone in zip code 73301. I want to return the delivered kettle.",
     "I want to return the lamp from order #W20001.",
