@@ -114,6 +114,18 @@ def test_a_number_that_does_not_name_one_line_decides_nothing(phrase: str) -> No
     assert match_items(LONG, phrase).lines == []
 
 
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        "everything you ordered with the t-shirt",
+        "all items you received with the t-shirt",
+        "every item beside the t-shirt",
+    ],
+)
+def test_everything_is_not_the_one_thing_beside_it(phrase: str) -> None:
+    assert ids(phrase) == []
+
+
 def test_that_order_is_no_order_while_nobody_says_which() -> None:
     assert ids("the vacuum cleaner from the same order") == []
     assert ids("the vacuum cleaner in that order") == []

@@ -206,6 +206,8 @@ def _narrow(pool: list[Line], orders: Sequence[Order], tokens: list[str], phrase
         if held != need:
             return ItemMatch(why=f"'{phrase}' says {need} orders, there are {held}")
         return ItemMatch(lines=found)
+    if any(t in _ALL for t in tokens) and any(t in _WHOLE and t != "order" for t in tokens):
+        return ItemMatch(why=f"'{phrase}': everything, or only that?")
     price = _phrases(tokens, _PRICIER), _phrases(tokens, _CHEAPER)
     explained |= {*price[0], *price[1]}
     start = next((at for at, t in enumerate(tokens) if t not in ("the", "your", "my", "these")), 0)
