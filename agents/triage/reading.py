@@ -37,7 +37,10 @@ _UNWANTED = (
     r"|you (?P<wrongly>(?:accidentally |mistakenly )?(?:ordered|bought|placed)) (?P<mistaken>(?:the |your |an? |order )[#\w' -]+?)"
     r"(?P<by> by (?:mistake|accident))?"
 )
-_UNDO = r"(?:please |(?:you )?(?:would )?(?:want|like) to )*(?P<verb>cancel|return) (?P<what>it|them|(?:the |your |that )?order(?: #W\d+)?)"
+_UNDO = (
+    r"(?:please |(?:you )?(?:would )?(?:want|like) to )*(?P<verb>cancel|return|remove)"
+    r" (?P<what>it|them|(?:the |your |that )?order(?: #W\d+)?)(?: from (?:the|your|that) (?:pending )?order)?"
+)
 _NOT_WANTED = re.compile(rf"^(?:{_UNWANTED})(?:,? (?:and|so)|,) (?:so )?{_UNDO}$", re.IGNORECASE)
 _ALONE, _THEN = re.compile(rf"^(?:{_UNWANTED})$", re.IGNORECASE), re.compile(rf"^{_UNDO}$", re.IGNORECASE)
 #: `the order number is #W12345`, before or after what is asked for; `#W12345` alone stood in brackets.

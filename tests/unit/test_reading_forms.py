@@ -89,6 +89,16 @@ def test_what_only_sounds_like_one_of_these_is_unread(text: str) -> None:
     assert split(WHO + text).unread
 
 
+def test_one_thing_is_removed_from_its_order() -> None:
+    (request,) = asked("I ordered the lamp by mistake and want to remove it from my pending order.")
+    assert (request["do"], request["items"], request["reason"]) == (
+        "cancel",
+        ["the lamp"],
+        "ordered by mistake",
+    )
+    assert "whole" not in request
+
+
 def test_a_thing_that_was_ordered_has_no_reason_to_be_cancelled() -> None:
     (request,) = asked("I ordered the lamp. Please cancel it.")
     assert "reason" not in request
