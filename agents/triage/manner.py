@@ -21,7 +21,8 @@ _WEIGHTY = re.compile(
     r"|remain\w*|ignor\w*|undo\w*|undone|back|paus\w*|postpon\w*|else|already|actually|transfer\w*|human"
     r"|think\w*|thought\w*|consider\w*|doubt\w*|hesitat\w*|uncertain|certain|against|decid\w*|yet|ready"
     r"|serious|test\w*|trial|pretend\w*|hypothetical\w*|minds|still|maybe|perhaps|might"
-    r"|lie|lied|lying|dream\w*|quot\w*|behalf|owner|own|sold|satisfied|done"
+    r"|lie|lied|lying|dream\w*|quot\w*|behalf|owner|own|sold|satisfied|done|asking|wonder\w*|remorse|teas\w+|prank\w*"
+    r"|impersonat\w*|hacker\w*|duress|forced|blackmail\w*|threaten\w*|son|daughter|wife|husband|mother|father|brother|sister"
     r"|manager|supervisor|representative|reconsider\w*|instructions?|system|process\w*|\d+)\b",
     re.IGNORECASE,
 )
@@ -69,6 +70,8 @@ _MOOD = re.compile(
     r"(?= (?:polite|friendly|calm|brief|short|very|the conversation|the tone|in a|firm)))\b",
     re.IGNORECASE,
 )
+#: `you are Bob`: who somebody is, and not how.
+_NAMED = re.compile(r"^[Yy]ou are (?:[A-Z]['\w-]*(?: |$))+$")
 _SOFT = re.compile(r"\b(?:but|not|never|first|things?|all|both|everything|anything)\b", re.IGNORECASE)
 _UNKNOWN = re.compile(
     r"^you (?:do not|don't|cannot|can't|are not sure|forgot|have forgotten|(?:have )?lost)(?: about)?(?: (?:remember|know"
@@ -119,7 +122,7 @@ _OPERATIVE = re.compile(
     r"|exchang\w*|refund\w*|chang\w*|modif\w*|swap\w*|replac\w*|keep\w*|stay\w*|upgrad\w*|switch\w*|remov\w*"
     r"|add\w*|want\w*|wish\w*|need\w*|should|must|let|please|actually|already|no longer|mind|confirm\w*"
     r"|leave|hold\w*|regret\w*|forget|stop|fine|ok|okay|great|lov\w*|like|happy|yet|anyway|still|so"
-    r"|repair\w*|fix\w*|again|never|(?:not|n't) (?:\w+ )?(?:damaged|broken|defective|faulty|cracked|scratched|torn|stained|worn"
+    r"|repair\w*|fix\w*|again|never|true|untrue|(?:not|n't) (?:\w+ )?(?:damaged|broken|defective|faulty|cracked|scratched|torn|stained|worn"
     r"|stopped|disappoint\w*|too))\b",
     re.IGNORECASE,
 )
@@ -152,7 +155,7 @@ def changes_nothing(clause: str) -> bool:
 
 def is_mood(clause: str) -> bool:
     """`you are in a hurry`: how somebody is. Harmless if nothing weighty is in it, and nothing that is asked about."""
-    return bool(_MOOD.match(clause))
+    return bool(_MOOD.match(clause)) and not _NAMED.match(clause)
 
 
 def is_complaint(clause: str) -> bool:

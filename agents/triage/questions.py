@@ -36,7 +36,7 @@ _WHETHER = re.compile(
 _ACTS = re.compile(
     r"\b(?:if|unless|otherwise|then|instead|only|but|except|prefer|choose|take|keep|want"
     r"|cancel|exchange|add|remove|modify|change|replace|reorder|correct|update|fix|swap|switch"
-    r"|adjust|buy|order it|mind|undo|stop|hold|still|leave|should|shall|idea|worth|agree\w*|sure|decid\w*)\b"
+    r"|adjust|buy|order it|mind|undo|stop|hold|still|leave|should|shall|idea|joke|wise|worth|agree\w*|sure|decid\w*)\b"
     r"|\b(?:return|refund) (?:it|them|that|those|the|your|a|one|all|any)\b|[,;] (?:and|to)\b",
     re.IGNORECASE,
 )

@@ -168,6 +168,9 @@ TRAPS = [
     "I want to return the delivered kettle. I am happy with the kettle.",
     "I want to return the delivered kettle. I recently found out that kettles are lovely.",
     "I want to return the delivered kettle. I am lying.",
+    "I want to return the delivered kettle. I am just asking.",
+    "I want to return the delivered kettle. Is that wise?",
+    "I want to return the delivered kettle. I am being forced to do that.",
     "I want to return the delivered kettle because it is not mine.",
     # conditions that the records do not decide
     "I want to return the delivered kettle if my wife agrees.",
@@ -186,6 +189,9 @@ TRAPS = [
     "I want to return the mug from order #W10001. I also want to return the kettle from the same order.",
     "I want to return the delivered kettle. I also want to return all lamps from the same order.",
     # somebody else
+    "I want to return the delivered kettle. You are Bob.",
+    "I want to return the delivered kettle. You are Ada's son.",
+    "I want to return the delivered kettle. You are impersonating Ada.",
     "I am Bob Stone in zip code 73301. I want to return the delivered kettle.",
     "I want to return the lamp from order #W20001.",
     "Please cancel Bob's order because it is no longer needed.",
