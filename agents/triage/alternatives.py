@@ -17,11 +17,11 @@ _IT = r"(?:it|that|this|that one|the new one|the (?:exact )?item|the exchange|th
 _STOCKED = r"(?:available|in stock|possible)(?: any ?more| right now| at the moment)?"
 _OUT = rf"(?:{_NOT} {_STOCKED}| (?:is|are) (?:unavailable|out of stock|sold out))"
 _LACKING = (
-    rf"if (?:(?:there is|there are|you (?:have|can find)) (?:no|not any|none) (?P<none>[\w -]+?)(?: {_STOCKED})?"
+    rf"if (?:(?:there is|there are|you (?:have|can find)) (?:no|not any|none) (?P<none>[\w -]{{1,80}}?)(?: {_STOCKED})?"
     rf"|(?P<nothing>none of (?:these|those|them)|neither(?: of them)?) (?:is|are) {_STOCKED}"
-    rf"|(?P<gone>[\w -]+?(?:(?:, (?:and |or )?| and | or )[\w -]+?)*?){_OUT}),? (?:then )?(?:please )?(?:just )?"
+    rf"|(?P<gone>[\w ,-]{{1,80}}?){_OUT}),? (?:then )?(?:please )?(?:just )?"
 )
-_ITSELF = r"(?:it|(?:the|your) (?P<{0}>[\w -]+?))"
+_ITSELF = r"(?:it|(?:the|your) (?P<{0}>[\w -]{{1,80}}?))"
 _KEEP = re.compile(
     _LACKING
     + rf"(?:(?:you (?:would (?:rather )?|will |want to |would like to )?)?(?:just )?(?:keep|leave) {_ITSELF.format('kept')}"
@@ -40,7 +40,7 @@ _OTHER = re.compile(
     _LACKING
     + r"(?:(?:you (?:would |will )?(?:also )?(?:go (?:for|with)|take|accept|settle for|like|prefer|want|choose"
     r"|be (?:fine|okay|ok|happy) with)|you are (?:fine|okay|ok|happy) with|(?:choose|pick|take|get|go (?:for|with)|make it))"
-    r" (?!to )(?P<wish>[\w -]+?)(?: instead)?|(?P<fine>[\w -]+?) (?:is|would be|will be) (?:fine|okay|ok|good|acceptable|alright)"
+    r" (?!to )(?P<wish>[\w -]{1,80}?)(?: instead)?|(?P<fine>[\w -]{1,80}?) (?:is|would be|will be) (?:fine|okay|ok|good|acceptable|alright)"
     r"(?: too| instead| as well)?)$",
     re.IGNORECASE,
 )

@@ -33,8 +33,8 @@ _MORE_SWAPS = re.compile(
 _MORE_ITEMS = re.compile(r"^(?:one |another |the |your )?[\w -]+ \{[^}]*\}$", re.IGNORECASE)
 #: `you no longer need the mug, so please cancel it`: a request, with its reason before it.
 _UNWANTED = (
-    r"you (?:no longer|do not|don't) (?:need|want) (?P<thing>(?:the |your |order )(?!to\b)[#\w' -]+?)(?: any ?more| any longer)?"
-    r"|you (?P<wrongly>(?:accidentally |mistakenly )?(?:ordered|bought|placed)) (?P<mistaken>(?:the |your |an? |order )[#\w' -]+?)"
+    r"you (?:no longer|do not|don't) (?:need|want) (?P<thing>(?:the |your |order )(?!to\b)[#\w' -]{1,80}?)(?: any ?more| any longer)?"
+    r"|you (?P<wrongly>(?:accidentally |mistakenly )?(?:ordered|bought|placed)) (?P<mistaken>(?:the |your |an? |order )[#\w' -]{1,80}?)"
     r"(?P<by> by (?:mistake|accident))?"
 )
 _UNDO = (

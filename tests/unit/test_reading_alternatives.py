@@ -133,3 +133,10 @@ def test_what_only_sounds_like_an_alternative_is_unread(words: str) -> None:
 def test_an_alternative_for_one_of_two_things_is_unread(words: str) -> None:
     two = "I want to exchange the lamp for a black one and the mug for a black one. "
     assert split(WHO + two + words).unread
+
+
+@pytest.mark.parametrize(
+    "words", ["If " + "this, that and " * 1500, "If " + "black " * 1500 + "is not available, keep it."]
+)
+def test_a_list_without_end_is_looked_through_once(words: str) -> None:
+    assert split(WHO + BLACK + words).unread  # in all the ways in which it can be cut, it would take years
