@@ -58,17 +58,18 @@ async def review(state: Work, runtime: Runtime[Drive]) -> dict[str, Any]:
 
 def _decided(row: Row, decision: Row) -> tuple[Row, str]:
     """The row after a decision, and why it is a gap, if it is one."""
-    who = f"{decision['by']}{': ' + decision['reason'] if decision['reason'] else ''}"
     proposal = row["proposal"]
     if decision["decision"] == "edit":
+        who = f"{decision['by']}{': ' + decision['reason'] if decision['reason'] else ''}"
         return {**row, "state": "edited", "why": f"edited by {who}", "became": decision["became"]}, ""
     if decision["decision"] == "approve":
         if decision["hash"] == effect(proposal["action"], proposal["arguments"]):
             return {**row, "state": "approved", "approved_by": decision["approved_by"]}, ""
         return {**row, "state": "rejected", "why": NOT_SEEN}, NOT_SEEN
     if decision["decision"] == "reject":
-        told = f"a person decided against it ({who})"
-        return {**row, "state": "rejected", "why": f"rejected by {who}"}, told
+        # the customer reads this: what for, and not who
+        told = f"a person decided against it{': ' + decision['reason'] if decision['reason'] else ''}"
+        return {**row, "state": "rejected", "why": told}, told
     why = decision["reason"] or f"its review was {decision['decision']}"
     return {**row, "state": "rejected", "why": why}, why
 

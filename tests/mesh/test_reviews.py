@@ -67,6 +67,9 @@ async def test_a_rejected_action_is_not_applied_and_the_reason_is_told(start_tea
         await ended(client, task["id"])
         assert team.workshop.actions("paint") == []
         assert "too shiny" in team.workshop.actions("escalate")[0]["reason"]
+        (reply,) = [each["text"] for each in team.workshop.actions("reply")]
+        assert reply.count("too shiny") == 1
+        assert "operator" not in reply
 
 
 async def test_two_reviewers_at_once_are_one_decision_and_one_409(start_team: Any) -> None:
