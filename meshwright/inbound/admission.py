@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from meshwright.begun import Begun
+from meshwright.doubles import NoDouble, finite, whole
 from meshwright.errors import InvalidRequest
 from meshwright.inbound.headers import headers_of
 
@@ -25,8 +25,6 @@ MAX_DEPTH = 32
 BODY_SECONDS = 10.0
 #: Where the scope of a request has its body as it was parsed here, for whoever reads it.
 PARSED = "mesh.json"
-#: A whole number of no more digits is none too large.
-_DIGITS = 308
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
@@ -100,6 +98,8 @@ def strict_json(body: bytes) -> Any:
         raise InvalidRequest("the body is not UTF-8") from None
     except UnicodeEncodeError:
         raise InvalidRequest("the JSON holds half of a surrogate pair") from None
+    except NoDouble as error:
+        raise InvalidRequest(str(error)) from None
     except (ValueError, RecursionError):  # also a number of more digits than Python reads
         raise InvalidRequest("the body is not JSON") from None
 
@@ -118,19 +118,6 @@ def _constant(name: str) -> Any:
     raise InvalidRequest(f"{name} is not a number that JSON knows")
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise InvalidRequest(f"{text[:20]} is a larger number than a double, and A2A, can hold")
-    return number
-
-
-def _whole(text: str) -> int:
-    if len(text) > _DIGITS:
-        _finite(text)
-    return int(text)
-
-
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
@@ -139,7 +126,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _STRICT = json.JSONDecoder(
-    parse_constant=_constant, parse_float=_finite, parse_int=_whole, object_pairs_hook=_distinct
+    parse_constant=_constant, parse_float=finite, parse_int=whole, object_pairs_hook=_distinct
 )
 
 

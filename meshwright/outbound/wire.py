@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx
 
 from meshwright.card import serves
+from meshwright.doubles import finite, whole
 from meshwright.errors import MeshError, PeerAnsweredBadly, PeerRefused, PeerUnreachable
 from meshwright.outbound.lost import broken, by_status, refused
 
@@ -27,8 +27,6 @@ Json = dict[str, Any]
 
 #: Levels of JSON in one answer. What is nested deeper could not be told on: protobuf reads back 100, and has up to three for each.
 DEEPEST = 32
-#: A whole number of no more digits fits into a double, which is all that A2A has.
-_DIGITS = 308
 VERSION = {"a2a-version": "1.0"}
 #: We know what we said: it need not come back.
 QUIET: Json = {"historyLength": 0}
@@ -177,20 +175,7 @@ def told(body: bytes) -> Any:
     return answer
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is no number in JSON")
-    return number
-
-
-def _whole(text: str) -> int:
-    if len(text) > _DIGITS:
-        _finite(text)
-    return int(text)
-
-
-_TOLD = json.JSONDecoder(parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+_TOLD = json.JSONDecoder(parse_constant=finite, parse_float=finite, parse_int=whole)
 
 
 def _inside(value: Any) -> Iterable[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from a2a.types import Message, Part
 from starlette.applications import Starlette
 
+import orchestrator.driver  # noqa: F401  # the app imports it in a thread, for which our asking without a pause leaves no time
 from console.app import console_app
 from meshwright.database import Database, open_database
 from meshwright.findings import Evidence, Proposal, Verdict
